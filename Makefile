@@ -1,0 +1,33 @@
+# make demo, make test: each sets up what it needs in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread a worker: the tests run in two processes, and small networks gain nothing from more.
+QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: demo test check docs evidence clean
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv/.installed
+	$(BIN)/lampblack demo -o demo.model
+
+check: .venv/.installed
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(QUIET_THREADS) $(BIN)/pytest -n 2 --dist worksteal
+
+docs: .venv/.installed
+	$(BIN)/python docs/build.py
+
+evidence: .venv/.installed
+	$(BIN)/python benchmarks/evidence.py
+
+clean:
+	rm -rf .venv build dist docs/api .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,37 @@
+"""lampblack: find what normal data cannot explain.
+
+Reconstruction-based anomaly detection for tables, with thresholds that keep their promise and
+reasons for every alarm. Importing this package loads no torch; its names do when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lampblack.detectors.autoencoder import AutoencoderDetector
+    from lampblack.detectors.lamp import LAMPDetector
+    from lampblack.detectors.registry import load
+    from lampblack.detectors.toll import TollDetector
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AutoencoderDetector": "lampblack.detectors.autoencoder",
+    "LAMPDetector": "lampblack.detectors.lamp",
+    "TollDetector": "lampblack.detectors.toll",
+    "load": "lampblack.detectors.registry",
+}
+
+__all__ = ["AutoencoderDetector", "LAMPDetector", "TollDetector", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lampblack' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,49 @@
+"""What can go wrong, drawn as a tree.
+
+LampblackError
+├── InvalidInput (also a ValueError)      the data or a parameter cannot be used
+│   └── SchemaMismatch                    new data lack the columns or types that were fitted
+├── TrainingError (also a RuntimeError)   training broke down, or met a foreign checkpoint
+├── ModelFileError                        a model folder is missing, damaged, newer or unknown
+└── MissingExtra (also an ImportError)    an optional dependency is not installed
+
+LampblackWarning (a UserWarning)
+├── CalibrationWarning                    the promised false-alarm rate is not the one asked for
+└── CollapseWarning                       the network no longer tells rows apart
+"""
+
+
+class LampblackError(Exception):
+    """Base of every error raised on purpose by this library. Its text is one line."""
+
+
+class InvalidInput(LampblackError, ValueError):
+    """The data or a parameter cannot be used; the text says what, where and what to do."""
+
+
+class SchemaMismatch(InvalidInput):
+    """New data do not have the columns or the types of the data that were fitted."""
+
+
+class TrainingError(LampblackError, RuntimeError):
+    """Training could not go on; the text names the step and the likely cause."""
+
+
+class ModelFileError(LampblackError):
+    """A model folder is missing, damaged, newer than this library, or not a model."""
+
+
+class MissingExtra(LampblackError, ImportError):
+    """An optional dependency is missing; the text says which extra installs it."""
+
+
+class LampblackWarning(UserWarning):
+    """Base of every warning given by this library."""
+
+
+class CalibrationWarning(LampblackWarning):
+    """The false-alarm rate that is promised differs from the one that was asked for."""
+
+
+class CollapseWarning(LampblackWarning):
+    """Codes or scores of held-out rows have no spread: the network tells rows apart no more."""
