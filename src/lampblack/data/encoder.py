@@ -1,0 +1,221 @@
+"""Checked rows to the float32 matrix that a network takes, and back to the user's columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from lampblack.data.scaling import ColumnScaler, Scaling
+from lampblack.data.schema import Rows, Schema
+
+MOST_LEVELS = 64
+DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
+CYCLES = {"day": DAY, "week": 7 * DAY, "year": 365.2425 * DAY}  # periods in microseconds
+MONDAY = 4 * DAY  # the epoch was a Thursday
+
+Matrix = npt.NDArray[np.float64]
+
+
+class TableEncoder:
+    """Encode the rows of a table as numbers; every step is fitted on the training rows alone.
+
+    - Numbers and booleans: a missing value becomes the median, and an indicator of its own says so
+      where the column may be missing.
+    - Categories: one indicator per level that occurs at least twice (the most frequent
+      64), one for all others, one for a missing value. A level never seen lights the
+      "others", which is an alarm where training had none.
+    - Dates: sine and cosine of the time of day, the day of the week and the day of the year, each
+      only where the training rows cover the whole cycle. The absolute time is left out on purpose:
+      new rows are always later than the fitted ones, and that alone is no anomaly.
+
+    Then `ColumnScaler`. Attributes after `fit`: `width`, and `column_of` (width,), the position in
+    the schema of the column that each feature encodes.
+    """
+
+    def __init__(self, schema: Schema, scaling: Scaling) -> None:
+        self.schema = schema
+        self.scaling: Scaling = scaling
+
+    def fit(self, rows: Rows) -> TableEncoder:
+        """Learn levels, cycles, medians and scales from the training rows."""
+        self._levels = [_frequent_levels(values) for values in rows.categories]
+        self._cycles = [_covered_cycles(moments) for moments in rows.dates]
+        self._lay_out()
+        self._pipeline = self._build_pipeline().fit(self._matrix(rows))
+        return self
+
+    def transform(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Encode rows as a float32 matrix (n, width)."""
+        if not len(rows):
+            return np.empty((0, self.width), dtype=np.float32)
+        return np.asarray(self._pipeline.transform(self._matrix(rows)), dtype=np.float32)
+
+    def decode(self, features: npt.NDArray[np.float32]) -> dict[str, Any]:
+        """What features (n, width) say in the user's units, by column, except for dates.
+
+        Numbers as float64 (n,), booleans as bool (n,), categories as a list of the most likely
+        levels, None for missing and "(other)" for none of the known ones.
+        """
+        unscaled = self._pipeline.named_steps["scale"].inverse_transform(features)
+        columns: dict[str, Any] = {}
+        for i, column in enumerate(self.schema.of_kind("number", "boolean")):
+            values = unscaled[:, i]
+            columns[column.name] = values >= 0.5 if column.kind == "boolean" else values
+        first = self.width - sum(self._n_codes)
+        for column, levels in zip(self.schema.of_kind("category"), self._levels, strict=True):
+            names = [*levels, "(other)", None]
+            likely = unscaled[:, first : first + len(names)].argmax(axis=1)
+            columns[column.name] = [names[i] for i in likely]
+            first += len(names)
+        return {c.name: columns[c.name] for c in self.schema.columns if c.name in columns}
+
+    def state(self) -> dict[str, Any]:
+        """What was fitted, as scikit-learn objects, lists and strings."""
+        return {
+            "scaling": self.scaling,
+            "levels": self._levels,
+            "cycles": self._cycles,
+            "pipeline": self._pipeline,
+        }
+
+    @classmethod
+    def from_state(cls, schema: Schema, state: dict[str, Any]) -> TableEncoder:
+        """An encoder as it was when `state` was taken."""
+        encoder = cls(schema, state["scaling"])
+        encoder._levels, encoder._cycles = state["levels"], state["cycles"]
+        encoder._pipeline = state["pipeline"]
+        encoder._lay_out()
+        return encoder
+
+    @property
+    def varying(self) -> npt.NDArray[np.bool_]:
+        """Which features (width,) took more than one value in training."""
+        return np.asarray(~self._pipeline.named_steps["scale"].constant_)
+
+    def fold(self, by_feature: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Sum values by feature (n, width) into values by the user's columns (n, columns)."""
+        if np.array_equal(self.column_of, np.arange(len(self.schema.columns))):
+            return by_feature.astype(np.float64)
+        by_column = np.zeros((len(by_feature), len(self.schema.columns)))
+        np.add.at(by_column.T, self.column_of, by_feature.T.astype(np.float64))
+        return by_column
+
+    def _lay_out(self) -> None:
+        """Decide which column of the matrix holds what, and which feature comes from where."""
+        position = {column.name: i for i, column in enumerate(self.schema.columns)}
+        flat = [position[c.name] for c in self.schema.of_kind("number", "boolean")]
+        date_columns = self.schema.of_kind("date")
+        phases = [
+            position[column.name]
+            for column, cycles in zip(date_columns, self._cycles, strict=True)
+            for _ in range(2 * len(cycles))
+        ]
+        texts = [position[c.name] for c in self.schema.of_kind("category")]
+        n_values = len(flat) + len(phases)
+        n_dates = len(date_columns)
+        may_miss = [i for i, c in enumerate(flat) if self.schema.columns[c].nullable] + [
+            n_values + i for i, c in enumerate(date_columns) if c.nullable
+        ]
+        self._value_index = list(range(n_values))
+        self._missing_index = may_miss
+        self._code_index = list(range(n_values + n_dates, n_values + n_dates + len(texts)))
+        sources = flat + phases + [position[c.name] for c in date_columns] + texts
+        self._n_codes = [len(levels) + 2 for levels in self._levels]
+        column_of = (
+            [sources[i] for i in self._value_index]
+            + [sources[i] for i in may_miss]
+            + [c for c, n in zip(texts, self._n_codes, strict=True) for _ in range(n)]
+        )
+        self.column_of = np.array(column_of, dtype=np.int64)
+        self.width = len(column_of)
+        shares = np.full(self.width, -1, dtype=np.int64)
+        shares[len(flat) : n_values] = self.column_of[len(flat) : n_values]
+        shares[n_values + len(may_miss) :] = self.column_of[n_values + len(may_miss) :]
+        self._groups = shares
+
+    def _build_pipeline(self) -> Pipeline:
+        codes = OneHotEncoder(
+            categories=[np.arange(n, dtype=np.float64) for n in self._n_codes], sparse_output=False
+        )
+        columns = ColumnTransformer(
+            [
+                (
+                    "values",
+                    SimpleImputer(strategy="median", keep_empty_features=True),
+                    self._value_index,
+                ),
+                ("missing", MissingIndicator(features="all"), self._missing_index),
+                ("levels", codes, self._code_index),
+            ]
+        )
+        columns.set_output(transform="default")  # whatever the user's global configuration says
+        scale = ColumnScaler(scaling=self.scaling, groups=self._groups)
+        return Pipeline([("columns", columns), ("scale", scale)])
+
+    def _matrix(self, rows: Rows) -> Matrix:
+        """Rows as one float64 matrix: numbers, phases, times, codes of categories."""
+        if not (rows.categories or rows.dates):
+            return rows.numbers
+        phases = [
+            _phases(moments, cycles)
+            for moments, cycles in zip(rows.dates, self._cycles, strict=True)
+        ]
+        times = [_microseconds(moments)[:, None] for moments in rows.dates]
+        codes = [
+            _codes(values, levels)[:, None]
+            for values, levels in zip(rows.categories, self._levels, strict=True)
+        ]
+        return np.concatenate([rows.numbers, *phases, *times, *codes], axis=1)
+
+
+def _frequent_levels(values: pa.Array) -> list[str]:
+    """The levels that occur twice or more, at most MOST_LEVELS, in alphabetical order."""
+    counts = pc.value_counts(values.drop_null())
+    pairs = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
+    frequent = sorted((-count, level) for level, count in pairs if count > 1)
+    return sorted(level for _, level in frequent[:MOST_LEVELS])
+
+
+def _codes(values: pa.Array, levels: list[str]) -> Matrix:
+    """Codes (n,): the level's position, len(levels) for any other, one more for missing."""
+    known = pc.index_in(values, value_set=pa.array(levels, pa.string()))
+    codes = known.fill_null(len(levels)).to_numpy(zero_copy_only=False).astype(np.float64)
+    codes[values.is_null().to_numpy(zero_copy_only=False)] = len(levels) + 1
+    return np.asarray(codes)
+
+
+def _covered_cycles(moments: npt.NDArray[np.datetime64]) -> list[str]:
+    """The cycles that these moments run through whole."""
+    times = _microseconds(moments)
+    times = times[~np.isnan(times)]
+    if not len(times):
+        return []
+    span = times.max() - times.min()
+    covered = ["day"] if (times % DAY).any() and span >= DAY else []
+    return covered + [cycle for cycle in ("week", "year") if span >= CYCLES[cycle] - DAY]
+
+
+def _phases(moments: npt.NDArray[np.datetime64], cycles: list[str]) -> Matrix:
+    """Sine and cosine (n, 2 · cycles) of the position in each cycle, NaN where missing."""
+    times = _microseconds(moments)
+    phases = np.empty((len(times), 2 * len(cycles)))
+    for i, cycle in enumerate(cycles):
+        moved = times if cycle == "day" else np.floor(times / DAY) * DAY - MONDAY
+        angle = 2 * np.pi * (moved % CYCLES[cycle]) / CYCLES[cycle]
+        phases[:, 2 * i], phases[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
+    return phases
+
+
+def _microseconds(moments: npt.NDArray[np.datetime64]) -> Matrix:
+    """Microseconds since 1970 (n,), NaN where missing."""
+    times = moments.astype(np.int64).astype(np.float64)
+    times[np.isnat(moments)] = np.nan
+    return times

@@ -1,0 +1,255 @@
+"""Files of rows, CSV or Parquet: read whole to fit a model, or as a stream of batches to score.
+
+Both give `FileRows`: an Arrow table and the number of each row in the file, so that a message or a
+score can point at it. A CSV file gives the Arrow types of `ARROW_TYPES`; a column of missing
+values only is of type null in a whole file. A Parquet file keeps its own types.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lampblack.data.csv_rows import text_tables, typed_tables
+from lampblack.data.filters import Filter, parse_where
+from lampblack.data.inference import read_inferred
+from lampblack.data.kinds import Kind
+from lampblack.data.layout import (
+    CsvLayout,
+    RowFormat,
+    check_types,
+    find_layout,
+    find_source,
+    unreadable,
+)
+from lampblack.data.parquet_rows import ParquetLayout, find_parquet_layout, parquet_tables, told
+from lampblack.data.parsing import BadRows, OnBadRow, RowNumbers, SkippedRow, parse_columns
+from lampblack.exceptions import InvalidInput
+
+__all__ = [
+    "FileRows",
+    "OnBadRow",
+    "RowFormat",
+    "RowStream",
+    "SkippedRow",
+    "column_names",
+    "iter_rows",
+    "read_rows",
+]
+
+BATCH_BYTES: Final = 1 << 25
+
+
+Block = tuple[pa.Table, RowNumbers]
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """FileRows of a file: `row_numbers` count its rows of data from 1.
+
+    `skipped` are the rows left out; in the batches of a stream it is empty (see `RowStream`).
+    """
+
+    table: pa.Table
+    row_numbers: RowNumbers
+    skipped: list[SkippedRow] = field(default_factory=list)
+
+
+class RowStream(Iterable[FileRows]):
+    """Batches of rows. `columns` are the file's; `skipped` grows while the stream is read.
+
+    Iterating again reads the file again, and empties `skipped`.
+    """
+
+    def __init__(
+        self,
+        batches: Callable[[], Iterator[FileRows]],
+        columns: tuple[str, ...],
+        skipped: list[SkippedRow],
+    ) -> None:
+        self.columns = columns
+        self.skipped = skipped
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[FileRows]:
+        self.skipped.clear()
+        return self._batches()
+
+
+def column_names(path: str | Path, format: RowFormat) -> list[str]:
+    """The names of the columns; raises InvalidInput if the file cannot be read."""
+    return list(_find(path, format).names)
+
+
+def read_rows(
+    path: str | Path,
+    format: RowFormat,
+    *,
+    where: str | None = None,
+    on_bad_row: OnBadRow = "fail",
+) -> FileRows:
+    """Read a whole file. The types of a CSV file are inferred from all of its rows.
+
+    A text column of which half or more are numbers is refused, or with on_bad_row="skip" becomes
+    a column of numbers without the other rows. Raises InvalidInput in one line.
+    """
+    layout, chosen, bad = _prepare(path, format, where, on_bad_row)
+    if isinstance(layout, CsvLayout):
+        table, numbers = read_inferred(layout, bad)
+    else:
+        table, numbers = _joined(list(_parquet_blocks(layout, format, bad, batch_rows=1 << 20)))
+    if not len(table):
+        raise InvalidInput(f"{path}: {_why_no_rows(bad)}")
+    if chosen is not None:
+        mask = chosen.keep(table)
+        if not mask.any():
+            raise InvalidInput(f"no row of {path} passes --where {where!r}; change the condition")
+        table, numbers = _only((table, numbers), mask)
+    return FileRows(table, numbers, bad.skipped)
+
+
+def iter_rows(
+    path: str | Path,
+    format: RowFormat,
+    *,
+    kinds: Mapping[str, Kind],
+    where: str | None = None,
+    on_bad_row: OnBadRow = "fail",
+    batch_rows: int = 65536,
+) -> RowStream:
+    """Stream a file in batches of at most `batch_rows` rows, fewer where rows are wide.
+
+    kinds: of the columns that a model knows; other columns of a CSV file come as text. What can
+    be seen from the head of the file is refused at once, the rest while the stream is read.
+    """
+    layout, chosen, bad = _prepare(path, format, where, on_bad_row)
+    known = {name: kind for name, kind in kinds.items() if name in layout.names}
+    told_and_known = {**format.types, **known}
+    asked: dict[str, Kind] = {}
+    if chosen is not None and isinstance(layout, CsvLayout):
+        asked = {name: kind for name, kind in chosen.kinds.items() if name not in told_and_known}
+
+    def batches() -> Iterator[FileRows]:
+        if isinstance(layout, CsvLayout):
+            blocks = _csv_blocks(layout, told_and_known, bad)
+        else:
+            blocks = _parquet_blocks(layout, format, bad, batch_rows)
+        if chosen is not None:
+            blocks = _chosen_blocks(blocks, chosen, asked, format, bad)
+        for table, numbers in _rebatched(blocks, batch_rows):
+            yield FileRows(table, numbers)
+
+    return RowStream(batches, layout.names, bad.skipped)
+
+
+def _prepare(
+    path: str | Path, format: RowFormat, where: str | None, on_bad_row: OnBadRow
+) -> tuple[CsvLayout | ParquetLayout, Filter | None, BadRows]:
+    """What the head of the file and the arguments say, checked against each other."""
+    layout = _find(path, format)
+    check_types(Path(path), layout.names, format.types)
+    chosen = None if where is None else parse_where(where, layout.names)
+    return layout, chosen, BadRows(Path(path), on_bad_row)
+
+
+def _find(path: str | Path, format: RowFormat) -> CsvLayout | ParquetLayout:
+    source = find_source(path)
+    return find_parquet_layout(source) if source.parquet else find_layout(source, format)
+
+
+def _why_no_rows(bad: BadRows) -> str:
+    if not bad.skipped:
+        return "no rows; give a file with a header and rows"
+    return f"no row can be used, the first because {bad.skipped[0].reason}; correct the file"
+
+
+def _csv_blocks(layout: CsvLayout, kinds: Mapping[str, Kind], bad: BadRows) -> Iterator[Block]:
+    """Blocks as Arrow converts them; from the first that it cannot, parsed from text."""
+    done = 0
+    with unreadable(layout.source.path):
+        try:
+            for table in typed_tables(layout, kinds):
+                yield table, np.arange(done + 1, done + 1 + len(table), dtype=np.int64)
+                done += len(table)
+        except pa.ArrowInvalid:
+            for block in _parsed_blocks(layout, kinds, bad, done):
+                yield block
+                done += len(block[0])
+    if not done and not bad.skipped:
+        raise InvalidInput(f"{layout.source.path}: {_why_no_rows(bad)}")
+
+
+def _parsed_blocks(
+    layout: CsvLayout, kinds: Mapping[str, Kind], bad: BadRows, done: int
+) -> Iterator[Block]:
+    kinds = {name: kinds.get(name, "category") for name in layout.names}
+    for table, numbers, wrong in text_tables(layout, skip=done):
+        table, mask, cells = parse_columns(table, kinds, layout.format.missing, numbers)
+        bad.report([*wrong, *cells])
+        yield _only((table, numbers), ~mask)
+
+
+def _parquet_blocks(
+    layout: ParquetLayout, format: RowFormat, bad: BadRows, batch_rows: int
+) -> Iterator[Block]:
+    done = 0
+    with unreadable(layout.path):
+        for table in parquet_tables(layout, batch_rows, BATCH_BYTES):
+            numbers = np.arange(done + 1, done + 1 + len(table), dtype=np.int64)
+            done += len(table)
+            table, mask, cells = told(layout.path, table, format, numbers)
+            bad.report(cells)
+            yield _only((table, numbers), ~mask)
+    if not done:
+        raise InvalidInput(f"{layout.path}: {_why_no_rows(bad)}")
+
+
+def _chosen_blocks(
+    blocks: Iterator[Block],
+    chosen: Filter,
+    asked: Mapping[str, Kind],
+    format: RowFormat,
+    bad: BadRows,
+) -> Iterator[Block]:
+    """The rows that pass. Columns that came as text are compared as the kind that is asked."""
+    for table, numbers in blocks:
+        view, mask, cells = parse_columns(table, asked, format.missing, numbers)
+        bad.report(cells)
+        yield _only((table, numbers), chosen.keep(view) & ~mask)
+
+
+def _only(block: Block, mask: npt.NDArray[np.bool_]) -> Block:
+    table, numbers = block
+    return block if mask.all() else (table.filter(pa.array(mask)), numbers[mask])
+
+
+def _joined(blocks: list[Block]) -> Block:
+    tables, numbers = zip(*blocks, strict=True)
+    return pa.concat_tables(tables).combine_chunks(), np.concatenate(numbers)
+
+
+def _rebatched(blocks: Iterator[Block], batch_rows: int) -> Iterator[Block]:
+    """Blocks of exactly `batch_rows` rows but the last; fewer where rows are wide."""
+    waiting: list[Block] = []
+    rows = size = 0
+    for block in blocks:
+        waiting.append(block)
+        rows, size = rows + len(block[0]), size + block[0].nbytes
+        if size >= BATCH_BYTES or rows >= batch_rows:
+            table, numbers = _joined(waiting)
+            end = rows if size >= BATCH_BYTES else rows - rows % batch_rows
+            yield from _slices((table.slice(0, end), numbers[:end]), batch_rows)
+            rest = table.slice(end)
+            waiting, rows, size = [(rest, numbers[end:])], len(rest), rest.nbytes
+    if rows:
+        yield from _slices(_joined(waiting), batch_rows)
+
+
+def _slices(block: Block, batch_rows: int) -> Iterator[Block]:
+    table, numbers = block
+    for start in range(0, len(table), batch_rows):
+        yield table.slice(start, batch_rows), numbers[start : start + batch_rows]

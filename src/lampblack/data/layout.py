@@ -1,0 +1,238 @@
+"""What a file of rows is, found from its first bytes: Parquet, or CSV with names and a delimiter.
+
+A file is recognised by its content first (the magic bytes of Parquet and gzip) and by its name
+only for a better message when the two disagree.
+"""
+
+import codecs
+import csv
+import io
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from lampblack.data.kinds import KINDS, Kind
+from lampblack.exceptions import InvalidInput
+
+PARQUET: Final = b"PAR1"
+GZIP: Final = b"\x1f\x8b"
+ZIP: Final = b"PK\x03\x04"
+UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+BOM: Final = b"\xef\xbb\xbf"
+DELIMITERS: Final = (",", ";", "\t", "|")
+SPELLED_DELIMITERS: Final = {"tab": "\t", "\\t": "\t"}
+SHOWN_NAMES: Final = 20
+SAMPLE_BYTES: Final = 1 << 16
+LONGEST_ROW: Final = 1 << 25
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """How a file of rows is to be read, where the file itself does not say.
+
+    header: the first line of a CSV file holds the names; else the columns are c1, c2, ...
+    delimiter: None to find it from the first line, among , ; tab and |.
+    types: columns whose kind is told, not inferred.
+    missing: spellings of a missing value beside pyarrow's own ('', NA, N/A, NaN, null, ...).
+    """
+
+    header: bool = True
+    delimiter: str | None = None
+    types: Mapping[str, Kind] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        delimiter = self.delimiter
+        if delimiter is not None:
+            delimiter = SPELLED_DELIMITERS.get(delimiter, delimiter)
+            if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+                raise InvalidInput(
+                    f"delimiter {self.delimiter!r}: give one character such as ',' or 'tab'"
+                )
+            object.__setattr__(self, "delimiter", delimiter)
+        for name, kind in self.types.items():
+            if kind not in KINDS:
+                raise InvalidInput(f"column {name!r}: {kind!r} is no type; use {', '.join(KINDS)}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A regular file, whether it is Parquet, and whether it is compressed by gzip."""
+
+    path: Path
+    parquet: bool
+    gzip: bool
+
+    @contextmanager
+    def open(self) -> Iterator[pa.NativeFile]:
+        """The bytes of the file, decompressed."""
+        with (
+            pa.OSFile(str(self.path)) as file,
+            pa.CompressedInputStream(file, "gzip") if self.gzip else file as stream,
+        ):
+            yield stream
+
+    def head(self, size: int) -> bytes:
+        with self.open() as stream:
+            content: bytes = stream.read(size)
+            return content
+
+
+@dataclass(frozen=True)
+class CsvLayout:
+    """Where the rows of a CSV file are: after `offset` bytes and, if it has one, the header.
+
+    block_bytes is how much is parsed at a time; it exceeds the longest row that can be expected.
+    """
+
+    source: Source
+    format: RowFormat
+    names: tuple[str, ...]
+    delimiter: str
+    offset: int
+    block_bytes: int
+
+
+def find_source(path: str | Path) -> Source:
+    """Look at the file; raise InvalidInput, in one line, if it cannot hold rows."""
+    path = Path(path)
+    with unreadable(path):
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InvalidInput(f"{path}: is a folder; give a file of rows (CSV or Parquet)")
+        if not stat.S_ISREG(mode):
+            raise InvalidInput(f"{path}: is not a regular file; save it as one first")
+        with path.open("rb") as file:
+            magic = file.read(len(PARQUET))
+        gzip = magic.startswith(GZIP)
+        if gzip and Source(path, parquet=False, gzip=True).head(4) == PARQUET:
+            raise InvalidInput(f"{path}: is a compressed Parquet file; decompress it first")
+    if not magic:
+        raise InvalidInput(f"{path}: is empty (0 bytes); give a file with a header and rows")
+    if magic == ZIP:
+        raise InvalidInput(f"{path}: is a zip or Excel file; save it as CSV or Parquet")
+    if magic != PARQUET and path.suffix.lower() in (".parquet", ".pq"):
+        raise InvalidInput(f"{path}: is not a Parquet file, though named as one; check the file")
+    return Source(path, parquet=magic == PARQUET, gzip=gzip)
+
+
+def find_layout(source: Source, format: RowFormat) -> CsvLayout:
+    """Read names and delimiter from the beginning of a CSV file."""
+    size = SAMPLE_BYTES
+    while True:
+        with unreadable(source.path):
+            head = source.head(size)
+        text = _decode(source.path, head)
+        body = text.lstrip("\ufeff").lstrip("\r\n")
+        if len(head) < size or re.search("[\r\n]", body) or size >= LONGEST_ROW:
+            break
+        size *= 8
+    whole = len(head) < size
+    if not body.strip() or (format.header and whole and not re.search("[\r\n]", body)):
+        raise InvalidInput(f"{source.path}: no rows; give a file with a header and rows")
+    first_line = body.splitlines()[0]
+    delimiter = format.delimiter or _find_delimiter(first_line)
+    return CsvLayout(
+        source,
+        format,
+        _find_names(source.path, body, delimiter, header=format.header),
+        delimiter,
+        offset=len(text[: len(text) - len(body)].encode()),
+        block_bytes=max(BLOCK_BYTES, 4 * len(first_line.encode())),
+    )
+
+
+def check_names(path: Path, names: Sequence[str], hint: str = "") -> None:
+    """Refuse names that are empty or appear twice."""
+    for number, name in enumerate(names, 1):
+        if not name.strip():
+            raise InvalidInput(f"{path}: column {number} has no name; name it{hint}")
+    if len(set(names)) < len(names):
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise InvalidInput(f"{path}: two columns are named {twice!r}; rename one{hint}")
+
+
+def check_types(path: Path, names: Sequence[str], types: Mapping[str, Kind]) -> None:
+    """Refuse a told type for a column that the file does not have."""
+    for name in types:
+        if name not in names:
+            shown = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+            raise InvalidInput(
+                f"{path}: there is no column {name!r} to read as {types[name]} (--types); "
+                f"the columns are {shown}"
+            )
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in the reading of a file into one line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InvalidInput(f"{path}: does not exist; check the path") from None
+    except PermissionError:
+        raise InvalidInput(f"{path}: may not be read; check its permissions") from None
+    except OSError as error:
+        text = str(error)
+        if "Truncated compressed stream" in text:
+            problem = "is a truncated gzip file; copy or download it again"
+        elif "zlib" in text:
+            problem = "is a damaged gzip file; copy or download it again"
+        else:
+            problem = f"cannot be read ({_one_line(text)})"
+        raise InvalidInput(f"{path}: {problem}") from None
+    except pa.ArrowException as error:
+        raise InvalidInput(f"{path}: {_csv_problem(str(error))}") from None
+
+
+def _csv_problem(text: str) -> str:
+    if "straddling" in text:
+        return (
+            f"a row is longer than {LONGEST_ROW >> 20} MiB; "
+            'look for a quote (") that is never closed'
+        )
+    return f"cannot be read ({_one_line(text)})"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+def _decode(path: Path, head: bytes) -> str:
+    """The head as text, if its first line is."""
+    if head.startswith(UTF16):
+        raise InvalidInput(f"{path}: is UTF-16, not UTF-8 text; save it as UTF-8")
+    if b"\0" in head:
+        raise InvalidInput(f"{path}: is binary, neither CSV nor Parquet; give a file of rows")
+    body = head.removeprefix(BOM).lstrip(b"\r\n")
+    first_line = re.split(rb"[\r\n]", body, maxsplit=1)[0]
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(first_line, len(first_line) < len(body))
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    return head.decode(errors="replace")  # the rows are checked when they are read
+
+
+def _find_delimiter(first_line: str) -> str:
+    """The delimiter that is most frequent outside quotes; the comma for a single column."""
+    unquoted = re.sub(r'"[^"]*"', "", first_line)
+    return max(DELIMITERS, key=unquoted.count)
+
+
+def _find_names(path: Path, body: str, delimiter: str, *, header: bool) -> tuple[str, ...]:
+    rows = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter)
+    try:
+        first = next(rows)
+    except csv.Error as error:
+        raise InvalidInput(f"{path}: the first line cannot be read ({error})") from None
+    if not header:
+        return tuple(f"c{number}" for number in range(1, len(first) + 1))
+    check_names(path, first, ", or say that the file has no header (--no-header)")
+    return tuple(first)

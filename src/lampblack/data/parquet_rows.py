@@ -1,0 +1,88 @@
+"""Parquet files in batches of rows. The types come from the file, except those that are told."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from lampblack.data.kinds import ARROW_TYPES, Kind
+from lampblack.data.layout import RowFormat, Source, check_names
+from lampblack.data.parsing import Mask, RowNumbers, SkippedRow, parse_columns, with_columns
+from lampblack.exceptions import InvalidInput
+
+BUFFER_BYTES: Final = 1 << 18
+
+
+@dataclass(frozen=True)
+class ParquetLayout:
+    """A Parquet file and its columns."""
+
+    path: Path
+    names: tuple[str, ...]
+    row_bytes: float
+
+
+def find_parquet_layout(source: Source) -> ParquetLayout:
+    """Read the names of the columns; raise InvalidInput if the file is damaged."""
+    try:
+        with parquet.ParquetFile(source.path) as file:
+            names, metadata = tuple(file.schema_arrow.names), file.metadata
+            groups = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
+    except (pa.ArrowException, OSError):
+        raise _damaged(source.path) from None
+    check_names(source.path, names)
+    return ParquetLayout(source.path, names, sum(groups) / max(1, metadata.num_rows))
+
+
+def parquet_tables(layout: ParquetLayout, batch_rows: int, batch_bytes: int) -> Iterator[pa.Table]:
+    """Batches of at most `batch_rows` rows and about `batch_bytes`, pandas' notes dropped."""
+    rows = int(min(batch_rows, max(1, batch_bytes // max(1, layout.row_bytes))))
+    try:
+        with parquet.ParquetFile(
+            layout.path,
+            pre_buffer=False,  # with it, a row group is held whole
+            buffer_size=BUFFER_BYTES,
+            page_checksum_verification=True,
+        ) as file:
+            for batch in file.iter_batches(rows, use_threads=False):
+                yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+    except (pa.ArrowException, OSError):
+        raise _damaged(layout.path) from None
+
+
+def told(
+    path: Path, table: pa.Table, format: RowFormat, numbers: RowNumbers
+) -> tuple[pa.Table, Mask, list[SkippedRow]]:
+    """Columns converted to the kinds that are told, and the spellings of missing values.
+
+    Returns the table, which rows have a cell that cannot be parsed, and these cells.
+    """
+    texts: dict[str, Kind] = {}
+    columns = table.columns
+    for index, column in enumerate(table.schema):
+        kind = format.types.get(column.name)
+        if pa.types.is_string(column.type) and (format.missing or kind):
+            texts[column.name] = kind or "category"
+        elif kind is not None:
+            columns[index] = _converted(path, columns[index], column.name, kind)
+    return parse_columns(with_columns(table, columns), texts, format.missing, numbers)
+
+
+def _converted(path: Path, values: pa.ChunkedArray, name: str, kind: Kind) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    try:
+        return pc.cast(values, ARROW_TYPES[kind], safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise InvalidInput(
+            f"{path}: column {name!r} of type {values.type} cannot be read as {kind}; "
+            "tell another type (--types)"
+        ) from None
+
+
+def _damaged(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path}: is a truncated or damaged Parquet file; copy or write it again")

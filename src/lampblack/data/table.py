@@ -1,0 +1,79 @@
+"""Tables of every make to one: NumPy arrays stay arrays, frames become Arrow tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lampblack.exceptions import InvalidInput
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is a table with named columns: pandas, polars, pyarrow or a record batch."""
+    return isinstance(X, pa.Table | pa.RecordBatch) or (
+        hasattr(X, "columns") and (hasattr(X, "to_arrow") or hasattr(X, "iloc"))
+    )
+
+
+def to_arrow(X: Any) -> pa.Table:
+    """A frame as an Arrow table; a pandas index is dropped.
+
+    Raises InvalidInput where a column's values have no common type, naming the column.
+    """
+    if isinstance(X, pa.Table):
+        return X
+    if isinstance(X, pa.RecordBatch):
+        return pa.Table.from_batches([X])
+    if hasattr(X, "collect_schema") and hasattr(X, "collect"):
+        X = X.collect()  # a lazy polars frame
+    if hasattr(X, "to_arrow"):
+        return X.to_arrow()
+    return _pandas_to_arrow(X)
+
+
+def _pandas_to_arrow(X: Any) -> pa.Table:
+    columns: dict[str, pa.Array] = {}
+    for position, name in enumerate(map(str, X.columns)):
+        if name in columns:
+            raise InvalidInput(f"column {name!r} occurs more than once; rename it")
+        if str(X.dtypes.iloc[position]).startswith("Sparse"):
+            raise InvalidInput(f"column {name!r} is sparse; make it dense first")
+        try:
+            columns[name] = pa.Array.from_pandas(X.iloc[:, position])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            raise InvalidInput(_mixed(name, X.iloc[:, position])) from None
+    return pa.table({name: _flat(values) for name, values in columns.items()})
+
+
+def _flat(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _mixed(name: str, values: Any) -> str:
+    """Say where a column's values change their type."""
+    first = None
+    for row, value in enumerate(values, start=1):
+        if value is None or value != value:
+            continue
+        first = first or type(value)
+        if type(value) is not first:
+            return (
+                f"column {name!r} mixes types: row {row} holds {value!r} "
+                f"({type(value).__name__}) after {first.__name__} values; make them one type"
+            )
+    return f"column {name!r} holds values that cannot be used; give numbers, text or dates"
+
+
+def from_object_array(X: npt.NDArray[np.object_]) -> pa.Table:
+    """An object array (n, d) that holds text among its values, as a table x0, x1, ..."""
+    columns = {}
+    for i in range(X.shape[1]):
+        values = [None if v is None or v != v else v for v in X[:, i].tolist()]
+        try:
+            columns[f"x{i}"] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            raise InvalidInput(_mixed(f"x{i}", values)) from None
+    return pa.table(columns)
