@@ -1,0 +1,19 @@
+"""Losses: pure functions of tensors that return a value per element or per sample, never a mean."""
+
+from lampblack.losses.amplification import Amplification, amplify, amplify_rescaled
+from lampblack.losses.latent import latent_norm
+from lampblack.losses.reconstruction import (
+    ReconstructionErrorName,
+    elementwise_error,
+    reconstruction_error,
+)
+
+__all__ = [
+    "Amplification",
+    "ReconstructionErrorName",
+    "amplify",
+    "amplify_rescaled",
+    "elementwise_error",
+    "latent_norm",
+    "reconstruction_error",
+]

@@ -1,0 +1,53 @@
+"""Which inputs move a function of a sample: integrated gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+FEWEST_POINTS = 16
+MOST_POINTS = 4096
+TOLERANCE = 0.005
+
+
+def integrated_gradients(
+    function: Callable[[Tensor], Tensor], start: Tensor, end: Tensor
+) -> Tensor:
+    """Attribute function(end) − function(start) to the elements of the samples.
+
+    function: (n, ...) → (n,); start, end: (n, ...). Returns signed attributions of the shape of
+    `end`. Midpoint rule along the straight path, its points quadrupled for the samples whose sum
+    is not yet within 0.5 % of the difference (a rectifier network has kinks).
+    Source: Sundararajan et al. 2017, arXiv 1703.01365.
+    """
+    with torch.no_grad():
+        before, after = function(start), function(end)
+    difference = after - before
+    rounding = 1e-5 * torch.maximum(before.abs(), after.abs())
+    allowed = torch.maximum(TOLERANCE * difference.abs(), rounding)
+    attributions = torch.zeros_like(end)
+    unfinished = torch.arange(len(end), device=end.device)
+    points = FEWEST_POINTS
+    while len(unfinished) and points <= MOST_POINTS:
+        part = _midpoint_rule(function, start[unfinished], end[unfinished], points)
+        attributions[unfinished] = part
+        missing = part.flatten(start_dim=1).sum(dim=1) - difference[unfinished]
+        unfinished = unfinished[missing.abs() > allowed[unfinished]]
+        points *= 4
+    return attributions
+
+
+def _midpoint_rule(
+    function: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, points: int
+) -> Tensor:
+    """The mean gradient at evenly spaced points of the path, times the step."""
+    step = end - start
+    total = torch.zeros_like(end)
+    for i in range(points):
+        point = (start + (i + 0.5) / points * step).requires_grad_(True)
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(function(point).sum(), point)
+        total += gradient
+    return total / points * step
