@@ -1,0 +1,75 @@
+"""Hooks into training, and the progress bar that is one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lampblack.training.schedule import Budget
+
+Record = dict[str, float]
+
+
+class Callback:
+    """Override any of these four; each is called with what has just happened.
+
+    A callback that raises ends the training with its error. `on_epoch_end` may return True to stop
+    training there, with the weights as they are.
+    """
+
+    def on_fit_start(self, budget: Budget, first_step: int) -> None:
+        """Training begins, or goes on from a checkpoint where `first_step` is not 0."""
+
+    def on_step_end(self, step: int) -> None:
+        """Update number `step` (counted from 1) is done."""
+
+    def on_epoch_end(self, record: Record) -> bool | None:
+        """An epoch is done; `record` is its line of `history_`."""
+
+    def on_fit_end(self, history: list[Record]) -> None:
+        """Training is over, also when an error ended it."""
+
+
+class ProgressBar(Callback):
+    """A rich progress bar on standard error, with the loss and the time left."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        self._progress: Any = None
+        self._task: Any = None
+
+    def on_fit_start(self, budget: Budget, first_step: int) -> None:
+        """Open the bar."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps  loss {task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task(
+            self.description, total=budget.steps, completed=first_step, loss="-"
+        )
+        self._progress.start()
+
+    def on_step_end(self, step: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=step)
+
+    def on_epoch_end(self, record: Record) -> None:
+        """Show the epoch's loss."""
+        self._progress.update(self._task, loss=f"{record['loss']:.4g}")
+
+    def on_fit_end(self, history: list[Record]) -> None:
+        """Close the bar."""
+        self._progress.refresh()
+        self._progress.stop()

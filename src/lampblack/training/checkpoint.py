@@ -1,0 +1,91 @@
+"""The state of a training on disk: written after every epoch, read after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lampblack.exceptions import TrainingError
+from lampblack.training.steps import TrainingStep
+
+FILE = "checkpoint.safetensors"
+
+
+def write_checkpoint(
+    folder: Path, step: TrainingStep, generator: torch.Generator, progress: dict[str, Any]
+) -> None:
+    """Write weights, optimisers, random state and `progress` (JSON) as one file, atomically.
+
+    The new file is complete on disk before it takes the old one's name, so that a kill at any
+    moment leaves one of the two.
+    """
+    tensors = {f"network.{name}": value for name, value in step.networks.state_dict().items()}
+    for i, optimizer in enumerate(step.optimizers):
+        for key, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{key}.{name}": value for name, value in state.items()}
+    tensors |= {f"extra.{name}": value for name, value in step.extra_state().items()}
+    tensors |= {f"best.{name}": value for name, value in progress.get("best", {}).items()}
+    tensors["generator"] = generator.get_state()
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    facts = {name: value for name, value in progress.items() if name != "best"}
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{FILE}.{os.getpid()}"
+    save_file(plain, beside, metadata={"progress": json.dumps(facts)})
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(beside, folder / FILE)
+
+
+def read_checkpoint(
+    folder: Path, step: TrainingStep, generator: torch.Generator, fingerprint: str
+) -> dict[str, Any] | None:
+    """Put a training back to its last checkpoint and return its progress; None where there is none.
+
+    Raises TrainingError where the checkpoint is of other data, parameters or versions
+    (`fingerprint`), or cannot be read.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress: dict[str, Any] = json.loads(file.metadata()["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{path} is damaged ({error}); delete it to start anew") from None
+    if progress["fingerprint"] != fingerprint:
+        raise TrainingError(
+            f"{path} belongs to a fit with other data, parameters or versions; "
+            "delete it or give another checkpoint_dir"
+        )
+    step.networks.load_state_dict(_under("network.", tensors))
+    for i, optimizer in enumerate(step.optimizers):
+        _load_optimizer(optimizer, _under(f"optimizer.{i}.", tensors))
+    step.load_extra_state(_under("extra.", tensors))
+    generator.set_state(tensors["generator"])
+    if best := _under("best.", tensors):
+        progress["best"] = best
+    return progress
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state = optimizer.state_dict()
+    for name, tensor in tensors.items():
+        key, slot = name.split(".", maxsplit=1)
+        state["state"].setdefault(int(key), {})[slot] = tensor
+    optimizer.load_state_dict(state)

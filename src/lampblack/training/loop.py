@@ -1,0 +1,166 @@
+"""The loop: batches in, weights out. It knows no method's name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lampblack.exceptions import TrainingError
+from lampblack.training.callbacks import Callback, Record
+from lampblack.training.checkpoint import read_checkpoint, write_checkpoint
+from lampblack.training.schedule import Budget
+from lampblack.training.steps import Terms, TrainingStep
+
+FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
+VALIDATION_BLOCK = 4096
+
+
+class Loop:
+    """Train `step` on `data` within `budget`; `run` gives the history, a record an epoch.
+
+    data: (n, ...) on the device; batches are slices of a shuffled pass, all of one size, and rows
+    left over wait for the next pass. An epoch is one pass, or as much less or more as leaves 20 to
+    100 epochs in the budget: after each, validation rows are looked at, `watch` is called with the
+    step's number, and a checkpoint is written. validation: rows for early stopping, or None.
+    The same generator state gives the same history and weights.
+    """
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        data: Tensor,
+        budget: Budget,
+        *,
+        generator: torch.Generator,
+        validation: Tensor | None = None,
+        watch: Callable[[int], None] | None = None,
+        callbacks: Sequence[Callback] = (),
+        checkpoint_dir: Path | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        self.step, self.data, self.budget = step, data, budget
+        self.generator = generator
+        self.validation = validation
+        self.watch = watch
+        self.callbacks = callbacks
+        self.checkpoint_dir = checkpoint_dir
+        self.fingerprint = fingerprint
+        self.batch_size = min(budget.batch_size, len(data))
+        self.batches_a_pass = len(data) // self.batch_size
+        fewest, most = budget.steps // MOST_EPOCHS, budget.steps // FEWEST_EPOCHS
+        self.epoch_steps = max(1, fewest, min(most, self.batches_a_pass))
+        self.done = 0
+        self.stopped = False
+        self.history: list[Record] = []
+        self.best_loss, self.unimproved = math.inf, 0
+        self.best: dict[str, Tensor] = {}
+
+    def run(self) -> list[Record]:
+        """Train to the end of the budget, or until early stopping or a callback says stop."""
+        self._resume()
+        for callback in self.callbacks:
+            callback.on_fit_start(self.budget, self.done)
+        try:
+            while self.done < self.budget.steps and not self.stopped:
+                self._run_epoch()
+        finally:
+            for callback in self.callbacks:
+                callback.on_fit_end(self.history)
+        if self.best:
+            self.step.networks.load_state_dict(self.best)
+        return self.history
+
+    def _run_epoch(self) -> None:
+        self.step.networks.train()
+        terms = [self._run_step(batch) for batch in self._batches()]
+        self.step.networks.eval()
+        record = self._record(terms)
+        self._check(record)
+        self.history.append(record)
+        for callback in self.callbacks:
+            self.stopped |= callback.on_epoch_end(record) is True
+        if self.checkpoint_dir is not None:
+            write_checkpoint(self.checkpoint_dir, self.step, self.generator, self._progress())
+
+    def _run_step(self, batch: Tensor) -> Terms:
+        self.step.set_learning_rate(self.budget.learning_rate_at(self.done))
+        terms = self.step.update(batch)
+        self.done += 1
+        for callback in self.callbacks:
+            callback.on_step_end(self.done)
+        return terms
+
+    def _batches(self) -> Iterator[Tensor]:
+        """The batches of one epoch, cut short where the budget ends."""
+        left = min(self.epoch_steps, self.budget.steps - self.done)
+        while left:
+            order = torch.randperm(len(self.data), generator=self.generator).to(self.data.device)
+            for batch in torch.split(order, self.batch_size)[: min(self.batches_a_pass, left)]:
+                yield self.data[batch]
+                left -= 1
+
+    def _record(self, terms: list[Terms]) -> Record:
+        """The epoch's means, after checking that every loss was finite."""
+        values = {name: torch.stack([term[name] for term in terms]).cpu() for name in terms[0]}
+        finite = torch.isfinite(values["loss"])
+        if not finite.all():
+            step = self.done - len(terms) + int((~finite).int().argmax()) + 1
+            culprits = [n for n, v in values.items() if n != "loss" and not v.isfinite().all()]
+            raise TrainingError(
+                f"the loss is not finite at step {step} (term: {', '.join(culprits) or 'loss'}); "
+                f"the likely cause is a learning rate that is too high "
+                f"({self.budget.learning_rate:g}): divide it by ten"
+            )
+        record: Record = {"epoch": len(self.history) + 1, "step": self.done}
+        record |= {name: float(value.double().mean()) for name, value in values.items()}
+        record["learning_rate"] = self.budget.learning_rate_at(self.done - 1)
+        return record
+
+    def _check(self, record: Record) -> None:
+        """Look at rows that are not trained on."""
+        if self.watch is not None:
+            self.watch(self.done)
+        if self.validation is None or self.budget.patience is None:
+            return
+        record["validation_loss"] = self._validation_loss()
+        if record["validation_loss"] < self.best_loss:
+            self.best_loss, self.unimproved = record["validation_loss"], 0
+            state = self.step.networks.state_dict()
+            self.best = {name: value.detach().clone() for name, value in state.items()}
+        else:
+            self.unimproved += 1
+            self.stopped = self.unimproved >= self.budget.patience
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        assert self.validation is not None
+        blocks = torch.split(self.validation, VALIDATION_BLOCK)
+        total = sum(float(self.step.losses(block).double().sum()) for block in blocks)
+        return total / len(self.validation)
+
+    def _progress(self) -> dict[str, Any]:
+        return {
+            "fingerprint": self.fingerprint,
+            "done": self.done,
+            "stopped": self.stopped,
+            "history": self.history,
+            "best_loss": self.best_loss,
+            "unimproved": self.unimproved,
+            "best": self.best,
+        }
+
+    def _resume(self) -> None:
+        if self.checkpoint_dir is None:
+            return
+        progress = read_checkpoint(self.checkpoint_dir, self.step, self.generator, self.fingerprint)
+        if progress is None:
+            return
+        self.done, self.stopped = progress["done"], progress["stopped"]
+        self.history = progress["history"]
+        self.best_loss, self.unimproved = progress["best_loss"], progress["unimproved"]
+        self.best = progress.get("best", {})

@@ -1,0 +1,137 @@
+"""What is done with one batch. A method brings its own step; the loop repeats it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lampblack.losses import (
+    Amplification,
+    ReconstructionErrorName,
+    amplify,
+    amplify_rescaled,
+    latent_norm,
+    reconstruction_error,
+)
+from lampblack.losses.reconstruction import elementwise_error
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Terms = dict[str, Tensor]
+
+
+class TrainingStep(ABC):
+    """One update of the weights, and everything that has to survive an interruption.
+
+    networks: the module that is trained, on the device. optimizers: in a fixed order.
+    """
+
+    networks: nn.Module
+    optimizers: list[torch.optim.Optimizer]
+
+    @abstractmethod
+    def update(self, batch: Tensor) -> Terms:
+        """Change the weights once; return the terms of the loss as detached scalars.
+
+        batch: (n, ...) on the device. "loss", the whole objective, is among the terms.
+        """
+
+    @abstractmethod
+    def losses(self, batch: Tensor) -> Tensor:
+        """The objective of every sample (n,), without changing anything; for validation."""
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the rate of every optimiser."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    def extra_state(self) -> dict[str, Tensor]:
+        """Tensors beside weights and optimisers that the next update depends on."""
+        return {}
+
+    def load_extra_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027, optional
+        """Put back what `extra_state` gave."""
+
+
+class ReconstructionStep(TrainingStep):
+    """Minimise mean error(x, x̂), amplified or not, plus latent_weight · mean ‖z‖₂, with Adam.
+
+    One step serves the plain autoencoder, LAMP, Toll and LAMP × Toll: they differ in their
+    parameters alone (docs/methods).
+    """
+
+    QUANTILE = 0.99
+    MEMORY = 0.95
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        networks: nn.Module,
+        *,
+        error: ReconstructionErrorName,
+        amplification: Amplification | None,
+        latent_weight: float,
+        learning_rate: float,
+    ) -> None:
+        optimizer = torch.optim.Adam(networks.parameters(), lr=learning_rate, fused=True)
+        self._fabric = fabric
+        self._wrapped, wrapped_optimizer = fabric.setup(networks, optimizer)
+        self.networks = networks
+        self.optimizers = [optimizer]
+        self._optimizer = wrapped_optimizer
+        self._error: ReconstructionErrorName = error
+        self._amplification = amplification
+        self._weight = latent_weight
+        self._scale = torch.zeros((), device=fabric.device)  # 0: no batch seen yet
+
+    def update(self, batch: Tensor) -> Terms:
+        """One step of Adam on the batch's mean objective."""
+        z, reconstruction = self._wrapped(batch)  # (n, latent), (n, ...)
+        if self._amplification == "quantile":
+            self._follow_scale(batch, reconstruction.detach())
+        error = reconstruction_error(batch, reconstruction, self._error, self._amplified()).mean()
+        terms = {"reconstruction": error}
+        loss = error
+        if self._weight:
+            terms["latent"] = self._weight * latent_norm(z).mean()
+            loss = error + terms["latent"]
+        self._optimizer.zero_grad(set_to_none=True)
+        self._fabric.backward(loss)
+        self._optimizer.step()
+        return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
+
+    def losses(self, batch: Tensor) -> Tensor:
+        """The objective of every sample (n,) with the amplification as it stands."""
+        z, reconstruction = self._wrapped(batch)
+        error = reconstruction_error(batch, reconstruction, self._error, self._amplified())
+        return error + self._weight * latent_norm(z) if self._weight else error
+
+    def extra_state(self) -> dict[str, Tensor]:
+        """The running quantile of the errors."""
+        return {"amplification_scale": self._scale}
+
+    def load_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Put the running quantile back."""
+        self._scale = state["amplification_scale"].to(self._scale)
+
+    def _amplified(self) -> Callable[[Tensor], Tensor] | None:
+        if self._amplification is None:
+            return None
+        if self._amplification == "log":
+            return amplify
+        return partial(amplify_rescaled, scale=self._scale.clamp(min=1e-12))
+
+    def _follow_scale(self, batch: Tensor, reconstruction: Tensor) -> None:
+        """Move the scale towards this batch's high quantile of elementwise errors."""
+        errors = elementwise_error(batch, reconstruction, self._error).flatten()
+        rank = max(1, round(self.QUANTILE * len(errors)))
+        quantile = errors.kthvalue(rank).values
+        memory = torch.where(self._scale > 0, self.MEMORY, 0.0)
+        self._scale = memory * self._scale + (1 - memory) * quantile
