@@ -1,0 +1,115 @@
+"""From scores of held-out normal rows to a threshold that keeps its promise, and to p-values."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lampblack.exceptions import CalibrationWarning, InvalidInput
+
+Scores = npt.NDArray[np.float64]
+
+SHARE = 0.2
+MOST_ROWS = 10_000
+
+
+def calibration_size(n: int, false_alarm_rate: float) -> int:
+    """How many of n rows to hold out: a fifth, more where the rate asks for it, at most half.
+
+    A rate α can be promised from ⌈1/α⌉ − 1 rows. No more than 10,000 are held out, or ten times
+    what the rate asks for: beyond, they sharpen the threshold less than training on them helps.
+
+    >>> [calibration_size(n, 0.01) for n in (20, 150, 300, 5000, 10**6)]
+    [10, 75, 99, 1000, 10000]
+    """
+    needed = math.ceil(1 / false_alarm_rate - 1e-9) - 1
+    wanted = min(round(SHARE * n), max(MOST_ROWS, 10 * needed))
+    return min(n // 2, max(needed, wanted))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A threshold and the scores it was taken from.
+
+    scores: ascending (n,). origin: "held-out" rows, which nothing that was fitted has seen, or the
+    "training" rows, for scikit-learn's `contamination`, which promises nothing. requested and
+    promised: false-alarm rates (or the contamination, twice). threshold: a row is an alarm where
+    its anomaly score is greater.
+    """
+
+    scores: Scores
+    origin: Literal["held-out", "training"]
+    requested: float
+    promised: float
+    threshold: float
+
+    @classmethod
+    def held_out(cls, scores: Scores, false_alarm_rate: float) -> Calibration:
+        """Calibrate on scores (n,) of normal rows that were kept from everything fitted.
+
+        With m = ⌊α (n + 1)⌋ − 1, the threshold is the (m + 1)-th largest score: a new row
+        exchangeable with these exceeds it with probability at most (m + 1)/(n + 1) ≤ α, for any
+        distribution and any finite n (Vovk et al. 2005; Laxhammar & Falkman 2010). Where n is too
+        small for m ≥ 0, the smallest rate that n rows can promise, 1/(n + 1), takes its place, and
+        a CalibrationWarning states it.
+        """
+        ordered = np.sort(np.asarray(scores, dtype=np.float64))
+        n = len(ordered)
+        if not n:
+            raise InvalidInput("there is no row to calibrate on; give at least one normal row")
+        allowed = math.floor(false_alarm_rate * (n + 1) + 1e-9) - 1
+        promised = false_alarm_rate
+        if allowed < 0:
+            allowed, promised = 0, 1 / (n + 1)
+            warnings.warn(
+                f"{n} calibration rows cannot promise {false_alarm_rate:.2%} false alarms; "
+                f"the threshold is set for {promised:.2%}, the smallest they can promise "
+                f"(a rate of {false_alarm_rate:.2%} takes {math.ceil(1 / false_alarm_rate) - 1})",
+                CalibrationWarning,
+                stacklevel=2,
+            )
+        threshold = float(ordered[n - 1 - allowed])
+        return cls(ordered, "held-out", false_alarm_rate, promised, threshold)
+
+    @classmethod
+    def contaminated(cls, scores: Scores, contamination: float) -> Calibration:
+        """Flag this share of the training rows themselves, as scikit-learn does; no promise."""
+        ordered = np.sort(np.asarray(scores, dtype=np.float64))
+        flagged = round(contamination * len(ordered))
+        threshold = float(ordered[len(ordered) - 1 - min(flagged, len(ordered) - 1)])
+        return cls(ordered, "training", contamination, contamination, threshold)
+
+    def p_values(self, scores: Scores) -> Scores:
+        """Conformal p-values (n,) in (0, 1]: p = (1 + #{calibration score ≥ s}) / (1 + n).
+
+        Under exchangeability P(p ≤ α) ≤ α for every α; an alarm is exactly p ≤ promised rate.
+        Raises InvalidInput after `contamination`, whose scores are those of the training rows.
+        """
+        if self.origin != "held-out":
+            raise InvalidInput(
+                "p-values need held-out rows, and contamination= kept none; "
+                "fit with false_alarm_rate= instead, or call recalibrate with new normal rows"
+            )
+        n = len(self.scores)
+        below = np.searchsorted(self.scores, scores, side="left")
+        return np.asarray((1 + n - below) / (1 + n), dtype=np.float64)
+
+
+def false_discovery_alarms(p_values: Scores, fdr: float) -> npt.NDArray[np.bool_]:
+    """Which rows (n,) to call anomalies so that at most a share `fdr` of them is normal.
+
+    Benjamini & Hochberg's procedure, on average over draws; it holds for conformal p-values that
+    share one calibration set (Bates et al. 2023, arXiv 2104.08279).
+    """
+    from scipy.stats import false_discovery_control
+
+    if not 0 < fdr < 1:
+        raise InvalidInput(f"fdr must lie between 0 and 1, and is {fdr}")
+    if not len(p_values):
+        return np.zeros(0, dtype=bool)
+    return np.asarray(false_discovery_control(p_values, method="bh") <= fdr)

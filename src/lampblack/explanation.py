@@ -1,0 +1,73 @@
+"""Why a row was flagged: what every column adds to its score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One column's part in one row's score; `share` is of the whole score."""
+
+    column: str
+    contribution: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What every column adds to the anomaly scores of n rows.
+
+    contributions: (n, columns), non-negative, the columns' parts of the reconstruction error.
+    remainder: (n,), what the score holds besides, called `remainder_name` ("latent": the weighted
+    norm of the code; all zeros where it has no weight). Row by row, contributions and remainder sum
+    to the whole anomaly score, to float32 accuracy.
+    attributed: (n, columns), which columns move the remainder: signed integrated gradients from the
+    reconstruction to the row, completeness error below 1 %, for the rows where the remainder is
+    more than half of the score, zeros for the others. They say where the remainder comes from and
+    are not a further part of the score.
+
+    `numpy.asarray(explanation)` gives the contributions.
+    """
+
+    columns: tuple[str, ...]
+    contributions: Values
+    remainder: Values
+    remainder_name: str
+    attributed: Values
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return (len(self.contributions), len(self.columns))
+
+    def __len__(self) -> int:
+        return len(self.contributions)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Values:
+        return np.array(self.contributions, dtype=dtype, copy=bool(copy) or dtype is not None)
+
+    @property
+    def scores(self) -> Values:
+        """The anomaly scores (n,) that the parts sum to."""
+        return np.asarray(self.contributions.sum(axis=1) + self.remainder)
+
+    def ranking(self) -> Values:
+        """Rank columns by this (n, columns): contributions, plus what moves a large remainder."""
+        return self.contributions + np.clip(self.attributed, 0.0, None)
+
+    def top(self, row: int, k: int = 3) -> list[Reason]:
+        """The k columns that did most to raise one row's score, strongest first."""
+        ranked = self.ranking()[row]
+        score = float(self.scores[row])
+        order = np.argsort(-ranked, kind="stable")[:k]
+        return [
+            Reason(self.columns[i], float(ranked[i]), float(ranked[i]) / score if score else 0.0)
+            for i in order
+        ]

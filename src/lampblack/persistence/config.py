@@ -1,0 +1,83 @@
+"""config.json: what a model is, apart from its numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lampblack.data.schema import Schema
+from lampblack.exceptions import ModelFileError
+from lampblack.persistence.folder import read_folder
+
+FORMAT = 1
+CONFIG = "config.json"
+
+
+class CalibrationFacts(BaseModel):
+    """Where a threshold came from; its scores lie in calibration.safetensors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origin: Literal["held-out", "training"]
+    requested: float
+    promised: float
+    threshold: float
+
+
+class ModelConfig(BaseModel):
+    """config.json: everything about a model that is neither weights nor scores.
+
+    detector: the registered class name. parameters: of its constructor. own_networks: whether the
+    user brought the networks, which a folder cannot hold. reading: how the fitted file was written
+    (header, spellings of missing values), which later files are taken to share. history: a record
+    an epoch. notes: warnings given while fitting. versions, threads: those that fitted it; the same
+    ones give the same bits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    detector: str
+    parameters: dict[str, Any]
+    own_networks: bool
+    table: Schema
+    rows: dict[str, int]
+    calibration: CalibrationFacts
+    reading: dict[str, bool | list[str]] = {}
+    history: list[dict[str, int | float]]
+    notes: list[str]
+    versions: dict[str, str]
+    threads: int
+
+
+def read_config(path: Path) -> ModelConfig:
+    """The configuration of a model folder, every file of which is checked. Loads no torch."""
+    files = read_folder(path)
+    if CONFIG not in files:
+        raise ModelFileError(f"{path / CONFIG} is missing; this is not a complete model")
+    return parse_config(path / CONFIG, files[CONFIG])
+
+
+def parse_config(path: Path, content: bytes) -> ModelConfig:
+    """config.json, refused with a sentence where its format is newer or its content unknown."""
+    try:
+        raw = json.loads(content)
+        version = int(raw["format"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelFileError(f"{path} is not the configuration of a model") from None
+    if version > FORMAT:
+        raise ModelFileError(
+            f"{path} has format {version}, written by a newer lampblack; "
+            f"this version reads formats up to {FORMAT}: upgrade lampblack"
+        )
+    if version < 1:
+        raise ModelFileError(f"{path} has format {version}, which no version of lampblack writes")
+    try:
+        return ModelConfig.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelFileError(f"{path}: {where}: {first['msg']}") from None

@@ -1,0 +1,107 @@
+"""A folder of files under a manifest of their hashes: complete and unchanged, or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from lampblack.exceptions import ModelFileError
+
+MANIFEST = "manifest.json"
+
+
+def is_model_folder(path: Path) -> bool:
+    """Whether a model was written here."""
+    return (path / MANIFEST).is_file()
+
+
+def check_target(path: Path) -> None:
+    """Raise ModelFileError where no model can be written: better before a long fit than after."""
+    if path.exists() and not (path.is_dir() and (is_model_folder(path) or not any(path.iterdir()))):
+        raise ModelFileError(f"{path} exists and is not a model; choose another name or remove it")
+    if not path.absolute().parent.is_dir():
+        raise ModelFileError(f"the folder {path.absolute().parent} does not exist; create it first")
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files and their manifest beside `path`, then rename them into place.
+
+    A crash leaves the old model or none. An existing model is replaced; anything else that stands
+    at `path` is refused with ModelFileError.
+    """
+    check_target(path)
+    beside = path.absolute().parent / f".{path.name}.{os.getpid()}.new"
+    replaced = beside.with_suffix(".old")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        for name, content in {**files, MANIFEST: _manifest(files)}.items():
+            with (beside / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        if path.exists():
+            os.rename(path, replaced)
+        os.rename(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def read_folder(path: Path) -> dict[str, bytes]:
+    """Every file of a model folder, by name, after checking each against the manifest.
+
+    Raises ModelFileError, naming the file, where one is missing, changed or unknown. The bytes that
+    are returned are the bytes that were checked.
+    """
+    if not path.is_dir():
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise ModelFileError(f"{path} {what}; a model is a folder written by save or lampblack fit")
+    if not is_model_folder(path):
+        raise ModelFileError(f"{path} is not a model: {MANIFEST} is missing")
+    expected = _read_manifest(path / MANIFEST)
+    present = {entry.name for entry in path.iterdir()} - {MANIFEST}
+    for name in sorted(present - expected.keys()):
+        raise ModelFileError(f"{path / name} is not part of the model; remove it")
+    for name in sorted(expected.keys() - present):
+        raise ModelFileError(f"{path / name} is missing; the model is incomplete: save it again")
+    files = {name: _read(path / name) for name in expected}
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != expected[name]:
+            raise ModelFileError(f"{path / name} is damaged or was changed; save the model again")
+    return files
+
+
+def _manifest(files: Mapping[str, bytes]) -> bytes:
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return _canonical(hashes)
+
+
+def _canonical(hashes: Mapping[str, str]) -> bytes:
+    return (json.dumps({"sha256": hashes}, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _read_manifest(path: Path) -> dict[str, str]:
+    """The hashes by file name; the manifest itself must be written exactly as we write it."""
+    content = _read(path)
+    try:
+        hashes = json.loads(content)["sha256"]
+        unchanged = _canonical(hashes) == content and all(
+            isinstance(value, str) and Path(name).name == name for name, value in hashes.items()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        unchanged = False
+    if not unchanged:
+        raise ModelFileError(f"{path} is damaged or was changed; save the model again")
+    return dict(hashes)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
