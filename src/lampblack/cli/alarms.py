@@ -1,0 +1,80 @@
+"""The strongest alarms of a stream of rows, and how they are shown."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lampblack.detectors.base import ReconstructionDetector
+
+SHOWN = 10
+REASONS = 3
+
+
+class Alarms:
+    """Count rows and alarms, and keep the rows with the highest scores."""
+
+    def __init__(self, detector: ReconstructionDetector) -> None:
+        self.detector = detector
+        self.rows = self.alarms = 0
+        self._strongest: list[tuple[float, int, Any, Any, pa.Table]] = []
+
+    def add(self, key: Any, table: pa.Table) -> dict[str, Any]:
+        """Score a batch; return its anomaly_score, p_value (None without promise) and alarm."""
+        scores = self.detector.anomaly_score(table)
+        calibration = self.detector.calibration_
+        p_values = calibration.p_values(scores) if calibration.origin == "held-out" else None
+        alarm = scores > calibration.threshold
+        for i in np.argsort(-scores, kind="stable")[:SHOWN]:
+            p = None if p_values is None else float(p_values[i])
+            entry = (float(scores[i]), -(self.rows + int(i)), key[i].as_py(), p, table.slice(i, 1))
+            if len(self._strongest) < SHOWN:
+                heapq.heappush(self._strongest, entry)
+            else:
+                heapq.heappushpop(self._strongest, entry)
+        self.rows += len(scores)
+        self.alarms += int(alarm.sum())
+        return {
+            "anomaly_score": scores,
+            "p_value": [None] * len(scores) if p_values is None else p_values,
+            "alarm": alarm,
+        }
+
+    def summary(self) -> str:
+        """How many rows, how many alarms."""
+        share = self.alarms / self.rows if self.rows else 0.0
+        return f"{self.rows:,} rows, {self.alarms:,} alarms ({share:.2%})"
+
+    def print(self, key_name: str) -> None:
+        """Print the summary, and the strongest alarms with the columns that caused them."""
+        from rich.console import Console
+        from rich.table import Table
+
+        console = Console()
+        threshold = self.detector.calibration_.threshold
+        console.print(f"{self.summary()}, threshold {threshold:.6g}", highlight=False)
+        strongest = [e for e in sorted(self._strongest, reverse=True) if e[0] > threshold]
+        if not strongest:
+            return
+        explanation = self.detector.explain(pa.concat_tables([entry[4] for entry in strongest]))
+        shown = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
+        shown.add_column(key_name, justify="right")
+        shown.add_column("score", justify="right")
+        shown.add_column("p", justify="right")
+        shown.add_column("because of (value; share of the score)", overflow="fold")
+        for i, (score, _, key, p_value, row) in enumerate(strongest):
+            reasons = [
+                f"{reason.column} ({_shown(row.column(reason.column)[0].as_py())}; "
+                f"{reason.share:.0%})"
+                for reason in explanation.top(i, REASONS)
+            ]
+            p = "-" if p_value is None else f"{p_value:.4f}"
+            shown.add_row(str(key), f"{score:.4g}", p, ", ".join(reasons))
+        console.print(shown)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,107 @@
+"""`lampblack evaluate`: decisions against labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import typer
+
+from lampblack.cli.options import Reading, Selection
+from lampblack.cli.rows import ModelRows, report_skipped, row_format
+from lampblack.detectors.registry import load
+from lampblack.evaluation import Evaluation, evaluate
+from lampblack.exceptions import InvalidInput
+
+SHOWN_LABELS = 10
+
+
+def run(
+    model: Path,
+    data: Path,
+    reading: Reading,
+    selection: Selection,
+    *,
+    label: str,
+    anomaly: list[str],
+    normal: list[str],
+    device: str,
+    as_json: bool,
+) -> None:
+    """Score every row of `data` and print how well scores and decisions agree with the labels."""
+    detector = load(model, device=device)
+    if label in detector.schema_.names:
+        raise InvalidInput(
+            f"the model was fitted with column {label!r} as an input and cannot be judged by it; "
+            f"fit again with --exclude {label}"
+        )
+    format_ = row_format(reading, detector.reading_)
+    rows = ModelRows(data, detector.schema_, format_, selection, keep=(label,))
+    scores, labels = [], []
+    for batch in rows:
+        scores.append(detector.anomaly_score(batch.table))
+        labels.append(_as_labels(batch.others.column(label)))
+    report_skipped(rows.skipped)
+    if not scores:
+        raise InvalidInput(f"{data}: no row was left to evaluate")
+    anomaly_score = np.concatenate(scores)
+    truth = _truth(np.concatenate(labels), label, anomaly, normal)
+    alarm = anomaly_score > detector.calibration_.threshold
+    result = evaluate(anomaly_score, alarm, truth, detector.false_alarm_rate_)
+    if as_json:
+        typer.echo(json.dumps(_without_nan(result), indent=1))
+    else:
+        _print(result)
+
+
+def _as_labels(values: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    if pa.types.is_floating(values.type):
+        return np.array([None if v is None else f"{v:g}" for v in values.to_pylist()], dtype=object)
+    return np.array(values.cast(pa.string()).to_pylist(), dtype=object)
+
+
+def _truth(
+    labels: npt.NDArray[np.object_], column: str, anomaly: list[str], normal: list[str]
+) -> npt.NDArray[np.bool_]:
+    """Which rows are anomalies (n,)."""
+    found = sorted({str(label) for label in labels if label is not None})
+    shown = ", ".join(found[:SHOWN_LABELS]) + (", ..." if len(found) > SHOWN_LABELS else "")
+    if bool(anomaly) == bool(normal):
+        raise InvalidInput(
+            f"say which labels are anomalies, with --anomaly or with --normal (all others); "
+            f"column {column!r} holds {shown}"
+        )
+    for value in [*anomaly, *normal]:
+        if value not in found:
+            raise InvalidInput(f"no row has the label {value!r}; column {column!r} holds {shown}")
+    if any(label is None for label in labels):
+        missing = sum(label is None for label in labels)
+        raise InvalidInput(
+            f"column {column!r}: {missing} labels are missing; leave those rows out with "
+            f'--where "{column} is not None"'
+        )
+    return np.isin(labels.astype(str), anomaly) if anomaly else ~np.isin(labels.astype(str), normal)
+
+
+def _without_nan(result: Evaluation) -> dict[str, Any]:
+    return {name: None if value != value else value for name, value in result.items()}
+
+
+def _print(result: Evaluation) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    for name, value in _without_nan(result).items():
+        if value is None:
+            shown = "-"
+        elif "rate" in name:
+            shown = f"{value:.2%}"
+        else:
+            shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        table.add_row(name.replace("_", " "), shown)
+    Console().print(table)

@@ -1,0 +1,85 @@
+"""`lampblack fit`: a file of normal rows to a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lampblack.cli.options import Reading, Selection, known_names
+from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
+from lampblack.data.files import read_rows
+from lampblack.data.filters import parse_where
+from lampblack.data.schema import Schema
+from lampblack.detectors.registry import DETECTORS
+from lampblack.exceptions import InvalidInput
+from lampblack.persistence import check_target
+
+
+def run(
+    data: Path,
+    output: Path,
+    name: str,
+    reading: Reading,
+    selection: Selection,
+    parameters: dict[str, Any],
+    checkpoint: Path | None,
+) -> None:
+    """Read, choose columns, fit, save, and say what was promised."""
+    check_target(output)
+    format_ = row_format(reading)
+    rows = read_rows(data, format_, where=selection.where, on_bad_row=on_bad_row(selection))
+    names = list(rows.table.column_names)
+    chosen = _chosen_columns(names, selection)
+    table = rows.table.select(chosen)
+    schema = Schema.of_table(table)
+    table, _, refused = usable_rows(
+        data, schema, table, rows.row_numbers, skip=selection.skip_bad_rows
+    )
+    report_skipped([*rows.skipped, *refused])
+    detector = DETECTORS[name](**parameters)
+    detector.fit(table, checkpoint_dir=checkpoint)
+    left_out = tuple(name for name in names if name not in chosen)
+    detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
+    detector.reading_ = {"header": format_.header, "missing": list(format_.missing)}
+    detector.save(output)
+    _say(output, detector)
+
+
+def _chosen_columns(names: list[str], selection: Selection) -> list[str]:
+    columns = known_names(selection.columns, names, "--columns") or names
+    excluded = known_names(selection.exclude, names, "--exclude")
+    chosen = [name for name in columns if name not in excluded]
+    if not chosen:
+        raise InvalidInput("--columns and --exclude leave no column to learn from")
+    if selection.where:
+        used = [name for name in parse_where(selection.where, names).columns if name in chosen]
+        if used:
+            typer.echo(
+                f"lampblack: note: --where uses {', '.join(used)}, which is also learned from; "
+                f"if it is a label, add --exclude {','.join(used)}",
+                err=True,
+            )
+    return chosen
+
+
+def _say(output: Path, detector: Any) -> None:
+    facts = detector.calibration_
+    rows = detector.rows_
+    last = detector.history_[-1]
+    typer.echo(
+        f"{type(detector).__name__}: {rows['train']:,} rows trained, {rows['calibration']:,} "
+        f"calibrated; {last['step']:.0f} steps, loss {last['loss']:.4g}"
+    )
+    if facts.origin == "held-out":
+        typer.echo(
+            f"threshold {facts.threshold:.6g}: at most {facts.promised:.2%} of new normal rows "
+            "raise an alarm, in expectation"
+        )
+    else:
+        typer.echo(
+            f"threshold {facts.threshold:.6g}: flags {facts.requested:.2%} of these rows; "
+            "nothing is promised for new ones"
+        )
+    typer.echo(f"saved {output}")

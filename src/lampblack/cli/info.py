@@ -1,0 +1,46 @@
+"""`lampblack info`: what a model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from lampblack.persistence import read_config
+
+
+def run(model: Path, *, as_json: bool) -> None:
+    """Print a model's facts after checking every file of it; no torch is needed."""
+    config = read_config(model)
+    if as_json:
+        typer.echo(config.model_dump_json(indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    facts = config.calibration
+    promise = (
+        f"at most {facts.promised:.2%} of new normal rows, in expectation"
+        if facts.origin == "held-out"
+        else f"none: flags {facts.requested:.2%} of the training rows"
+    )
+    last = config.history[-1] if config.history else {}
+    table = Table(show_header=False)
+    table.add_row("detector", config.detector)
+    table.add_row("threshold", f"{facts.threshold:.6g}")
+    table.add_row("false alarms promised", promise)
+    table.add_row("rows", ", ".join(f"{count:,} {use}" for use, count in config.rows.items()))
+    table.add_row("steps", f"{last.get('step', 0):.0f}, last loss {last.get('loss', 0):.4g}")
+    table.add_row(
+        "parameters", ", ".join(f"{name}={value!r}" for name, value in config.parameters.items())
+    )
+    columns = [
+        f"{column.name} ({column.kind}{', may be missing' if column.nullable else ''})"
+        for column in config.table.columns
+    ]
+    table.add_row(f"columns ({len(columns)})", "\n".join(columns))
+    table.add_row("left out", ", ".join(config.table.ignored) or "-")
+    table.add_row("notes", "\n".join(config.notes) or "-")
+    versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
+    table.add_row("fitted with", f"{versions}; {config.threads} threads")
+    Console().print(table)

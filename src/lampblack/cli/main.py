@@ -1,0 +1,257 @@
+"""`lampblack`: fit, score, evaluate, calibrate, info, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lampblack import __version__
+from lampblack.cli import options
+from lampblack.cli.errors import reported
+
+app = typer.Typer(
+    name="lampblack",
+    help="Find what normal data cannot explain. Start with: lampblack demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lampblack {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lampblack(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Find what normal data cannot explain. Start with: lampblack demo."""
+
+
+@app.command()
+@reported
+def fit(
+    data: Annotated[Path, typer.Argument(help="Normal rows: CSV (also .gz) or Parquet.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to save the model.")],
+    detector: Annotated[
+        options.DetectorName, typer.Option("--detector", "-d", help="Which detector to fit.")
+    ] = options.DetectorName.toll,
+    columns: options.Columns = None,
+    exclude: options.Exclude = None,
+    where: options.Where = None,
+    no_header: options.NoHeader = False,
+    delimiter: options.Delimiter = None,
+    types: options.Types = None,
+    missing: options.Missing = None,
+    on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    false_alarm_rate: Annotated[
+        float, typer.Option(help="Share of new normal rows that may raise an alarm.")
+    ] = 0.01,
+    contamination: Annotated[
+        float | None,
+        typer.Option(help="Share of these rows to flag instead; promises nothing for new rows."),
+    ] = None,
+    error: Annotated[
+        options.ErrorName | None, typer.Option(help="Reconstruction error. [default: detector's]")
+    ] = None,
+    amplification: Annotated[
+        options.AmplificationName | None,
+        typer.Option(help="Amplification of the training error. [default: detector's]"),
+    ] = None,
+    latent_weight: Annotated[
+        float | None, typer.Option(help="Weight of the code's norm. [default: detector's]")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    early_stopping: Annotated[
+        bool, typer.Option("--early-stopping", help="Stop on held-out normal rows.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder for checkpoints; the same command resumes from there."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Fit a detector to normal rows and save it as a model folder."""
+    from lampblack.cli.fit import run
+
+    parameters: dict[str, Any] = {
+        "false_alarm_rate": false_alarm_rate,
+        "contamination": contamination,
+        "reconstruction_error": error and error.value,
+        "latent_weight": latent_weight,
+        "max_steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "early_stopping": early_stopping,
+        "random_state": seed,
+        "device": device,
+        "verbose": not quiet,
+    }
+    given = {name: value for name, value in parameters.items() if value is not None}
+    if amplification is not None:
+        off = amplification is options.AmplificationName.none
+        given["amplification"] = None if off else amplification.value
+    run(
+        data,
+        output,
+        detector.value,
+        options.Reading.of(no_header, delimiter, types, missing),
+        options.Selection.of(columns, exclude, where, on_bad_row),
+        given,
+        checkpoint,
+    )
+
+
+@app.command()
+@reported
+def score(
+    model: options.Model,
+    data: Annotated[Path, typer.Argument(help="Rows to score: CSV (also .gz) or Parquet.")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", help="CSV or Parquet file, or - for CSV on standard output."
+        ),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Column that names a row. [default: its number]")
+    ] = None,
+    explain: Annotated[
+        int, typer.Option(min=0, help="Add the columns that contribute most, this many.")
+    ] = 0,
+    exclude: options.Exclude = None,
+    where: options.Where = None,
+    no_header: options.NoHeader = False,
+    delimiter: options.Delimiter = None,
+    missing: options.Missing = None,
+    on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Score rows, as a stream: key, anomaly score, p-value, decision, and reasons if asked."""
+    from lampblack.cli.score import run
+
+    run(
+        model,
+        data,
+        output,
+        options.Reading.of(no_header, delimiter, None, missing),
+        options.Selection.of(None, exclude, where, on_bad_row),
+        id_column=id_column,
+        explain=explain,
+        device=device,
+        quiet=quiet,
+    )
+
+
+@app.command()
+@reported
+def evaluate(
+    model: options.Model,
+    data: Annotated[Path, typer.Argument(help="Rows with a label: CSV (also .gz) or Parquet.")],
+    label: Annotated[str, typer.Option(help="Column that holds the label.")],
+    anomaly: Annotated[
+        list[str] | None, typer.Option(help="Label of anomalies; may be given again.")
+    ] = None,
+    normal: Annotated[
+        list[str] | None, typer.Option(help="Label of normal rows, all others being anomalies.")
+    ] = None,
+    exclude: options.Exclude = None,
+    where: options.Where = None,
+    no_header: options.NoHeader = False,
+    delimiter: options.Delimiter = None,
+    missing: options.Missing = None,
+    on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare decisions with labels: AUROC, average precision, F1, realised false-alarm rate."""
+    from lampblack.cli.evaluate import run
+
+    run(
+        model,
+        data,
+        options.Reading.of(no_header, delimiter, None, missing),
+        options.Selection.of(None, exclude, where, on_bad_row),
+        label=label,
+        anomaly=anomaly or [],
+        normal=normal or [],
+        device=device,
+        as_json=as_json,
+    )
+
+
+@app.command()
+@reported
+def calibrate(
+    model: options.Model,
+    data: Annotated[Path, typer.Argument(help="New normal rows: CSV (also .gz) or Parquet.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Save here. [default: in place]")
+    ] = None,
+    false_alarm_rate: Annotated[
+        float | None, typer.Option(help="New rate to promise. [default: the model's]")
+    ] = None,
+    exclude: options.Exclude = None,
+    where: options.Where = None,
+    no_header: options.NoHeader = False,
+    delimiter: options.Delimiter = None,
+    missing: options.Missing = None,
+    on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+) -> None:
+    """Set a new threshold from new normal rows, without training."""
+    from lampblack.cli.calibrate import run
+
+    run(
+        model,
+        data,
+        output or model,
+        options.Reading.of(no_header, delimiter, None, missing),
+        options.Selection.of(None, exclude, where, on_bad_row),
+        false_alarm_rate,
+    )
+
+
+@app.command()
+@reported
+def info(
+    model: options.Model,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a model is: detector, columns, threshold and promise, training, versions."""
+    from lampblack.cli.info import run
+
+    run(model, as_json=as_json)
+
+
+@app.command()
+@reported
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to save the model.")] = Path(
+        "demo.model"
+    ),
+) -> None:
+    """Fit to benign tumours, score the rest, and show the strongest alarms with their reasons."""
+    from lampblack.cli.demo import run
+
+    run(output)
+
+
+if __name__ == "__main__":
+    app()

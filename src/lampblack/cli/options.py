@@ -1,0 +1,142 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lampblack.exceptions import InvalidInput
+
+
+class DetectorName(str, Enum):
+    """Names in the registry; a test holds the two equal."""
+
+    autoencoder = "autoencoder"
+    lamp = "lamp"
+    toll = "toll"
+
+
+class ErrorName(str, Enum):
+    """Reconstruction errors."""
+
+    l2 = "l2"
+    l1 = "l1"
+    l2_norm = "l2_norm"
+
+
+class AmplificationName(str, Enum):
+    """Amplifications, and none."""
+
+    none = "none"
+    log = "log"
+    quantile = "quantile"
+
+
+class BadRowChoice(str, Enum):
+    """What to do with a row that cannot be used."""
+
+    fail = "fail"
+    skip = "skip"
+
+
+Model = Annotated[Path, typer.Argument(help="A model folder.")]
+Columns = Annotated[
+    list[str] | None, typer.Option(help="Use these columns alone: a,b,c; may be given again.")
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="Leave these columns out: a,b,c; may be given again.")
+]
+Where = Annotated[
+    str | None, typer.Option(help="Use rows that meet this condition: \"label != 'bad'\".")
+]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="The file has no header; columns are c1, c2, ...")
+]
+Delimiter = Annotated[
+    str | None, typer.Option(help="Delimiter of a CSV file. [default: found from the first line]")
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option(help="column=number|boolean|category|date; may be given again."),
+]
+Missing = Annotated[
+    list[str] | None, typer.Option(help="Further spelling of a missing value; may be given again.")
+]
+OnBadRow = Annotated[
+    BadRowChoice,
+    typer.Option("--on-bad-row", help="Stop at a row that cannot be read, or skip and count it."),
+]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the file is written; None where the user did not say."""
+
+    no_header: bool
+    delimiter: str | None
+    types: dict[str, str]
+    missing: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        no_header: bool,
+        delimiter: str | None,
+        types: list[str] | None,
+        missing: list[str] | None,
+    ) -> Reading:
+        """From the options as given."""
+        pairs = {}
+        for text in split_names(types):
+            name, equals, kind = text.rpartition("=")
+            if not equals or not name:
+                raise InvalidInput(f"--types {text}: write it as column=category")
+            pairs[name] = kind
+        return cls(no_header, delimiter, pairs, tuple(missing or ()))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which columns and rows of the file to use."""
+
+    columns: list[str]
+    exclude: list[str]
+    where: str | None
+    skip_bad_rows: bool
+
+    @classmethod
+    def of(
+        cls,
+        columns: list[str] | None,
+        exclude: list[str] | None,
+        where: str | None,
+        on_bad_row: BadRowChoice,
+    ) -> Selection:
+        """From the options as given."""
+        skip = on_bad_row is BadRowChoice.skip
+        return cls(columns or [], exclude or [], where, skip)
+
+
+def known_names(given: list[str], known: list[str], option: str) -> list[str]:
+    """The columns an option names, one by one or joined by commas; each must be there."""
+    names = [n for text in given for n in ([text] if text in known else split_names([text]))]
+    for name in names:
+        if name not in known:
+            raise InvalidInput(
+                f"{option} names column {name!r}, which is not there; the columns are "
+                f"{', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+            )
+    return names
+
+
+def split_names(given: list[str] | None) -> list[str]:
+    """Names given one by one or joined by commas.
+
+    >>> split_names(["a,b", "c"])
+    ['a', 'b', 'c']
+    """
+    return [name.strip() for text in given or [] for name in text.split(",") if name.strip()]

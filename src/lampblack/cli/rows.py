@@ -1,0 +1,140 @@
+"""Rows of a file as a model takes them: columns chosen, bad rows refused or skipped and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import typer
+
+from lampblack.cli.options import Reading, Selection, known_names
+from lampblack.data.files import OnBadRow, RowFormat, SkippedRow, column_names, iter_rows
+from lampblack.data.filters import parse_where
+from lampblack.data.schema import Schema
+from lampblack.exceptions import InvalidInput
+
+SHOWN_SKIPS = 5
+
+Numbers = npt.NDArray[np.int64]
+
+
+def row_format(reading: Reading, remembered: Mapping[str, Any] | None = None) -> RowFormat:
+    """How to read a file: as the user says, else as the fitted file was written."""
+    remembered = remembered or {}
+    return RowFormat(
+        header=not reading.no_header and bool(remembered.get("header", True)),
+        delimiter=reading.delimiter,
+        types=reading.types,  # type: ignore[arg-type]  # RowFormat checks the kinds
+        missing=(*remembered.get("missing", ()), *reading.missing),
+    )
+
+
+def on_bad_row(selection: Selection) -> OnBadRow:
+    """The choice as the reader takes it."""
+    return "skip" if selection.skip_bad_rows else "fail"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a file: `table` has the model's columns, `others` what else was asked for."""
+
+    table: pa.Table
+    others: pa.Table
+    numbers: Numbers
+
+
+class ModelRows:
+    """The rows of a file, batch by batch, as a fitted schema takes them.
+
+    keep: columns outside the model that the caller needs (a key, a label). Columns that were left
+    out when the model was fitted, or that `selection` excludes, are dropped; any other that the
+    model does not know is refused. `skipped` grows while the rows are read.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Schema,
+        row_format: RowFormat,
+        selection: Selection,
+        keep: tuple[str, ...] = (),
+    ) -> None:
+        names = column_names(path, row_format)
+        excluded = known_names(selection.exclude, names, "--exclude")
+        used = parse_where(selection.where, names).columns if selection.where else ()
+        for name in keep:
+            if name not in names:
+                raise InvalidInput(f"{path}: there is no column {name!r}; there are {names[:20]}")
+        allowed = {*schema.ignored, *excluded, *used, *keep} - set(schema.names)
+        try:
+            schema.check_names([name for name in names if name not in allowed])
+        except InvalidInput as error:
+            raise type(error)(f"{path}: {error}") from None
+        self.path, self.schema, self.keep = path, schema, keep
+        self._skip = selection.skip_bad_rows
+        self._stream = iter_rows(
+            path,
+            row_format,
+            kinds={column.name: column.kind for column in schema.columns},
+            where=selection.where,
+            on_bad_row=on_bad_row(selection),
+        )
+        self._refused: list[SkippedRow] = []
+
+    @property
+    def skipped(self) -> list[SkippedRow]:
+        """Rows left out so far, in the file's order."""
+        return sorted([*self._stream.skipped, *self._refused], key=lambda row: row.row)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for rows in self._stream:
+            table, numbers, refused = usable_rows(
+                self.path, self.schema, rows.table, rows.row_numbers, skip=self._skip
+            )
+            self._refused += refused
+            if table.num_rows:
+                yield Batch(table.select(self.schema.names), table.select(self.keep), numbers)
+
+
+def usable_rows(
+    path: Path, schema: Schema, table: pa.Table, numbers: Numbers, *, skip: bool
+) -> tuple[pa.Table, Numbers, list[SkippedRow]]:
+    """The rows that the schema takes, their numbers in the file, and those that it does not.
+
+    Without `skip`, the first row that it does not take is an error, naming row and column.
+    """
+    known = table.select(schema.names)
+    try:
+        schema.read_table(known)
+    except InvalidInput as error:
+        refused = schema.refused(known)
+        if not refused:
+            raise type(error)(f"{path}: {error}") from None
+        skips = [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in refused]
+        if not skip:
+            first = skips[0]
+            raise InvalidInput(
+                f"{path}: row {first.row}, column {first.column!r}: {first.reason}, or skip such "
+                "rows (--on-bad-row skip)"
+            ) from None
+        keep = np.ones(len(table), dtype=bool)
+        keep[[r.row for r in refused]] = False
+        return table.filter(pa.array(keep)), numbers[keep], skips
+    return table, numbers, []
+
+
+def report_skipped(skipped: list[SkippedRow]) -> None:
+    """Say how many rows were left out, and which came first."""
+    if not skipped:
+        return
+    typer.echo(f"lampblack: {len(skipped)} rows were skipped:", err=True)
+    for row in skipped[:SHOWN_SKIPS]:
+        column = "" if row.column is None else f", column {row.column!r}"
+        typer.echo(f"  row {row.row}{column}: {row.reason}", err=True)
+    if len(skipped) > SHOWN_SKIPS:
+        typer.echo(f"  and {len(skipped) - SHOWN_SKIPS} more", err=True)

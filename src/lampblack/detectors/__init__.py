@@ -1,0 +1,1 @@
+"""Detectors: one abstract class and the final ones built on it."""

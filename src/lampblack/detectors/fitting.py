@@ -1,0 +1,204 @@
+"""One fit, from checked rows to a calibrated detector."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import platform
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lampblack.calibration import Calibration, calibration_size
+from lampblack.data.encoder import TableEncoder
+from lampblack.data.schema import Rows, Schema
+from lampblack.detectors.collapse import CollapseWatch
+from lampblack.detectors.device import resolve_device
+from lampblack.exceptions import InvalidInput, LampblackWarning
+from lampblack.networks import AutoencoderPair
+from lampblack.training.callbacks import Callback, ProgressBar
+from lampblack.training.loop import Loop
+from lampblack.training.schedule import Budget
+from lampblack.training.threads import threads_for_step
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from lampblack.detectors.base import ReconstructionDetector
+
+LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
+MOST_WATCHED = 1024
+
+
+class Split(NamedTuple):
+    """Positions of the rows that train, stop and calibrate; no row does two of these."""
+
+    train: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+    calibration: npt.NDArray[np.int64]
+
+
+class Seeds(NamedTuple):
+    """Independent seeds drawn from one `random_state`."""
+
+    split: int
+    weights: int
+    batches: int
+
+    @classmethod
+    def draw(cls, random_state: int | None) -> Seeds:
+        """Three seeds; the same three for the same integer."""
+        state = np.random.SeedSequence(random_state).generate_state(3, np.uint64)
+        return cls(*(int(seed) >> 1 for seed in state))
+
+
+def fit_rows(
+    detector: ReconstructionDetector,
+    schema: Schema,
+    rows: Rows,
+    checkpoint_dir: str | Path | None,
+    callbacks: Sequence[Callback],
+) -> None:
+    """Fit a detector to checked rows: split, encode, train, calibrate; set its fitted attributes.
+
+    The calibration rows reach nothing but the threshold and the watch for collapse, which changes
+    no weight: so their scores are exchangeable with those of new normal rows.
+    """
+    seeds = Seeds.draw(detector.random_state)
+    split = split_rows(len(rows), detector, seeds.split)
+    detector.schema_ = schema
+    detector.encoder_ = TableEncoder(schema, detector.scaling_).fit(rows.take(split.train))
+    if not detector.encoder_.width:
+        raise InvalidInput(
+            "no column carries anything to learn from: dates that cover no whole day, week or year "
+            "have no cycle; add a column of numbers or categories"
+        )
+    with _recorded_warnings(detector):
+        _train(detector, rows, split, seeds, checkpoint_dir, callbacks)
+        _calibrate(detector, rows, split)
+    detector.rows_ = {name: len(index) for name, index in split._asdict().items()}
+    detector.versions_ = {name: version(name) for name in LIBRARIES}
+    detector.versions_["python"] = platform.python_version()
+    detector.threads_ = torch.get_num_threads()
+    detector.reading_ = {}
+
+
+def split_rows(n: int, detector: ReconstructionDetector, seed: int) -> Split:
+    """Deal n rows out at random: calibration first, then validation, the rest trains."""
+    order = np.random.default_rng(seed).permutation(n)
+    held = 0 if detector.contamination else calibration_size(n, detector.false_alarm_rate)
+    rest = n - held
+    stops = min(max(1, round(detector.validation_fraction * rest)), rest - 1)
+    stopping = stops if detector.early_stopping else 0
+    return Split(order[held + stopping :], order[held : held + stopping], order[:held])
+
+
+def _train(
+    detector: ReconstructionDetector,
+    rows: Rows,
+    split: Split,
+    seeds: Seeds,
+    checkpoint_dir: str | Path | None,
+    callbacks: Sequence[Callback],
+) -> None:
+    fabric = _start_fabric(detector)
+    data, validation, watched = (
+        torch.from_numpy(detector.encoder_.transform(rows.take(index))).to(fabric.device)
+        for index in (split.train, split.validation, split.calibration[:MOST_WATCHED])
+    )
+    if len(data) == 1:
+        data = data.repeat(2, 1)  # batch norm needs two rows
+    networks = initial_networks(detector, seeds.weights)
+    step = detector._training_step(fabric, networks)
+    if detector.verbose:
+        callbacks = [ProgressBar(type(detector).__name__), *callbacks]
+    watch = CollapseWatch(
+        networks, watched if len(watched) else data[:MOST_WATCHED], detector._score_batch
+    )
+    loop = Loop(
+        step,
+        data,
+        Budget(
+            steps=detector.max_steps,
+            batch_size=detector.batch_size,
+            learning_rate=detector.learning_rate,
+            schedule=detector.schedule,
+            patience=detector.patience if detector.early_stopping else None,
+        ),
+        generator=torch.Generator().manual_seed(seeds.batches),
+        validation=validation if len(validation) else None,
+        watch=watch,
+        callbacks=callbacks,
+        checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
+        fingerprint=_fingerprint(detector, data, validation) if checkpoint_dir else "",
+    )
+    n_parameters = sum(weight.numel() for weight in networks.parameters())
+    with threads_for_step(n_parameters, loop.batch_size):
+        detector.history_ = loop.run()
+    detector.networks_ = networks.eval().requires_grad_(False)
+    watch.conclude(detector.max_steps)
+
+
+def initial_networks(detector: ReconstructionDetector, seed: int) -> AutoencoderPair:
+    """The networks before training; the global random state is put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        encoder, decoder = detector._build_networks(detector.encoder_.width)
+    varying = torch.from_numpy(detector.encoder_.varying)
+    if not varying.any():
+        varying = torch.ones_like(varying)
+    return AutoencoderPair(copy.deepcopy(encoder), copy.deepcopy(decoder), varying)
+
+
+def _start_fabric(detector: ReconstructionDetector) -> Fabric:
+    from lightning_fabric import Fabric
+
+    device = resolve_device(detector.device)
+    devices = [device.index] if device.index is not None else 1
+    return Fabric(accelerator=device.type, devices=devices, precision=detector.precision)
+
+
+def _calibrate(detector: ReconstructionDetector, rows: Rows, split: Split) -> None:
+    if detector.contamination:
+        scores = detector._score_rows(rows)
+        detector._set_calibration(Calibration.contaminated(scores, detector.contamination))
+    else:
+        scores = detector._score_rows(rows.take(split.calibration))
+        detector._set_calibration(Calibration.held_out(scores, detector.false_alarm_rate))
+
+
+@contextmanager
+def _recorded_warnings(detector: ReconstructionDetector) -> Iterator[None]:
+    """Keep this library's warnings in `notes_`, and give every one on as it was."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LampblackWarning)
+        yield
+    detector.notes_ = []
+    for warning in caught:
+        if isinstance(warning.message, LampblackWarning):
+            detector.notes_.append(str(warning.message))
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _fingerprint(detector: ReconstructionDetector, data: Tensor, validation: Tensor) -> str:
+    """What a checkpoint must agree with: data, parameters, versions and threads."""
+    parameters: dict[str, Any] = detector.get_params(deep=False)
+    for name in ("verbose", "false_alarm_rate", "networks", "types"):
+        parameters.pop(name)
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=list).encode())
+    digest.update(
+        f"{type(detector).__name__} {torch.__version__} {torch.get_num_threads()}".encode()
+    )
+    for tensor in (data, validation):
+        digest.update(str(tuple(tensor.shape)).encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()

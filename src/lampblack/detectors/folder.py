@@ -1,0 +1,112 @@
+"""A fitted detector to a model folder and back."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from lampblack.calibration import Calibration
+from lampblack.data.encoder import TableEncoder
+from lampblack.detectors.device import resolve_device
+from lampblack.detectors.fitting import initial_networks
+from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.persistence.card import model_card
+from lampblack.persistence.config import CalibrationFacts, ModelConfig
+from lampblack.persistence.parts import ModelParts
+
+if TYPE_CHECKING:
+    from lampblack.detectors.base import Networks, ReconstructionDetector
+
+
+def to_parts(detector: ReconstructionDetector) -> ModelParts:
+    """Take a fitted detector apart."""
+    parameters = detector.get_params(deep=False)
+    own_networks = parameters.pop("networks") is not None
+    if parameters["types"] is not None:
+        parameters["types"] = dict(parameters["types"])
+    calibration = detector.calibration_
+    config = ModelConfig(
+        detector=type(detector).__name__,
+        parameters={name: _plain(value) for name, value in parameters.items()},
+        own_networks=own_networks,
+        table=detector.schema_,
+        rows=detector.rows_,
+        calibration=CalibrationFacts(
+            origin=calibration.origin,
+            requested=calibration.requested,
+            promised=calibration.promised,
+            threshold=calibration.threshold,
+        ),
+        reading=detector.reading_,
+        history=detector.history_,
+        notes=detector.notes_,
+        versions=detector.versions_,
+        threads=detector.threads_,
+    )
+    return ModelParts(
+        config=config,
+        weights=dict(detector.networks_.state_dict()),
+        encoder=detector.encoder_.state(),
+        calibration_scores=torch.from_numpy(calibration.scores.copy()),
+        card=model_card(config),
+    )
+
+
+def from_parts(
+    cls: type[ReconstructionDetector],
+    parts: ModelParts,
+    path: Path,
+    *,
+    networks: Networks | None,
+    device: str,
+) -> ReconstructionDetector:
+    """Put a detector together from its parts, checking that they fit one another."""
+    config = parts.config
+    if config.own_networks and networks is None:
+        raise ModelFileError(
+            f"{path} was fitted with networks of its user's own, which a folder does not hold; "
+            "pass the same modules: load(path, networks=(encoder, decoder))"
+        )
+    if networks is not None and not config.own_networks:
+        raise InvalidInput(f"{path} holds its networks; load it without networks=")
+    parameters = {**config.parameters, "networks": networks}
+    parameters["hidden"] = tuple(parameters.get("hidden", ()))
+    try:
+        detector = cls(**parameters)
+        detector._check_parameters()
+        detector.schema_ = config.table
+        detector.encoder_ = TableEncoder.from_state(config.table, parts.encoder)
+        pair = initial_networks(detector, seed=0)
+        pair.load_state_dict(parts.weights)
+    except (TypeError, KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelFileError(f"{path}: its parts do not fit together: {reason}") from None
+    detector.networks_ = pair.to(resolve_device(device)).eval().requires_grad_(False)
+    facts = config.calibration
+    detector._set_calibration(
+        Calibration(
+            np.asarray(parts.calibration_scores.numpy()),
+            facts.origin,
+            facts.requested,
+            facts.promised,
+            facts.threshold,
+        )
+    )
+    detector.n_features_in_ = len(config.table.columns)
+    if config.table.named:
+        detector.feature_names_in_ = np.array(config.table.names, dtype=object)
+    detector.history_, detector.notes_ = list(config.history), list(config.notes)
+    detector.rows_, detector.versions_ = dict(config.rows), dict(config.versions)
+    detector.threads_, detector.reading_ = config.threads, dict(config.reading)
+    return detector
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON has it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else copy.copy(value)

@@ -1,0 +1,119 @@
+"""Whatever a user passes as X, checked against what the detector was fitted on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from lampblack.data.kinds import Kind
+from lampblack.data.schema import Rows, Schema
+from lampblack.data.table import from_object_array, is_frame, to_arrow
+from lampblack.exceptions import InvalidInput, SchemaMismatch
+
+FEWEST_ROWS = 2
+
+
+def learn(detector: BaseEstimator, X: Any, types: Mapping[str, Kind] | None) -> tuple[Schema, Rows]:
+    """The schema of the rows to be fitted, and the rows.
+
+    Sets `n_features_in_` and, for a named table, `feature_names_in_`, as scikit-learn does.
+    """
+    if _is_table(X):
+        table = _as_table(X)
+        if table.num_rows < FEWEST_ROWS or not table.num_columns:
+            raise InvalidInput(
+                f"a table of {table.num_rows} rows and {table.num_columns} columns cannot be "
+                f"fitted; at least {FEWEST_ROWS} rows and 1 column are needed"
+            )
+        schema = Schema.of_table(table, types)
+        if isinstance(X, np.ndarray):
+            schema = schema.model_copy(update={"named": False})
+        _remember_columns(detector, schema)
+        return schema, schema.read_table(table)
+    array = _as_array(detector, X, reset=True)
+    if types:
+        table = pa.table({f"x{i}": array[:, i] for i in range(array.shape[1])})
+        schema = Schema.of_table(table, types).model_copy(update={"named": False})
+        return schema, schema.read_table(table)
+    schema = Schema.of_array(array)
+    return schema, schema.read_array(array)
+
+
+def check(detector: BaseEstimator, X: Any, schema: Schema) -> Rows:
+    """Rows of the fitted schema; columns of a named table are put in order by name."""
+    if _is_table(X):
+        return _check_table(detector, X, schema)
+    array = _as_array(detector, X, reset=False)
+    if len(schema.of_kind("number", "boolean")) < len(schema.columns) and not schema.named:
+        return schema.read_table(pa.table(dict(zip(schema.names, array.T, strict=True))))
+    return schema.read_array(array)
+
+
+def _check_table(detector: BaseEstimator, X: Any, schema: Schema) -> Rows:
+    table = _as_table(X)
+    if schema.named and is_frame(X):
+        return schema.read_table(table)
+    if table.num_columns != len(schema.columns):
+        raise SchemaMismatch(
+            f"X has {table.num_columns} features, but {type(detector).__name__} is expecting "
+            f"{len(schema.columns)} features as input"
+        )
+    if not isinstance(X, np.ndarray):
+        warnings.warn(
+            f"X has feature names, but {type(detector).__name__} was fitted without feature names; "
+            "its columns are taken by position",
+            UserWarning,
+            stacklevel=2,
+        )
+    return schema.read_table(table.rename_columns(schema.names))
+
+
+def _is_table(X: Any) -> bool:
+    return is_frame(X) or (
+        isinstance(X, np.ndarray) and X.dtype.kind in "OU" and X.ndim == 2 and _holds_text(X)
+    )
+
+
+def _holds_text(X: npt.NDArray[Any]) -> bool:
+    """Whether an array of objects holds text that is not just written numbers."""
+    for value in X.flat:
+        if isinstance(value, str):
+            try:
+                float(value)
+            except ValueError:
+                return True
+    return False
+
+
+def _as_table(X: Any) -> pa.Table:
+    return from_object_array(X) if isinstance(X, np.ndarray) else to_arrow(X)
+
+
+def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np.float64]:
+    try:
+        array = validate_data(
+            detector,
+            X,
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite=False,
+            ensure_min_samples=FEWEST_ROWS if reset else 1,
+        )
+    except ValueError as error:
+        raise InvalidInput(" ".join(str(error).split())) from None
+    return np.asarray(array)
+
+
+def _remember_columns(detector: BaseEstimator, schema: Schema) -> None:
+    detector.n_features_in_ = len(schema.columns)
+    if schema.named:
+        detector.feature_names_in_ = np.array(schema.names, dtype=object)
+    elif hasattr(detector, "feature_names_in_"):
+        del detector.feature_names_in_

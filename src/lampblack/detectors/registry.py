@@ -1,0 +1,40 @@
+"""Names to detectors, and a model folder to a detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lampblack.detectors.autoencoder import AutoencoderDetector
+from lampblack.detectors.base import Networks, ReconstructionDetector
+from lampblack.detectors.folder import from_parts
+from lampblack.detectors.lamp import LAMPDetector
+from lampblack.detectors.toll import TollDetector
+from lampblack.exceptions import ModelFileError
+from lampblack.persistence.parts import ModelParts
+
+DETECTORS: dict[str, type[ReconstructionDetector]] = {
+    "autoencoder": AutoencoderDetector,
+    "lamp": LAMPDetector,
+    "toll": TollDetector,
+}
+
+
+def load(
+    path: str | Path, *, networks: Networks | None = None, device: str = "auto"
+) -> ReconstructionDetector:
+    """A fitted detector from a model folder; nothing of the folder's is run as code.
+
+    networks: the (encoder, decoder) that it was fitted with, where they were the user's own; their
+    weights come from the folder. device: where to put it, see `ReconstructionDetector`.
+    Raises ModelFileError, naming the file, where one is missing, changed, newer or unknown.
+    """
+    folder = Path(path)
+    parts = ModelParts.read(folder)
+    by_class = {cls.__name__: cls for cls in DETECTORS.values()}
+    if parts.config.detector not in by_class:
+        raise ModelFileError(
+            f"{folder / 'config.json'} is of an unknown detector {parts.config.detector!r}; "
+            f"this version knows {', '.join(sorted(by_class))}"
+        )
+    cls = by_class[parts.config.detector]
+    return from_parts(cls, parts, folder, networks=networks, device=device)

@@ -1,0 +1,152 @@
+"""scikit-learn's contract, for every registered detector."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from tests.conftest import FAST
+
+import lampblack
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.registry import DETECTORS
+
+SKIPPED_BY_SCIKIT_LEARN = {"check_array_api_input"}
+CHECKS = [
+    pytest.param(estimator, check, id=f"{name}:{i}")
+    for name, cls in DETECTORS.items()
+    for i, (estimator, check) in enumerate(
+        estimator_checks_generator(cls(max_steps=20, hidden=(32, 16)))
+    )
+]
+
+
+@pytest.mark.filterwarnings("ignore::lampblack.exceptions.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::lampblack.exceptions.CollapseWarning")
+@pytest.mark.parametrize(("estimator", "check"), CHECKS)
+def test_scikit_learns_check_passes(estimator: BaseEstimator, check: object) -> None:
+    name = check.func.__name__
+    try:
+        check(estimator)
+    except pytest.skip.Exception:
+        raise
+    except Exception as error:
+        if type(error).__name__ == "SkipTest" and name in SKIPPED_BY_SCIKIT_LEARN:
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.mark.parametrize("check_name", ["check_outliers_train", "check_outliers_fit_predict"])
+def test_outlier_checks_pass_with_the_defaults(detector_class: type, check_name: str) -> None:
+    from sklearn.utils import estimator_checks
+
+    detector = detector_class()
+    getattr(estimator_checks, check_name)(type(detector).__name__, detector)
+
+
+def test_every_detector_is_final_and_on_the_one_abstract_class(detector_class: type) -> None:
+    assert detector_class.__mro__[1:4] == (ReconstructionDetector, OutlierMixin, BaseEstimator)
+    assert getattr(detector_class, "__final__", True)
+    with pytest.raises(TypeError, match="abstract"):
+        ReconstructionDetector()  # type: ignore[abstract,call-arg]
+
+
+def test_parameters_are_keyword_only(detector_class: type) -> None:
+    with pytest.raises(TypeError, match="positional"):
+        detector_class("l2")
+
+
+def test_every_parameter_has_a_constraint(detector_class: type) -> None:
+    assert set(detector_class().get_params()) == set(detector_class._parameter_constraints)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reconstruction_error", "ssim"),
+        ("amplification", "linear"),
+        ("latent_weight", -1.0),
+        ("latent_dim", 0),
+        ("batch_size", 1),
+        ("max_steps", 0),
+        ("learning_rate", 0.0),
+        ("false_alarm_rate", 0.0),
+        ("false_alarm_rate", 0.9),
+        ("contamination", 0.6),
+        ("device", 3),
+        ("random_state", -1),
+    ],
+)
+def test_unusable_parameter_is_refused_naming_it(
+    detector_class: type, normal: np.ndarray, name: str, value: object
+) -> None:
+    with pytest.raises(lampblack.exceptions.InvalidInput, match=name) as caught:
+        detector_class(**{name: value}).fit(normal)
+    assert "\n" not in str(caught.value)
+
+
+def test_device_that_is_not_there_is_refused(normal: np.ndarray) -> None:
+    with pytest.raises(lampblack.exceptions.InvalidInput, match="device"):
+        lampblack.TollDetector(device="cuda:7", **FAST).fit(normal)
+
+
+def test_scores_signs_and_decisions_agree(fitted: ReconstructionDetector) -> None:
+    X = np.random.default_rng(1).normal(size=(50, 5)) * 3
+    score = fitted.anomaly_score(X)
+    np.testing.assert_array_equal(fitted.score_samples(X), -score)
+    np.testing.assert_array_equal(fitted.decision_function(X), -score - fitted.offset_)
+    np.testing.assert_array_equal(fitted.predict(X) == -1, fitted.decision_function(X) < 0)
+    np.testing.assert_array_equal(fitted.predict(X) == -1, fitted.p_value(X) <= 0.01)
+
+
+def test_anomalies_score_higher_than_normal_rows(detector_class: type, normal: np.ndarray) -> None:
+    detector = detector_class(max_steps=200, random_state=0).fit(normal[:500])
+    broken = normal[500:].copy()
+    broken[:, 3] += 4.0
+    assert detector.anomaly_score(broken).min() > np.median(detector.anomaly_score(normal[500:]))
+    assert (detector.predict(broken) == -1).mean() > 0.9
+
+
+def test_works_in_a_pipeline_with_frames(detector_class: type, normal: np.ndarray) -> None:
+    frame = pd.DataFrame(normal, columns=list("abcde"))
+    pipeline = make_pipeline(
+        StandardScaler().set_output(transform="pandas"), detector_class(**FAST)
+    )
+    assert set(pipeline.fit(frame).predict(frame)) <= {-1, 1}
+    assert list(pipeline[-1].feature_names_in_) == list("abcde")
+
+
+def test_works_under_grid_search(normal: np.ndarray) -> None:
+    y = np.where(np.arange(len(normal)) % 10, 1, -1)
+    search = GridSearchCV(
+        lampblack.TollDetector(**FAST), {"latent_weight": [0.1, 1.0]}, scoring="roc_auc", cv=2
+    )
+    search.fit(normal, y)
+    assert search.best_params_["latent_weight"] in (0.1, 1.0)
+
+
+def test_labels_change_no_bit(detector_class: type, normal: np.ndarray) -> None:
+    without = detector_class(**FAST).fit(normal).anomaly_score(normal)
+    labels = np.where(np.arange(len(normal)) % 7, 1, -1)
+    np.testing.assert_array_equal(
+        detector_class(**FAST).fit(normal, labels).anomaly_score(normal), without
+    )
+
+
+def test_clone_keeps_every_parameter(detector_class: type) -> None:
+    detector = detector_class(latent_weight=3.0, hidden=(8,), types={"a": "category"})
+    assert clone(detector).get_params() == detector.get_params()
+
+
+def test_unfitted_detector_says_so(detector_class: type) -> None:
+    for method in ("predict", "explain", "p_value", "encode", "reconstruct", "recalibrate"):
+        with pytest.raises(NotFittedError):
+            getattr(detector_class(), method)(np.zeros((2, 2)))
+    with pytest.raises(NotFittedError):
+        detector_class().save("never-written")

@@ -1,0 +1,107 @@
+"""The same seed, the same bits; no global state touched."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from tests.conftest import FAST
+
+import lampblack
+
+REFIT = """
+import sys, numpy as np, torch
+import lampblack
+torch.set_num_threads(int(sys.argv[3]))
+X = np.load(sys.argv[1])
+detector = getattr(lampblack, sys.argv[2])(max_steps=40, hidden=(32, 16), random_state=0).fit(X)
+sys.stdout.buffer.write(detector.anomaly_score(X).tobytes())
+"""
+
+
+def global_states() -> tuple[object, ...]:
+    _, keys, *rest = np.random.get_state()
+    return (random.getstate(), keys.tobytes(), rest, torch.get_rng_state().numpy().tobytes())
+
+
+def test_fitting_twice_gives_the_same_bits(detector_class: type, normal: np.ndarray) -> None:
+    detector = detector_class(**FAST).fit(normal)
+    first = detector.anomaly_score(normal)
+    np.testing.assert_array_equal(detector.fit(normal).anomaly_score(normal), first)
+    np.testing.assert_array_equal(clone(detector).fit(normal).anomaly_score(normal), first)
+
+
+def test_a_new_process_gives_the_same_bits(
+    detector_class: type, normal: np.ndarray, tmp_path: object
+) -> None:
+    np.save(f"{tmp_path}/X.npy", normal)
+    threads = str(torch.get_num_threads())
+    command = [sys.executable, "-c", REFIT, f"{tmp_path}/X.npy", detector_class.__name__, threads]
+    output = subprocess.run(command, check=True, capture_output=True).stdout
+    here = detector_class(**FAST).fit(normal).anomaly_score(normal)
+    np.testing.assert_array_equal(np.frombuffer(output), here)
+
+
+def test_another_seed_gives_another_model(normal: np.ndarray) -> None:
+    one = lampblack.TollDetector(**FAST).fit(normal).anomaly_score(normal)
+    other = lampblack.TollDetector(**{**FAST, "random_state": 1}).fit(normal)
+    assert not np.array_equal(other.anomaly_score(normal), one)
+
+
+def test_no_seed_draws_a_new_one(normal: np.ndarray) -> None:
+    detector = lampblack.TollDetector(**{**FAST, "random_state": None})
+    first = detector.fit(normal).anomaly_score(normal)
+    assert not np.array_equal(detector.fit(normal).anomaly_score(normal), first)
+
+
+def test_global_random_states_are_untouched(detector_class: type, frame: pd.DataFrame) -> None:
+    before = global_states()
+    detector = detector_class(early_stopping=True, **FAST).fit(frame)
+    detector.predict(frame)
+    detector.explain(frame)
+    assert global_states() == before
+
+
+def test_number_of_threads_is_put_back(normal: np.ndarray) -> None:
+    before = torch.get_num_threads()
+    lampblack.TollDetector(**FAST).fit(normal)
+    assert torch.get_num_threads() == before
+
+
+def check_batch_size_does_not_change_scores(detector: object, X: np.ndarray) -> None:
+    """The score of a row, bit for bit, is the same alone and in any company."""
+    together = detector.anomaly_score(X)
+    for size in (1, 7, 300, 1024):
+        parts = [detector.anomaly_score(X[i : i + size]) for i in range(0, len(X), size)][:40]
+        joined = np.concatenate(parts)
+        np.testing.assert_array_equal(joined, together[: len(joined)])
+
+
+def test_batch_size_does_not_change_scores(detector_class: type) -> None:
+    X = np.random.default_rng(0).normal(size=(2100, 9))
+    check_batch_size_does_not_change_scores(detector_class(**FAST).fit(X), X)
+
+
+def test_order_of_rows_does_not_change_scores(fitted: object, normal: np.ndarray) -> None:
+    order = np.random.default_rng(0).permutation(len(normal))
+    np.testing.assert_array_equal(
+        fitted.anomaly_score(normal[order]), fitted.anomaly_score(normal)[order]
+    )
+
+
+@pytest.mark.parametrize("amplification", [None, "quantile"])
+def test_own_networks_are_copied_and_not_changed(
+    normal: np.ndarray, amplification: str | None
+) -> None:
+    pair = (torch.nn.Linear(5, 2), torch.nn.Linear(2, 5))
+    detector = lampblack.AutoencoderDetector(networks=pair, amplification=amplification, **FAST)
+    before = pair[0].weight.detach().clone()
+    first = detector.fit(normal).anomaly_score(normal)
+    np.testing.assert_array_equal(detector.fit(normal).anomaly_score(normal), first)
+    assert torch.equal(pair[0].weight, before)
