@@ -13,9 +13,9 @@ from lampblack.exceptions import InvalidInput
 
 def is_frame(X: Any) -> bool:
     """Whether X is a table with named columns: pandas, polars, pyarrow or a record batch."""
-    return isinstance(X, pa.Table | pa.RecordBatch) or (
-        hasattr(X, "columns") and (hasattr(X, "to_arrow") or hasattr(X, "iloc"))
-    )
+    if isinstance(X, pa.Table | pa.RecordBatch) or hasattr(X, "collect_schema"):
+        return True
+    return hasattr(X, "columns") and hasattr(X, "iloc")
 
 
 def to_arrow(X: Any) -> pa.Table:
@@ -27,10 +27,8 @@ def to_arrow(X: Any) -> pa.Table:
         return X
     if isinstance(X, pa.RecordBatch):
         return pa.Table.from_batches([X])
-    if hasattr(X, "collect_schema") and hasattr(X, "collect"):
-        X = X.collect()  # a lazy polars frame
-    if hasattr(X, "to_arrow"):
-        return X.to_arrow()
+    if hasattr(X, "collect_schema"):  # polars, perhaps lazy
+        return (X.collect() if hasattr(X, "collect") else X).to_arrow()
     return _pandas_to_arrow(X)
 
 

@@ -43,7 +43,7 @@ class AutoencoderDetector(ReconstructionDetector):
         amplification: Amplification | None = None,
         latent_weight: float = 0.0,
         hidden: Sequence[int] = (256, 128),
-        latent_dim: int | None = None,
+        latent_dim: int = 32,
         networks: Networks | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
         types: Mapping[str, Kind] | None = None,

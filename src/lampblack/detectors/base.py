@@ -53,8 +53,6 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Networks = tuple[nn.Module, nn.Module]
 Values = npt.NDArray[np.float64]
 
-MOST_LATENT = 32
-
 
 class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Learn to reconstruct normal rows; score a row by what the reconstruction lacks.
@@ -81,8 +79,9 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         β of Toll: β · ‖z‖₂ joins the loss and the score. 0 is off.
     hidden : tuple of int
         Widths of the hidden layers of the dense encoder; the decoder mirrors them.
-    latent_dim : int or None
-        Width of the code. None: that of the encoded features, at most 32.
+    latent_dim : int
+        Width of the code. It may exceed the width of the data: batch norm, few steps and a rate
+        that decays keep the network from copying its input (docs/methods/autoencoder.md).
     networks : (encoder, decoder) or None
         Your own `torch.nn.Module` pair instead: (n, width) → (n, latent) → (n, width), `width`
         being the number of encoded features. They are copied, not changed.
@@ -129,7 +128,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         "amplification": [StrOptions({"log", "quantile"}), None],
         "latent_weight": [Interval(Real, 0, None, closed="left")],
         "hidden": [tuple, list],
-        "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "networks": [tuple, list, None],
         "scaling": [StrOptions({"auto", "standard", "minmax"})],
         "types": [Mapping, None],
@@ -156,7 +155,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         amplification: Amplification | None,
         latent_weight: float,
         hidden: Sequence[int],
-        latent_dim: int | None,
+        latent_dim: int,
         networks: Networks | None,
         scaling: Scaling | str,
         types: Mapping[str, Kind] | None,
@@ -203,9 +202,9 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         if self.networks is not None:
             encoder, decoder = self.networks
             return encoder, decoder
-        latent_dim = self.latent_dim or min(MOST_LATENT, width)
+        bounded = self.scaling_ == "minmax"
         return dense_networks(
-            width, hidden=self.hidden, latent_dim=latent_dim, bounded=self.scaling_ == "minmax"
+            width, hidden=self.hidden, latent_dim=self.latent_dim, bounded=bounded
         )
 
     def _training_step(self, fabric: Fabric, networks: AutoencoderPair) -> TrainingStep:
@@ -316,14 +315,15 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         the dates, of which only cycles are encoded.
         """
         blocks = self._blocks(self._checked(X))
-        features = torch.cat([block.reconstruction.cpu() for block in blocks]).numpy()
-        columns = self.encoder_.decode(features)
+        none = torch.zeros(0, self.encoder_.width)
+        features = torch.cat([none, *(block.reconstruction.cpu() for block in blocks)])
+        columns = self.encoder_.decode(features.numpy())
         return pa.table(columns) if self.schema_.named else np.column_stack(list(columns.values()))
 
     def encode(self, X: Any) -> npt.NDArray[np.float32]:
         """The codes z (n, latent) of the rows."""
-        blocks = self._blocks(self._checked(X))
-        return np.asarray(torch.cat([block.z.flatten(1).cpu() for block in blocks]).numpy())
+        codes = [block.z.flatten(start_dim=1).cpu() for block in self._blocks(self._checked(X))]
+        return np.asarray(torch.cat(codes).numpy()) if codes else np.zeros((0, 0), np.float32)
 
     # Saving.
 
@@ -383,9 +383,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     def _score_rows(self, rows: Rows) -> Values:
         """Anomaly scores (n,) of checked rows."""
-        scores = to_float64(
-            [block.scored.error + block.scored.remainder for block in self._blocks(rows)]
-        )
+        parts = [block.scored.error + block.scored.remainder for block in self._blocks(rows)]
+        scores = to_float64(parts)
         if not np.isfinite(scores).all():
             row = int((~np.isfinite(scores)).argmax()) + 1
             raise InvalidInput(

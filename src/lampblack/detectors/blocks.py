@@ -56,4 +56,4 @@ def _score(networks: AutoencoderPair, x: Tensor, n: int, score_batch: ScoreBatch
 
 def to_float64(parts: list[Tensor]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Tensors joined along the first axis, as float64 on the CPU."""
-    return np.asarray(torch.cat(parts).cpu().double().numpy())
+    return np.asarray(torch.cat([torch.zeros(0), *(part.cpu() for part in parts)]).double().numpy())

@@ -12,17 +12,22 @@ from lampblack.exceptions import CollapseWarning
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Scored
 
-NOTHING = 1e-4  # spread, relative to that of the rows themselves, below which nothing is told apart
+CONSTANT = 0.01  # spread of reconstructions, relative to that of the rows
+SILENT = 1e-4  # spread of the remainder, relative to that of the errors
+GRACE = 0.25  # share of the budget before the first look: an untrained network is flat too,
+FEWEST_STEPS = 100  # and in fewer steps it has not gone anywhere
 LOOKS = 3  # looks in a row that must agree: a schedule may pass through a collapse
 
 
 class CollapseWatch:
-    """Look at rows that are not trained on, once an epoch, and warn of a full collapse, once.
+    """Look at rows that are not trained on, once an epoch, and warn of a collapse, once.
 
-    The codes have collapsed when neither the reconstruction nor the remainder of the score differs
-    between rows: the standard deviation of both, over rows, is below 1e-4 of that of the rows and
-    of the errors. What is left of the score is then the distance to one constant point, and the
-    network adds nothing. Nothing that is trained depends on what the watch sees.
+    The codes have collapsed when the decoder makes the same of all rows: over rows, no element of
+    the reconstruction has a standard deviation above 1 % of that of the rows' own elements. The
+    error is then the distance to one constant point. Where a latent weight is on, the norm of the
+    code may still differ between rows and the warning says so: such a score can be good (Toll
+    works by a collapse caught part-way) or noise. Nothing that is trained depends on what the
+    watch sees.
     """
 
     def __init__(
@@ -30,32 +35,28 @@ class CollapseWatch:
         networks: AutoencoderPair,
         rows: Tensor,
         score_batch: Callable[[Tensor, Tensor, Tensor], Scored],
+        steps: int,
     ) -> None:
         self._networks, self._rows, self._score_batch = networks, rows, score_batch
+        self._steps = steps
         self._spread = _spread(rows)
         self._collapsed_looks = 0
 
     @torch.no_grad()
     def __call__(self, step: int) -> None:
-        """Look once; `step` is named in the warning."""
-        if len(self._rows) < 2 or self._spread == 0 or self._collapsed_looks >= LOOKS:
+        """Look once, after the first quarter of the steps and not before 100."""
+        if step < max(FEWEST_STEPS, GRACE * self._steps) or self._collapsed_looks >= LOOKS:
+            return
+        if len(self._rows) < 2 or self._spread == 0:
             return
         z, reconstruction = self._networks(self._rows)
-        scored = self._score_batch(self._rows, z, reconstruction)
-        constant = _spread(reconstruction) < NOTHING * self._spread
-        remainder_says_nothing = _spread(scored.remainder) < NOTHING * _spread(scored.error)
-        if not (constant and remainder_says_nothing):
+        if _spread(reconstruction) >= CONSTANT * self._spread:
             self._collapsed_looks = 0
             return
         self._collapsed_looks += 1
         if self._collapsed_looks == LOOKS:
-            warnings.warn(
-                f"the codes have collapsed by step {step}: on held-out rows neither reconstruction "
-                "nor code differs from row to row, so the score is the distance to one point; "
-                "lower latent_weight, or the learning rate, or widen latent_dim",
-                CollapseWarning,
-                stacklevel=2,
-            )
+            error, remainder = self._score_batch(self._rows, z, reconstruction)
+            self._warn(step, silent=_spread(remainder) < SILENT * _spread(error))
 
     def conclude(self, step: int) -> None:
         """Look at the weights that are kept, and let this look decide."""
@@ -63,7 +64,21 @@ class CollapseWatch:
             self._collapsed_looks = LOOKS - 1
             self(step)
 
+    def _warn(self, step: int, *, silent: bool) -> None:
+        left = (
+            "codes do not differ either, so the score is the distance to one point"
+            if silent
+            else "only the norm of the code still differs, and may be noise"
+        )
+        warnings.warn(
+            f"the codes have collapsed by step {step}: held-out rows are all reconstructed alike; "
+            f"{left}; lower latent_weight, use schedule='one_cycle', or widen the network",
+            CollapseWarning,
+            stacklevel=2,
+        )
+
 
 def _spread(values: Tensor) -> float:
     """The largest standard deviation over rows of any element."""
-    return float(values.double().flatten(start_dim=1 if values.ndim > 1 else 0).std(dim=0).max())
+    by_row = values.cpu().double().reshape(len(values), -1)
+    return float(by_row.std(dim=0, correction=0).max())

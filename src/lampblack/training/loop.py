@@ -140,7 +140,7 @@ class Loop:
     def _validation_loss(self) -> float:
         assert self.validation is not None
         blocks = torch.split(self.validation, VALIDATION_BLOCK)
-        total = sum(float(self.step.losses(block).double().sum()) for block in blocks)
+        total = sum(float(self.step.losses(block).cpu().double().sum()) for block in blocks)
         return total / len(self.validation)
 
     def _progress(self) -> dict[str, Any]:
