@@ -11,11 +11,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
-from tests.conftest import FAST
 
 import lampblack
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
+from tests.conftest import FAST
 
 SKIPPED_BY_SCIKIT_LEARN = {"check_array_api_input"}
 CHECKS = [

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from tests.conftest import FAST
 
 import lampblack
+from tests.conftest import FAST
 
 REFIT = """
 import sys, numpy as np, torch

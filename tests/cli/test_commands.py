@@ -1,0 +1,508 @@
+"""The commands as a stranger types them: what they print, what they write, what they refuse."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+import lampblack
+from lampblack.cli.main import app
+from tests.conftest import mixed_frame
+
+QUICK = ["--steps", "40", "--quiet"]
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+def refused(*arguments: object) -> str:
+    """Run what must be refused: exit code 2 and one line; return the line."""
+    result = run(*arguments)
+    lines = [line for line in result.stderr.splitlines() if "error:" in line]
+    assert result.exit_code == 2, result.output
+    assert len(lines) == 1
+    assert result.stdout == ""
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """normal.csv; today.csv with labels and, in its last 20 rows, anomalies; a fitted model."""
+    folder = tmp_path_factory.mktemp("cli")
+    frame = mixed_frame(800)
+    frame.head(600).to_csv(folder / "normal.csv", index=False)
+    today = frame.tail(200).reset_index(drop=True)
+    today.loc[180:, "flow"] = 100.0
+    today["part"] = [f"p{i}" for i in range(200)]
+    today["label"] = np.where(today.index < 180, "good", "bad")
+    today.to_csv(folder / "today.csv", index=False)
+    today.to_parquet(folder / "today.parquet")
+    fitted = run("fit", folder / "normal.csv", "-o", folder / "pump.model", *QUICK)
+    assert fitted.exit_code == 0, fitted.output
+    return folder
+
+
+def test_fit_says_what_it_promises_and_where_the_model_is(folder: Path) -> None:
+    result = run("fit", folder / "normal.csv", "-o", folder / "again.model", *QUICK)
+    assert "480 rows trained, 120 calibrated" in result.stdout
+    assert "at most 1.00% of new normal rows raise an alarm, in expectation" in result.stdout
+    assert f"saved {folder / 'again.model'}" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("detector", ["autoencoder", "lamp", "toll"])
+def test_fitted_in_the_shell_is_fitted_in_python(folder: Path, detector: str) -> None:
+    run("fit", folder / "normal.csv", "-o", folder / "d.model", "--detector", detector, *QUICK)
+    loaded = lampblack.load(folder / "d.model")
+    frame = pa_csv.read_csv(folder / "normal.csv")
+    again = type(loaded)(max_steps=40).fit(frame)
+    np.testing.assert_array_equal(loaded.anomaly_score(frame), again.anomaly_score(frame))
+
+
+@pytest.mark.parametrize("data", ["today.csv", "today.parquet", "today.csv.gz"])
+@pytest.mark.parametrize("output", ["scores.csv", "scores.parquet", "scores.csv.gz"])
+def test_scores_are_those_of_python_in_every_format(folder: Path, data: str, output: str) -> None:
+    with gzip.open(folder / "today.csv.gz", "wb") as file:
+        file.write((folder / "today.csv").read_bytes())
+    result = run(
+        "score",
+        folder / "pump.model",
+        folder / data,
+        "-o",
+        folder / output,
+        "--id",
+        "part",
+        "--exclude",
+        "label",
+        "--explain",
+        "2",
+    )
+    assert result.exit_code == 0, result.output
+    assert "200 rows" in result.stdout
+    written = (
+        pd.read_parquet(folder / output)
+        if output.endswith("parquet")
+        else pd.read_csv(folder / output)
+    )
+    assert list(written.columns) == [
+        "part",
+        "anomaly_score",
+        "p_value",
+        "decision",
+        "column_1",
+        "contribution_1",
+        "column_2",
+        "contribution_2",
+    ]
+    detector = lampblack.load(folder / "pump.model")
+    rows = pd.read_csv(folder / "today.csv", parse_dates=["at"])[detector.feature_names_in_]
+    np.testing.assert_allclose(written["anomaly_score"], detector.anomaly_score(rows), rtol=1e-9)
+    np.testing.assert_allclose(written["p_value"], detector.p_value(rows), rtol=1e-9)
+    np.testing.assert_array_equal(written["decision"] == "anomaly", detector.predict(rows) == -1)
+    assert (written["column_1"].tail(20) == "flow").all()
+    assert (written["contribution_1"] >= written["contribution_2"]).all()
+
+
+def test_score_without_output_shows_the_strongest_alarms(folder: Path) -> None:
+    result = run("score", folder / "pump.model", folder / "today.csv", "--exclude", "label,part")
+    assert result.exit_code == 0, result.output
+    assert "10 strongest alarms" in result.stdout
+    assert "flow" in result.stdout
+    assert "row" in result.stdout
+
+
+def test_score_writes_to_standard_output(folder: Path) -> None:
+    command = [sys.executable, "-m", "lampblack.cli.main", "score", folder / "pump.model"]
+    command += [folder / "today.csv", "-o", "-", "--exclude", "label,part"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert output.splitlines()[0] == '"row","anomaly_score","p_value","decision"'
+    assert len(output.splitlines()) == 201
+
+
+def test_closed_pipe_ends_quietly(folder: Path) -> None:
+    shell = (
+        f"{sys.executable} -m lampblack.cli.main score {folder}/pump.model {folder}/today.csv "
+        "-o - --exclude label,part | head -1"
+    )
+    finished = subprocess.run(shell, shell=True, check=True, capture_output=True, text=True)
+    assert "Traceback" not in finished.stderr
+    assert "error" not in finished.stderr
+
+
+def test_evaluate_prints_a_table_and_json(folder: Path) -> None:
+    arguments = ["evaluate", folder / "pump.model", folder / "today.csv", "--label", "label"]
+    arguments += ["--exclude", "part"]
+    table = run(*arguments, "--anomaly", "bad")
+    assert table.exit_code == 0, table.output
+    assert "auroc" in table.stdout
+    result = json.loads(run(*arguments, "--anomaly", "bad", "--json").stdout)
+    assert result["rows"] == 200
+    assert result["anomalies"] == 20
+    assert result["auroc"] == 1.0
+    assert result["recall_at_threshold"] == 1.0
+    assert result["promised_false_alarm_rate"] == 0.01
+    assert 0 <= result["false_alarm_rate"] < 0.1
+    assert json.loads(run(*arguments, "--normal", "good", "--json").stdout) == result
+
+
+def test_evaluation_refuses_what_it_cannot_judge(folder: Path) -> None:
+    arguments = ["evaluate", folder / "pump.model", folder / "today.csv", "--exclude", "part"]
+    assert "holds bad, good" in refused(*arguments, "--label", "label")
+    assert "no row has the label 'ugly'" in refused(
+        *arguments, "--label", "label", "--anomaly", "ugly"
+    )
+    assert "no column 'verdict'" in refused(*arguments, "--label", "verdict", "--anomaly", "bad")
+    assert "fitted with column 'city'" in refused(
+        *arguments, "--label", "city", "--anomaly", "Rome"
+    )
+    only_good = [*arguments, "--label", "label", "--normal", "good", "--where", "label == 'good'"]
+    assert "no anomaly among 180 rows" in refused(*only_good)
+
+
+def test_info_shows_columns_threshold_and_json(folder: Path) -> None:
+    shown = run("info", folder / "pump.model").stdout
+    for fact in ("TollDetector", "threshold", "1.00%", "flow (number, may be missing)", "torch"):
+        assert fact in shown
+    assert json.loads(run("info", folder / "pump.model", "--json").stdout)["format"] == 1
+
+
+def test_calibrate_sets_a_new_threshold_without_training(folder: Path) -> None:
+    result = run(
+        "calibrate",
+        folder / "pump.model",
+        folder / "normal.csv",
+        "-o",
+        folder / "new.model",
+        "--false-alarm-rate",
+        "0.1",
+    )
+    assert result.exit_code == 0, result.output
+    assert "at most 10.00% of new normal rows" in result.stdout
+    old, new = lampblack.load(folder / "pump.model"), lampblack.load(folder / "new.model")
+    assert new.offset_ > old.offset_
+    rows = pa_csv.read_csv(folder / "normal.csv")
+    np.testing.assert_array_equal(new.anomaly_score(rows), old.anomaly_score(rows))
+    assert (new.predict(rows) == -1).mean() == pytest.approx(0.1, abs=0.005)
+
+
+def test_demo_prints_promise_auroc_ten_alarms_with_reasons_and_place(tmp_path: Path) -> None:
+    started = time.process_time()
+    result = run("demo", "-o", tmp_path / "demo.model")
+    assert result.exit_code == 0, result.output
+    assert time.process_time() - started < 20
+    for fact in ("500/500", "at most 1.00%", "AUROC 0.9", "10 strongest alarms", "saved "):
+        assert fact in result.output
+    assert (tmp_path / "demo.model" / "manifest.json").exists()
+    reasons = [line for line in result.stdout.splitlines() if "%)" in line or "%;" in line]
+    assert len(reasons) >= 10
+
+
+def test_no_arguments_show_help() -> None:
+    result = run()
+    for command in ("fit", "score", "evaluate", "calibrate", "info", "demo"):
+        assert command in result.output
+    assert run("--version").stdout.strip() == f"lampblack {lampblack.__version__}"
+
+
+def test_left_out_columns_are_remembered(folder: Path) -> None:
+    run(
+        "fit",
+        folder / "today.csv",
+        "-o",
+        folder / "m.model",
+        "--exclude",
+        "label,part",
+        "--where",
+        "label == 'good'",
+        "--false-alarm-rate",
+        "0.05",
+        *QUICK,
+    )
+    result = run("score", folder / "m.model", folder / "today.csv", "-o", folder / "o.csv")
+    assert result.exit_code == 0, result.output
+    assert "left out" in run("info", folder / "m.model").stdout
+
+
+def test_filter_on_a_column_that_is_learned_from_is_pointed_out(folder: Path) -> None:
+    result = run(
+        "fit",
+        folder / "today.csv",
+        "-o",
+        folder / "w.model",
+        "--where",
+        "label == 'good'",
+        "--false-alarm-rate",
+        "0.05",
+        *QUICK,
+    )
+    assert "--where uses label, which is also learned from" in result.stderr
+
+
+def test_columns_are_chosen_by_name(folder: Path) -> None:
+    run("fit", folder / "normal.csv", "-o", folder / "c.model", "--columns", "flow,city", *QUICK)
+    assert lampblack.load(folder / "c.model").schema_.names == ["flow", "city"]
+    assert (
+        run("score", folder / "c.model", folder / "normal.csv", "-o", folder / "o.csv").exit_code
+        == 0
+    )
+
+
+def test_file_without_header_is_scored_as_it_was_fitted(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 3)).round(4)
+    np.savetxt(tmp_path / "bare.csv", X, delimiter=",")
+    fitted = run("fit", tmp_path / "bare.csv", "-o", tmp_path / "m", "--no-header", *QUICK)
+    assert fitted.exit_code == 0, fitted.output
+    result = run("score", tmp_path / "m", tmp_path / "bare.csv", "-o", tmp_path / "o.csv")
+    assert result.exit_code == 0, result.output
+    assert len(pd.read_csv(tmp_path / "o.csv")) == 300
+
+
+def test_types_and_missing_spellings_are_obeyed_and_remembered(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = [f"{rng.integers(1, 4):02d},{'?' if i % 9 == 0 else i}" for i in range(300)]
+    (tmp_path / "a.csv").write_text("code,x\n" + "\n".join(lines))
+    arguments = ["fit", tmp_path / "a.csv", "-o", tmp_path / "m", *QUICK]
+    assert "'?'" in refused(*arguments)
+    assert run(*arguments, "--missing", "?", "--types", "code=category").exit_code == 0
+    kinds = {c.name: (c.kind, c.nullable) for c in lampblack.load(tmp_path / "m").schema_.columns}
+    assert kinds == {"code": ("category", False), "x": ("number", True)}
+    (tmp_path / "b.csv").write_text("code,x\n01,?\n07,5\n")
+    result = run("score", tmp_path / "m", tmp_path / "b.csv", "-o", tmp_path / "o.csv")
+    assert result.exit_code == 0, result.output
+    assert pd.read_csv(tmp_path / "o.csv")["decision"].tolist()[1] == "anomaly"
+
+
+def bad_file(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text("at,city,flow,mode,open\n" + text)
+    return path
+
+
+GOOD = "2024-01-01,Bern,10.0,3.0,True\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD * 3 + "2024-01-02,Bern,abc,3.0,True\n", "row 4, column 'flow': 'abc' is not a numb"),
+        (GOOD + "2024-01-02,Bern,inf,3.0,True\n", "row 2, column 'flow': the value is infinite"),
+        (GOOD * 2 + "2024-01-02,Bern,1.0,,True\n", "row 3, column 'mode': the value is missing"),
+        (GOOD + "2024-01-02,Bern,1.0,3.0\n", "row 2: 4 fields instead of 5"),
+        (GOOD + "yesterday,Bern,1.0,3.0,True\n", "row 2, column 'at': 'yesterday' is not a date"),
+    ],
+    ids=["text", "infinite", "missing", "short row", "date"],
+)
+def test_bad_row_is_named_or_skipped_and_counted(
+    folder: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    path = bad_file(tmp_path, "bad.csv", text + GOOD * 2)
+    line = refused("score", folder / "pump.model", path, "-o", tmp_path / "out.csv")
+    assert message in line
+    assert str(path) in line
+    assert list(tmp_path.iterdir()) == [path]
+    skipping = run(
+        "score", folder / "pump.model", path, "-o", tmp_path / "out.csv", "--on-bad-row", "skip"
+    )
+    assert skipping.exit_code == 0, skipping.output
+    bad = text.count("\n")
+    assert "1 rows were skipped" in skipping.stderr
+    assert f"row {bad}" in skipping.stderr
+    assert bad not in pd.read_csv(tmp_path / "out.csv")["row"].tolist()
+    assert len(pd.read_csv(tmp_path / "out.csv")) == text.count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns="flow"), "missing: column 'flow'"),
+        (lambda f: f.assign(extra=1), "unexpected: column 'extra'"),
+        (lambda f: f.rename(columns={"flow": "Flow"}), "renamed?"),
+        (lambda f: f.head(0), "no rows"),
+    ],
+    ids=["missing", "extra", "renamed", "empty"],
+)
+def test_changed_file_is_refused(
+    folder: Path, tmp_path: Path, change: object, message: str
+) -> None:
+    change(mixed_frame(20)).to_csv(tmp_path / "x.csv", index=False)
+    line = refused("score", folder / "pump.model", tmp_path / "x.csv", "-o", tmp_path / "o.csv")
+    assert message in line
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_reordered_columns_are_put_in_order(folder: Path, tmp_path: Path) -> None:
+    frame = mixed_frame(50)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame[frame.columns[::-1]].to_csv(tmp_path / "b.csv", index=False)
+    for name in "ab":
+        run(
+            "score",
+            folder / "pump.model",
+            tmp_path / f"{name}.csv",
+            "-o",
+            tmp_path / f"{name}.o.csv",
+        )
+    assert (tmp_path / "a.o.csv").read_text() == (tmp_path / "b.o.csv").read_text()
+
+
+def test_what_is_not_there_is_refused(folder: Path, tmp_path: Path) -> None:
+    model, data = folder / "pump.model", folder / "today.csv"
+    assert "does not exist" in refused("fit", tmp_path / "no.csv", "-o", tmp_path / "m")
+    assert "is a folder" in refused("fit", tmp_path, "-o", tmp_path / "m")
+    (tmp_path / "empty.csv").touch()
+    assert "0 bytes" in refused("fit", tmp_path / "empty.csv", "-o", tmp_path / "m")
+    assert "does not exist" in refused("score", tmp_path / "no.model", data)
+    assert "not a model" in refused("score", tmp_path, data)
+    assert "does not exist" in refused("info", tmp_path / "no.model")
+    assert "must end in" in refused("score", model, data, "-o", "x.xlsx", "--exclude", "label,part")
+    assert "no column 'nobody'" in refused("score", model, data, "--id", "nobody")
+    assert "which is not there" in refused("score", model, data, "--exclude", "nobody")
+    assert "which is not there" in refused(
+        "fit", folder / "normal.csv", "-o", tmp_path / "m", "--columns", "nobody"
+    )
+    assert "no column to learn" in refused(
+        "fit", folder / "normal.csv", "-o", tmp_path / "m", "--columns", "flow", "--exclude", "flow"
+    )
+    assert "write it as column=category" in refused(
+        "fit", folder / "normal.csv", "-o", tmp_path / "m", "--types", "flow"
+    )
+    assert "no row" in refused(
+        "fit", folder / "normal.csv", "-o", tmp_path / "m", "--where", "flow > 1e9"
+    )
+    assert "false_alarm_rate" in refused(
+        "fit", folder / "normal.csv", "-o", tmp_path / "m", "--false-alarm-rate", "2"
+    )
+    assert not (tmp_path / "m").exists()
+
+
+def test_output_that_is_no_model_is_refused_before_training(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("irreplaceable")
+    line = refused("fit", folder / "normal.csv", "-o", tmp_path / "thesis.txt")
+    assert "is not a model" in line
+    assert (tmp_path / "thesis.txt").read_text() == "irreplaceable"
+
+
+def test_damaged_model_is_refused_by_every_command(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    model = shutil.copytree(folder / "pump.model", tmp_path / "m")
+    (model / "weights.safetensors").write_bytes(b"x")
+    for arguments in (
+        ["info", model],
+        ["score", model, folder / "today.csv"],
+        ["evaluate", model, folder / "today.csv", "--label", "label", "--anomaly", "bad"],
+        ["calibrate", model, folder / "normal.csv"],
+    ):
+        assert "weights.safetensors is damaged" in refused(*arguments)
+
+
+def test_unusual_usage_is_refused_without_a_traceback() -> None:
+    for arguments in (["fit"], ["frobnicate"], ["score", "a"], ["fit", "x", "--detector", "svm"]):
+        result = run(*arguments)
+        assert result.exit_code == 2
+
+
+def test_interrupted_score_leaves_nothing_under_the_final_name(
+    folder: Path, tmp_path: Path
+) -> None:
+    frame = mixed_frame(200_000)
+    frame.to_csv(tmp_path / "big.csv", index=False)
+    before = set(tmp_path.iterdir())
+    command = [sys.executable, "-m", "lampblack.cli.main", "score", folder / "pump.model"]
+    process = subprocess.Popen(
+        [*command, tmp_path / "big.csv", "-o", tmp_path / "out.csv"], stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while set(tmp_path.iterdir()) == before and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode == 130
+    assert b"Traceback" not in error
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_resumed_fit_from_the_shell_gives_the_same_model(folder: Path, tmp_path: Path) -> None:
+    arguments = ["fit", folder / "normal.csv", *QUICK]
+    run(*arguments, "-o", tmp_path / "a.model")
+    run(*arguments, "-o", tmp_path / "b.model", "--checkpoint", tmp_path / "state")
+    run(*arguments, "-o", tmp_path / "c.model", "--checkpoint", tmp_path / "state")
+    weights = {(tmp_path / f"{n}.model" / "weights.safetensors").read_bytes() for n in "abc"}
+    assert len(weights) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [
+        (["--contamination", "0.1"], "contamination", 0.1),
+        (["--error", "l1"], "reconstruction_error", "l1"),
+        (["--amplification", "log"], "amplification", "log"),
+        (["--amplification", "none"], "amplification", None),
+        (["--latent-weight", "3"], "latent_weight", 3.0),
+        (["--batch-size", "16"], "batch_size", 16),
+        (["--learning-rate", "0.001"], "learning_rate", 0.001),
+        (["--early-stopping"], "early_stopping", True),
+        (["--seed", "5"], "random_state", 5),
+        (["--device", "cpu"], "device", "cpu"),
+    ],
+)
+def test_every_option_of_fit_reaches_the_detector(
+    folder: Path, tmp_path: Path, option: list[str], name: str, value: object
+) -> None:
+    result = run("fit", folder / "normal.csv", "-o", tmp_path / "m", *QUICK, *option)
+    assert result.exit_code == 0, result.output
+    assert lampblack.load(tmp_path / "m").get_params()[name] == value
+
+
+def test_contamination_scores_without_p_values(folder: Path, tmp_path: Path) -> None:
+    run("fit", folder / "normal.csv", "-o", tmp_path / "m", *QUICK, "--contamination", "0.1")
+    result = run("score", tmp_path / "m", folder / "normal.csv", "-o", tmp_path / "o.parquet")
+    assert result.exit_code == 0, result.output
+    assert pa_parquet.read_table(tmp_path / "o.parquet")["p_value"].null_count == 600
+    assert (
+        "nothing is promised"
+        in run(
+            "fit", folder / "normal.csv", "-o", tmp_path / "m", *QUICK, "--contamination", "0.1"
+        ).stdout
+    )
+
+
+MEMORY = """
+import resource, sys
+from lampblack.cli.main import app
+app(sys.argv[1:], standalone_mode=False)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(folder: Path, tmp_path: Path) -> None:
+    """Peak RSS of scoring 10 MB and 60 MB differ by less than 40 MiB."""
+    peaks = []
+    frame = mixed_frame(100_000)
+    for copies in (2, 12):
+        with (tmp_path / "big.csv").open("w") as file:
+            for i in range(copies):
+                frame.to_csv(file, index=False, header=i == 0)
+        command = [sys.executable, "-c", MEMORY, "score", str(folder / "pump.model")]
+        command += [str(tmp_path / "big.csv"), "-o", str(tmp_path / "o.parquet"), "--quiet"]
+        finished = subprocess.run(command, check=True, capture_output=True, text=True)
+        peaks.append(int(finished.stdout.splitlines()[-1]))
+    assert peaks[1] - peaks[0] < 40
+    assert peaks[1] < 1024

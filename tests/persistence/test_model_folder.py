@@ -1,0 +1,352 @@
+"""A model on disk: the same bits back, nothing of a stranger's run, every fault refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import lampblack
+from lampblack.exceptions import InvalidInput, LampblackError, ModelFileError
+from lampblack.persistence import read_config
+from tests.conftest import FAST
+
+FORMER = Path(__file__).parent / "models"
+SCORE = """
+import sys, numpy as np, pandas as pd, lampblack
+frame = pd.read_pickle(sys.argv[2])
+sys.stdout.buffer.write(lampblack.load(sys.argv[1]).anomaly_score(frame).tobytes())
+"""
+FILES = {
+    "README.md",
+    "calibration.safetensors",
+    "config.json",
+    "encoder.skops",
+    "manifest.json",
+    "weights.safetensors",
+}
+
+
+@pytest.fixture(scope="module")
+def saved(fitted_frame: lampblack.TollDetector, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "pump.model"
+    fitted_frame.save(path)
+    return path
+
+
+def test_folder_holds_what_the_design_names_and_no_pickle(saved: Path) -> None:
+    assert {file.name for file in saved.iterdir()} == FILES
+    for file in saved.iterdir():
+        assert not file.read_bytes().startswith(b"\x80")  # how a pickle begins
+    import zipfile
+
+    with zipfile.ZipFile(saved / "encoder.skops") as archive:
+        assert not [name for name in archive.namelist() if name.endswith((".pkl", ".pickle"))]
+
+
+def test_scores_after_loading_in_a_new_process_are_the_same_bits(
+    saved: Path, frame: pd.DataFrame, fitted_frame: lampblack.TollDetector, tmp_path: Path
+) -> None:
+    frame.to_pickle(tmp_path / "frame.pkl")
+    command = [sys.executable, "-c", SCORE, str(saved), str(tmp_path / "frame.pkl")]
+    output = subprocess.run(command, check=True, capture_output=True).stdout
+    np.testing.assert_array_equal(np.frombuffer(output), fitted_frame.anomaly_score(frame))
+
+
+def test_everything_fitted_comes_back(saved: Path, fitted_frame: lampblack.TollDetector) -> None:
+    loaded = lampblack.load(saved)
+    assert type(loaded) is lampblack.TollDetector
+    assert loaded.get_params() == fitted_frame.get_params()
+    for name in ("offset_", "history_", "notes_", "rows_", "versions_", "threads_", "schema_"):
+        assert getattr(loaded, name) == getattr(fitted_frame, name)
+    assert list(loaded.feature_names_in_) == list(fitted_frame.feature_names_in_)
+    assert loaded.n_features_in_ == 5
+
+
+def test_loaded_model_can_be_explained_recalibrated_refitted_and_saved(
+    saved: Path, frame: pd.DataFrame, fitted_frame: lampblack.TollDetector, tmp_path: Path
+) -> None:
+    loaded = lampblack.load(saved)
+    expected = fitted_frame.explain(frame)
+    np.testing.assert_array_equal(loaded.explain(frame).contributions, expected.contributions)
+    loaded.recalibrate(frame).save(tmp_path / "again.model")
+    again = lampblack.load(tmp_path / "again.model")
+    assert again.offset_ == loaded.offset_
+    np.testing.assert_array_equal(
+        again.fit(frame).anomaly_score(frame), fitted_frame.anomaly_score(frame)
+    )
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    name=st.sampled_from(["autoencoder", "lamp", "toll"]),
+    error=st.sampled_from(["l2", "l1", "l2_norm"]),
+    amplification=st.sampled_from([None, "log", "quantile"]),
+    weight=st.floats(0, 100),
+    hidden=st.lists(st.integers(1, 12), max_size=3).map(tuple),
+    latent_dim=st.integers(1, 6),
+    contamination=st.none() | st.floats(0.01, 0.5),
+    seed=st.integers(0, 2**31),
+)
+@pytest.mark.filterwarnings("ignore::lampblack.exceptions.LampblackWarning")
+def test_any_model_is_loaded_as_it_was_saved(
+    tmp_path: Path, frame: pd.DataFrame, name: str, **parameters: object
+) -> None:
+    from lampblack.detectors.registry import DETECTORS
+
+    parameters["reconstruction_error"] = parameters.pop("error")
+    parameters["latent_weight"] = parameters.pop("weight")
+    parameters["random_state"] = parameters.pop("seed")
+    detector = DETECTORS[name](max_steps=3, **parameters).fit(frame.head(120))
+    detector.save(tmp_path / "any.model")
+    loaded = lampblack.load(tmp_path / "any.model")
+    np.testing.assert_array_equal(loaded.anomaly_score(frame), detector.anomaly_score(frame))
+    assert loaded.offset_ == detector.offset_
+    assert loaded.get_params() == detector.get_params()
+
+
+def test_one_flipped_bit_anywhere_is_refused_naming_the_file(saved: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = sorted(saved.iterdir())
+    for _ in range(200):
+        copy = tmp_path / "flipped.model"
+        shutil.copytree(saved, copy)
+        file = copy / files[rng.integers(len(files))].name
+        content = bytearray(file.read_bytes())
+        content[rng.integers(len(content))] ^= 1 << rng.integers(8)
+        file.write_bytes(content)
+        with pytest.raises(ModelFileError, match=str(copy)) as caught:
+            lampblack.load(copy)
+        named = str(caught.value)
+        assert file.name in named or file.name == "manifest.json"
+        assert "\n" not in named
+        shutil.rmtree(copy)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_truncated_or_missing_file_is_refused_naming_it(
+    saved: Path, tmp_path: Path, name: str
+) -> None:
+    for damage in ("truncated", "missing", "empty"):
+        copy = tmp_path / f"{damage}.model"
+        shutil.copytree(saved, copy)
+        content = (copy / name).read_bytes()
+        if damage == "missing":
+            (copy / name).unlink()
+        else:
+            (copy / name).write_bytes(
+                content[: len(content) // 2] if damage == "truncated" else b""
+            )
+        with pytest.raises(ModelFileError, match=name):
+            lampblack.load(copy)
+
+
+def test_unknown_file_in_the_folder_is_refused(saved: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(saved, tmp_path / "more.model")
+    (copy / "extra.py").write_text("print('never run')")
+    with pytest.raises(ModelFileError, match=r"extra\.py is not part of the model"):
+        lampblack.load(copy)
+
+
+def rewrite(path: Path, name: str, content: bytes) -> None:
+    """Put a file in place with a manifest that agrees, as somebody with bad intent would."""
+    from lampblack.persistence.folder import MANIFEST, write_folder
+
+    files = {file.name: file.read_bytes() for file in path.iterdir() if file.name != MANIFEST}
+    shutil.rmtree(path)
+    write_folder(path, {**files, name: content})
+
+
+def change_config(path: Path, **changes: object) -> None:
+    config = json.loads((path / "config.json").read_text())
+    rewrite(path, "config.json", json.dumps({**config, **changes}).encode())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "format 2, written by a newer lampblack"),
+        ({"format": 0}, "no version of lampblack writes"),
+        ({"detector": "os.system"}, "unknown detector 'os.system'"),
+        ({"parameters": {"hidden": "x"}}, "do not fit together"),
+        ({"parameters": {"max_steps": -3}}, "do not fit together"),
+        ({"parameters": {"unheard_of": 1}}, "do not fit together"),
+        ({"threads": "many"}, "threads"),
+        ({"unknown_key": 1}, "unknown_key"),
+        ({"table": {"columns": [], "named": True}}, "do not fit together"),
+    ],
+)
+def test_config_that_cannot_be_is_refused(
+    saved: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    copy = shutil.copytree(saved, tmp_path / "changed.model")
+    change_config(copy, **changes)
+    with pytest.raises(ModelFileError, match=message):
+        lampblack.load(copy)
+
+
+class Mischief:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("mischief-was-done"),))
+
+
+def test_hostile_encoder_is_refused_and_not_run(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import skops.io
+
+    monkeypatch.chdir(tmp_path)
+    for i, content in enumerate(
+        (
+            skops.io.dumps({"pipeline": Mischief()}),
+            skops.io.dumps({"scaling": print, "levels": [], "cycles": [], "pipeline": None}),
+            pickle.dumps(Mischief()),
+            skops.io.dumps(["not an encoder"]),
+        )
+    ):
+        copy = shutil.copytree(saved, tmp_path / f"hostile{i}.model")
+        rewrite(copy, "encoder.skops", content)
+        with pytest.raises(ModelFileError, match=r"encoder\.skops"):
+            lampblack.load(copy)
+    assert not Path("mischief-was-done").exists()
+
+
+def test_hostile_weights_are_refused(saved: Path, tmp_path: Path) -> None:
+    import io
+
+    copy = shutil.copytree(saved, tmp_path / "hostile.model")
+    buffer = io.BytesIO()
+    torch.save({"weight": Mischief()}, buffer)
+    rewrite(copy, "weights.safetensors", buffer.getvalue())
+    with pytest.raises(ModelFileError):
+        lampblack.load(copy)
+
+
+def test_what_is_not_a_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path, message in (
+        (tmp_path / "nothing", "does not exist"),
+        (tmp_path / "file", "is not a folder"),
+        (tmp_path, "manifest.json is missing"),
+    ):
+        with pytest.raises(ModelFileError, match=message):
+            lampblack.load(path)
+
+
+def test_saving_replaces_a_model_and_nothing_else(
+    fitted: lampblack.TollDetector, fitted_frame: lampblack.TollDetector, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "a.model")
+    fitted_frame.save(tmp_path / "a.model")
+    assert lampblack.load(tmp_path / "a.model").schema_.named
+    assert [path.name for path in tmp_path.iterdir()] == ["a.model"]
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "photo.jpg").write_text("irreplaceable")
+    with pytest.raises(ModelFileError, match="is not a model"):
+        fitted.save(tmp_path / "holiday")
+    assert (tmp_path / "holiday" / "photo.jpg").exists()
+    with pytest.raises(ModelFileError, match="does not exist"):
+        fitted.save(tmp_path / "no" / "folder")
+
+
+def test_crash_while_saving_leaves_the_old_model(
+    fitted: lampblack.TollDetector,
+    fitted_frame: lampblack.TollDetector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import os
+
+    fitted.save(tmp_path / "a.model")
+
+    def crash(descriptor: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(OSError, match="no space"):
+        fitted_frame.save(tmp_path / "a.model")
+    assert not lampblack.load(tmp_path / "a.model").schema_.named
+    assert [path.name for path in tmp_path.iterdir()] == ["a.model"]
+
+
+def own_networks() -> tuple[torch.nn.Module, torch.nn.Module]:
+    return torch.nn.Linear(5, 2), torch.nn.Linear(2, 5)
+
+
+def test_own_networks_load_with_the_same_modules_only(normal: np.ndarray, tmp_path: Path) -> None:
+    detector = lampblack.TollDetector(networks=own_networks(), **FAST).fit(normal)
+    detector.save(tmp_path / "own.model")
+    with pytest.raises(ModelFileError, match="load\\(path, networks="):
+        lampblack.load(tmp_path / "own.model")
+    loaded = lampblack.load(tmp_path / "own.model", networks=own_networks())
+    np.testing.assert_array_equal(loaded.anomaly_score(normal), detector.anomaly_score(normal))
+    wrong = (torch.nn.Linear(5, 3), torch.nn.Linear(3, 5))
+    with pytest.raises(ModelFileError, match="do not fit together"):
+        lampblack.load(tmp_path / "own.model", networks=wrong)
+
+
+def test_networks_for_a_model_that_holds_its_own_are_refused(saved: Path) -> None:
+    with pytest.raises(InvalidInput, match="holds its networks"):
+        lampblack.load(saved, networks=own_networks())
+
+
+@pytest.mark.parametrize("library", [pickle, joblib], ids=["pickle", "joblib"])
+def test_pickle_and_joblib_keep_the_scores(
+    library: object,
+    fitted_frame: lampblack.TollDetector,
+    frame: pd.DataFrame,
+    tmp_path: Path,
+) -> None:
+    with (tmp_path / "detector").open("wb") as file:
+        library.dump(fitted_frame, file)
+    with (tmp_path / "detector").open("rb") as file:
+        loaded = library.load(file)
+    np.testing.assert_array_equal(loaded.anomaly_score(frame), fitted_frame.anomaly_score(frame))
+
+
+def test_model_card_states_promise_columns_and_use(saved: Path) -> None:
+    card = (saved / "README.md").read_text()
+    assert "at most 1.00% raise an" in card
+    assert "| flow | number | yes |" in card
+    assert "lampblack.load" in card
+
+
+def test_folder_records_versions_and_threads(saved: Path) -> None:
+    config = read_config(saved)
+    assert {"lampblack", "torch", "numpy", "python"} <= config.versions.keys()
+    assert config.threads == torch.get_num_threads()
+
+
+@pytest.mark.parametrize("path", sorted(FORMER.glob("*.model")), ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+def test_model_of_every_former_format_loads(path: Path) -> None:
+    detector = lampblack.load(path)
+    expected = json.loads((FORMER / f"{path.stem}.json").read_text())
+    frame = pd.DataFrame(expected["rows"]).assign(at=lambda f: pd.to_datetime(f["at"]))
+    np.testing.assert_allclose(detector.anomaly_score(frame), expected["scores"], rtol=1e-4)
+    assert detector.predict(frame).tolist() == expected["predictions"]
+
+
+def test_a_model_of_each_format_up_to_this_one_is_kept() -> None:
+    from lampblack.persistence.config import FORMAT
+
+    kept = {
+        json.loads((path / "config.json").read_text())["format"] for path in FORMER.glob("*.model")
+    }
+    assert kept == set(range(1, FORMAT + 1))
+
+
+def test_errors_are_of_one_family() -> None:
+    assert issubclass(ModelFileError, LampblackError)
+    assert issubclass(InvalidInput, ValueError)

@@ -1,0 +1,42 @@
+"""What the pages say is what the result files hold."""
+
+from __future__ import annotations
+
+import doctest
+from pathlib import Path
+
+import pytest
+from benchmarks import render
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("page", render.PAGES, ids=lambda path: path.name)
+def test_every_table_of_the_pages_is_that_of_the_results(page: Path) -> None:
+    assert page.read_text() == render.rendered(page.read_text())
+
+
+def test_a_changed_figure_would_be_noticed() -> None:
+    text = (ROOT / "README.md").read_text()
+    changed = text.replace("| Toll | ", "| Toll | 1", 1)
+    assert changed != text
+    assert render.rendered(changed) != changed
+
+
+def test_readme_examples_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    failures, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tried > 10
+    assert failures == 0
+
+
+def test_every_set_method_and_seed_is_in_the_results() -> None:
+    from benchmarks import methods
+
+    rows = render.read("tables")
+    sets = {row["set"] for row in rows}
+    found = {(row["set"], row["method"], row["seed"]) for row in rows}
+    assert len(sets) == 28
+    assert found == {(s, m, seed) for s in sets for m in methods.TABLES for seed in range(5)}
+    arrhythmia = {(row["method"], row["seed"]) for row in render.read("arrhythmia")}
+    assert arrhythmia == {(m, seed) for m in methods.ARRHYTHMIA for seed in range(10)}
