@@ -1,0 +1,1 @@
+"""Measurements: what the README claims, and the commands that regenerate it."""

@@ -1,0 +1,113 @@
+"""Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
+
+Parts: tables, arrhythmia, kdd, tour, render; without any, all of them. Results are appended to
+benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
+killed run goes on where it was. Delete a file to measure anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("tables", "arrhythmia", "kdd", "tour", "render")
+
+Job = tuple[str, str, int]  # set, method, seed
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """One fit and its figures, in one thread."""
+    import torch
+
+    from benchmarks import methods, protocol
+
+    torch.set_num_threads(1)
+    name, method, seed = job
+    if name == "arrhythmia":
+        X, is_anomaly = protocol.load_arrhythmia()
+        fit = methods.ARRHYTHMIA[method](seed)
+    else:
+        X, is_anomaly = protocol.load_adbench(dict(protocol.adbench_sets())[name])
+        fit = methods.TABLES[method](seed)
+    figures = protocol.judge(fit, protocol.one_class_split(X, is_anomaly, seed))
+    return {"set": name, "method": method, "seed": seed, "protocol": "label-free", **figures}
+
+
+def run_jobs(jobs: list[Job], file: Path, processes: int) -> None:
+    """Run what is not in the file yet, each result appended as it comes."""
+    done = {(row["set"], row["method"], row["seed"]) for row in read(file)}
+    open_jobs = [job for job in jobs if job not in done]
+    versions = {name: version(name) for name in ("lampblack", "torch", "numpy", "scikit-learn")} | {
+        "python": platform.python_version(),
+        "machine": f"{os.cpu_count()} cores, CPU",
+    }
+    with ProcessPoolExecutor(processes) as pool, file.open("a") as output:
+        futures = [pool.submit(run_job, job) for job in open_jobs]
+        for count, future in enumerate(as_completed(futures), start=1):
+            output.write(json.dumps({**future.result(), **versions}) + "\n")
+            output.flush()
+            print(f"\r{file.stem}: {count} of {len(open_jobs)}", end="", file=sys.stderr)
+    if open_jobs:
+        print(file=sys.stderr)
+
+
+def read(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a result file; a last line cut short by a kill is left out."""
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
+
+
+def table_jobs() -> list[Job]:
+    """Every set, method and seed 0 to 4."""
+    from benchmarks import methods, protocol
+
+    names = [name for name, _ in protocol.adbench_sets()]
+    return [(name, method, s) for s in range(5) for name in names for method in methods.TABLES]
+
+
+def arrhythmia_jobs() -> list[Job]:
+    """Every method and seed 0 to 9."""
+    from benchmarks import methods
+
+    return [("arrhythmia", method, s) for s in range(10) for method in methods.ARRHYTHMIA]
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("--processes", type=int, default=2)
+    chosen = parser.parse_args()
+    parts = chosen.parts or list(PARTS)
+    if "tables" in parts:
+        run_jobs(table_jobs(), RESULTS / "tables.jsonl", chosen.processes)
+    if "arrhythmia" in parts:
+        run_jobs(arrhythmia_jobs(), RESULTS / "arrhythmia.jsonl", chosen.processes)
+    from benchmarks import render, shell
+
+    if "kdd" in parts:
+        shell.run_kdd(RESULTS / "kdd.txt")
+    if "tour" in parts:
+        shell.run_tour(RESULTS / "tour.txt")
+    if "render" in parts:
+        render.render()
+
+
+if __name__ == "__main__":
+    main()

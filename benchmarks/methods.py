@@ -1,0 +1,110 @@
+"""What is compared: our detectors, the same network untrained, and two peers of scikit-learn."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.protocol import Fitted, Matrix
+from lampblack import AutoencoderDetector, LAMPDetector, TollDetector
+from lampblack.exceptions import LampblackWarning
+
+Fit = Callable[[Matrix], Fitted]
+
+UNTRAINED = {"max_steps": 1, "learning_rate": 1e-12}
+PUBLISHED = {  # Toll's settings for Arrhythmia (arXiv 2306.12627); contamination: no row held out
+    "hidden": (256, 128),
+    "latent_dim": 16,
+    "batch_size": 100,
+    "learning_rate": 1e-3,
+    "max_steps": 2000,
+    "schedule": "constant",
+    "contamination": 0.1,
+}
+
+
+def ours(cls: type, **parameters: Any) -> Callable[[int], Fit]:
+    """A detector of this library, by seed."""
+
+    def with_seed(seed: int) -> Fit:
+        def fit(train: Matrix) -> Fitted:
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", LampblackWarning
+                )  # small sets promise less than 1 %
+                return cls(random_state=seed, **parameters).fit(train)
+
+        return fit
+
+    return with_seed
+
+
+class NearestNeighbours:
+    """Mean distance to the five nearest training rows, columns standardised on them."""
+
+    def __init__(self, train: Matrix) -> None:
+        self.scaler = StandardScaler().fit(train)
+        neighbours = NearestNeighbors(n_neighbors=min(5, len(train)))
+        self.index = neighbours.fit(self.scaler.transform(train))
+
+    def anomaly_score(self, X: Matrix) -> Matrix:
+        """Score rows (n, d)."""
+        return np.asarray(self.index.kneighbors(self.scaler.transform(X))[0].mean(axis=1))
+
+
+class Forest:
+    """scikit-learn's isolation forest with its defaults."""
+
+    def __init__(self, train: Matrix, seed: int) -> None:
+        self.forest = IsolationForest(random_state=seed).fit(train)
+
+    def anomaly_score(self, X: Matrix) -> Matrix:
+        """Score rows (n, d)."""
+        return -np.asarray(self.forest.score_samples(X))
+
+
+def nearest_neighbours(seed: int) -> Fit:
+    """Nearest neighbours, which draw nothing at random."""
+    return NearestNeighbours
+
+
+def isolation_forest(seed: int) -> Fit:
+    """An isolation forest with this seed."""
+    return lambda train: Forest(train, seed)
+
+
+TABLES: dict[str, Callable[[int], Fit]] = {
+    "autoencoder": ours(AutoencoderDetector),
+    "autoencoder, min-max": ours(AutoencoderDetector, scaling="minmax"),
+    "LAMP (log, min-max)": ours(LAMPDetector, amplification="log"),
+    "LAMP (quantile, ours)": ours(LAMPDetector, amplification="quantile"),
+    "Toll": ours(TollDetector),
+    "LAMP × Toll": ours(TollDetector, amplification="quantile"),
+    "untrained autoencoder": ours(AutoencoderDetector, **UNTRAINED),
+    "untrained Toll": ours(TollDetector, **UNTRAINED),
+    "kNN (k = 5)": nearest_neighbours,
+    "isolation forest": isolation_forest,
+}
+
+ARRHYTHMIA: dict[str, Callable[[int], Fit]] = {
+    "published: autoencoder": ours(AutoencoderDetector, **PUBLISHED),
+    "published: LAMP": ours(LAMPDetector, **PUBLISHED, amplification="log"),
+    "published: Toll": ours(TollDetector, **PUBLISHED, latent_weight=10.0),
+    "published: LAMP × Toll": ours(
+        TollDetector, **PUBLISHED, latent_weight=10.0, amplification="quantile"
+    ),
+    "defaults: autoencoder": ours(AutoencoderDetector),
+    "defaults: LAMP": ours(LAMPDetector),
+    "defaults: Toll": ours(TollDetector),
+    "defaults: LAMP × Toll": ours(TollDetector, amplification="quantile"),
+    "untrained autoencoder": ours(AutoencoderDetector, **UNTRAINED),
+    "untrained Toll": ours(TollDetector, **UNTRAINED),
+    "kNN (k = 5)": nearest_neighbours,
+    "isolation forest": isolation_forest,
+}

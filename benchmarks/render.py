@@ -1,0 +1,212 @@
+"""Results to Markdown, and into the README between its markers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "evidence.md")
+
+Rows = list[dict[str, Any]]
+
+
+def render() -> None:
+    """Put every block in its place in the README and in docs/evidence.md."""
+    for page in PAGES:
+        page.write_text(rendered(page.read_text()))
+
+
+def rendered(text: str) -> str:
+    """A page with every block between <!-- NAME --> and <!-- /NAME --> made anew."""
+    for name, make in BLOCKS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda match, make=make: f"{match[1]}{make()}{match[2]}", text)
+    return text
+
+
+def read(name: str) -> Rows:
+    """The rows of one result file."""
+    text = (RESULTS / f"{name}.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def tables() -> str:
+    """Means over sets and seeds, average rank, wins against the plain autoencoder."""
+    rows = read("tables")
+    by_set = _means(rows, "auroc")
+    methods = list(dict.fromkeys(row["method"] for row in _ordered(rows)))
+    ranks = {name: _ranks(by_set[name]) for name in by_set}
+    lines = [
+        "| method | AUROC | AP | F1 | rank | − autoencoder | wins / losses | fit, CPU s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for method in methods:
+        differences = [by_set[n][method] - by_set[n]["autoencoder"] for n in by_set]
+        wins = sum(d > 0.001 for d in differences)
+        losses = sum(d < -0.001 for d in differences)
+        mean, error = _mean_and_error(differences)
+        figures = [_mean([r[k] for r in rows if r["method"] == method]) for k in ("ap", "f1")]
+        auroc = _mean([by_set[n][method] for n in by_set])
+        rank = _mean([ranks[n][method] for n in by_set])
+        seconds = _mean([r["fit_cpu_s"] for r in rows if r["method"] == method])
+        against = "" if method == "autoencoder" else f"{100 * mean:+.2f} ± {100 * error:.2f}"
+        score = "" if method == "autoencoder" else f"{wins} / {losses}"
+        lines.append(
+            f"| {method} | {100 * auroc:.2f} | {100 * figures[0]:.2f} | {100 * figures[1]:.2f} | "
+            f"{rank:.2f} | {against} | {score} | {seconds:.2f} |"
+        )
+    return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
+
+
+def sets() -> str:
+    """Mean AUROC of every set and method."""
+    rows = read("tables")
+    by_set = _means(rows, "auroc")
+    methods = list(dict.fromkeys(row["method"] for row in _ordered(rows)))
+    lines = [f"| set | {' | '.join(methods)} |", "|---" * (len(methods) + 1) + "|"]
+    for name, values in by_set.items():
+        cells = " | ".join(f"{100 * values[method]:.1f}" for method in methods)
+        lines.append(f"| {name} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def choice() -> str:
+    """Choices made on these sets, and the same choices leaving one set out."""
+    by_set = _means(read("tables"), "auroc")
+    lines = [
+        "| choice among | chosen on all sets | AUROC of it | held out: AUROC of what the other "
+        "sets choose | chosen otherwise for |",
+        "|---|---|---|---|---|",
+    ]
+    for name, candidates in CHOICES.items():
+        best = _best(by_set, candidates, leaving_out=None)
+        chosen = {left: _best(by_set, candidates, leaving_out=left) for left in by_set}
+        held_out = _mean([by_set[left][method] for left, method in chosen.items()])
+        whole = _mean([by_set[n][best] for n in by_set])
+        otherwise = ", ".join(f"{s} ({m})" for s, m in chosen.items() if m != best) or "no set"
+        lines.append(
+            f"| {name} | {best} | {100 * whole:.2f} | {100 * held_out:.2f} | {otherwise} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def arrhythmia() -> str:
+    """AUROC and F1 over ten seeds, with the paired difference to the plain autoencoder."""
+    rows = read("arrhythmia")
+    by_method: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for row in _ordered(rows):
+        by_method[row["method"]][row["seed"]] = row
+    lines = [
+        "| settings: method | AUROC | − autoencoder | F1 | − autoencoder | AUROC of the error "
+        "| AUROC of the code's norm | norm's share of the score |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for method, runs in by_method.items():
+        settings = method.split(":")[0] if ":" in method else "defaults"
+        reference = by_method[f"{settings}: autoencoder"]
+        cells = []
+        for figure in ("auroc", "f1"):
+            mean, error = _mean_and_error([run[figure] for run in runs.values()])
+            cells.append(f"{100 * mean:.2f} ± {100 * error:.2f}")
+            paired = [runs[seed][figure] - reference[seed][figure] for seed in runs]
+            mean, error = _mean_and_error(paired)
+            same = runs is reference
+            cells.append("" if same else f"{100 * mean:+.2f} ± {100 * error:.2f}")
+        for figure in ("auroc_error", "auroc_norm", "norm_share"):
+            known = [run[figure] for run in runs.values() if run.get(figure) is not None]
+            cells.append(f"{100 * _mean(known):.1f}" if known else "")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
+
+
+def _recorded(name: str) -> str:
+    return f"```\n{(RESULTS / f'{name}.txt').read_text().rstrip()}\n```\n"
+
+
+def kdd() -> str:
+    """The commands on KDD Cup 99 and what they printed."""
+    return _recorded("kdd")
+
+
+def tour() -> str:
+    """The commands of the tour and what they printed."""
+    return _recorded("tour")
+
+
+BLOCKS = {
+    "tables": tables,
+    "sets": sets,
+    "choice": choice,
+    "arrhythmia": arrhythmia,
+    "kdd": kdd,
+    "tour": tour,
+}
+CHOICES = {
+    "LAMP's form": ("LAMP (log, min-max)", "LAMP (quantile, ours)"),
+    "detector": ("autoencoder", "LAMP (quantile, ours)", "Toll", "LAMP × Toll"),
+}
+
+
+def _ordered(rows: Rows) -> Rows:
+    """Rows by set and in the order in which the methods are listed."""
+    from benchmarks import methods
+
+    order = {name: i for i, name in enumerate([*methods.ARRHYTHMIA, *methods.TABLES])}
+    return sorted(
+        rows,
+        key=lambda r: (int(r["set"].split("_")[0]) if "_" in r["set"] else 0, order[r["method"]]),
+    )
+
+
+def _means(rows: Rows, figure: str) -> dict[str, dict[str, float]]:
+    """Mean over seeds, by set and method."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in _ordered(rows):
+        values[row["set"]][row["method"]].append(row[figure])
+    return {name: {m: _mean(v) for m, v in by.items()} for name, by in values.items()}
+
+
+def _best(
+    by_set: dict[str, dict[str, float]], candidates: tuple[str, ...], leaving_out: str | None
+) -> str:
+    def mean(method: str) -> float:
+        return _mean([values[method] for name, values in by_set.items() if name != leaving_out])
+
+    return max(candidates, key=mean)
+
+
+def _ranks(values: dict[str, float]) -> dict[str, float]:
+    """Rank 1 is the best; ties share the mean rank."""
+    return {
+        method: 1
+        + sum(v > value for v in values.values())
+        + (sum(v == value for v in values.values()) - 1) / 2
+        for method, value in values.items()
+    }
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _mean_and_error(values: list[float]) -> tuple[float, float]:
+    mean = _mean(values)
+    variance = sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
+    return mean, math.sqrt(variance / len(values))
+
+
+def _provenance(rows: Rows) -> str:
+    first = rows[0]
+    seeds = sorted({row["seed"] for row in rows})
+    names = len({row["set"] for row in rows})
+    return (
+        f"{names} {'sets' if names > 1 else 'set'}, seeds {seeds[0]} to {seeds[-1]}, "
+        f"{first['protocol']}; lampblack {first['lampblack']}, torch {first['torch']}, "
+        f"scikit-learn {first['scikit-learn']}, {first['machine']}; `make evidence`."
+    )

@@ -1,0 +1,93 @@
+"""Shell sessions that the README shows: every command is run, and its output is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.protocol import data_folder
+
+KDD = """
+lampblack fit kddcup.data_10_percent.gz --no-header --where "c42 != 'normal.'" --exclude c42 \
+-o attacks.model
+lampblack evaluate attacks.model corrected.gz --label c42 --anomaly normal.
+lampblack score attacks.model corrected.gz --explain 2 -o scores.parquet
+"""
+TOUR = """
+lampblack fit normal.csv -o pump.model
+lampblack score pump.model today.csv --id part
+lampblack score pump.model today.csv --id part --explain 2 -o scores.parquet
+lampblack evaluate pump.model today.csv --label verdict --anomaly leak --exclude part
+"""
+PUMP = """
+import numpy as np
+import pandas as pd
+
+rng = np.random.default_rng(0)
+
+
+def shift(n, start):
+    at = pd.Timestamp(start) + pd.to_timedelta(np.arange(n) * 17, "min")
+    site = rng.choice(["Bern", "Oslo", "Rome"], n, p=[0.5, 0.3, 0.2])
+    flow = rng.normal(12.0, 2.0, n)
+    pressure = 0.4 * flow + rng.normal(0.0, 0.1, n) + (site == "Oslo")
+    frame = pd.DataFrame({"at": at, "site": site, "flow": flow, "pressure": pressure})
+    frame["valve"] = rng.random(n) > 0.5
+    frame.loc[rng.random(n) < 0.05, "flow"] = np.nan
+    return frame.round(3)
+
+
+shift(2000, "2026-01-01").to_csv("normal.csv", index=False)
+today = shift(300, "2026-03-01")
+today["part"] = [f"p{i}" for i in range(300)]
+today["verdict"] = "fine"
+today.loc[[40, 41, 42, 200], "pressure"] -= 1.5
+today.loc[[40, 41, 42, 200], "verdict"] = "leak"
+today.loc[250, ["site", "verdict"]] = ["Atlantis", "leak"]
+today.to_csv("today.csv", index=False)
+"""
+
+
+def run_tour(output: Path) -> None:
+    """Two made-up files, the second with a leak and an unknown site, and the commands on them."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-c", PUMP], cwd=folder, check=True)
+        output.write_text(_session(TOUR, Path(folder)))
+
+
+def run_kdd(output: Path) -> None:
+    """KDD Cup 99 as it is; the rare "normal." rows are the anomalies, as in the papers."""
+    source = data_folder() / "kddcup99"
+    with tempfile.TemporaryDirectory() as folder:
+        for file in source.glob("*.gz"):
+            shutil.copy(file, folder)
+        output.write_text(_session(KDD, Path(folder)))
+
+
+def _session(commands: str, folder: Path) -> str:
+    """Run each line in the folder; the lines and what they printed, as a terminal shows it."""
+    shown = []
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "COLUMNS": "96",
+    }
+    for command in commands.replace("\\\n", "").strip().splitlines():
+        finished = subprocess.run(
+            command,
+            cwd=folder,
+            shell=True,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        warnings = [line for line in finished.stderr.splitlines() if line.startswith("lampblack:")]
+        text = re.sub(r" +$", "", finished.stdout.rstrip(), flags=re.MULTILINE)
+        shown.append("\n".join([f"$ {command}", *warnings, text]))
+    return "\n\n".join(shown) + "\n"
