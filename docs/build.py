@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pdoc
+
+import lampblack
 
 MODULES = (
     "lampblack",
@@ -17,9 +20,13 @@ MODULES = (
     "lampblack.explanation",
     "lampblack.evaluation",
     "lampblack.exceptions",
-    "lampblack.losses",
-    "lampblack.networks",
-    "lampblack.scores",
+    "lampblack.losses.amplification",
+    "lampblack.losses.latent",
+    "lampblack.losses.reconstruction",
+    "lampblack.networks.dense",
+    "lampblack.networks.pair",
+    "lampblack.scores.attribution",
+    "lampblack.scores.reconstruction",
     "lampblack.training.callbacks",
     "lampblack.training.schedule",
     "lampblack.data.encoder",
@@ -29,9 +36,11 @@ MODULES = (
 
 def build(output: Path) -> None:
     """Write one page a module, and an index."""
+    for name in lampblack.__all__:
+        setattr(lampblack, name, getattr(lampblack, name))  # they are loaded when first used
     pdoc.render.configure(docformat="numpy", show_source=True, math=False)
     pdoc.pdoc(*MODULES, output_directory=output)
 
 
 if __name__ == "__main__":
-    build(Path(__file__).parent / "api")
+    build(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "api")

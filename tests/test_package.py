@@ -101,3 +101,12 @@ def test_wheel_installs_and_runs_from_another_folder(tmp_path: Path) -> None:
     assert str(site) in where
     assert "AUROC" in finished.stdout
     assert (tmp_path / "d.model" / "manifest.json").exists()
+
+
+def test_api_reference_is_built_from_the_docstrings(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(ROOT / "docs" / "build.py"), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    page = (tmp_path / "lampblack" / "detectors" / "base.html").read_text()
+    assert "How anomalous each row is" in page
+    for name in lampblack.__all__:
+        assert name in (tmp_path / "lampblack.html").read_text()

@@ -46,4 +46,4 @@ def test_contributions_are_not_negative_and_sum_to_the_error(name: str) -> None:
 def test_score_adds_the_weighted_norm_of_the_code() -> None:
     z = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
     scored = reconstruction_score(x, z, y, name="l2_norm", weight=2.0)
-    torch.testing.assert_close(scored.error + scored.remainder, torch.tensor([15.0, 0.0]))
+    torch.testing.assert_close(scored.score, torch.tensor([15.0, 0.0]))

@@ -383,8 +383,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     def _score_rows(self, rows: Rows) -> Values:
         """Anomaly scores (n,) of checked rows."""
-        parts = [block.scored.error + block.scored.remainder for block in self._blocks(rows)]
-        scores = to_float64(parts)
+        scores = to_float64([block.scored.score for block in self._blocks(rows)])
         if not np.isfinite(scores).all():
             row = int((~np.isfinite(scores)).argmax()) + 1
             raise InvalidInput(
@@ -400,8 +399,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     def _attribute_remainder(self, block: Block) -> Tensor:
         """Integrated gradients (n, width) of a remainder that is most of the score; else zeros."""
         attributed = torch.zeros_like(block.x)
-        error, remainder = block.scored
-        rows = (remainder > error).nonzero().flatten()
+        rows = (block.scored.remainder > block.scored.error).nonzero().flatten()
         if len(rows):
             attributed[rows] = integrated_gradients(
                 lambda x: self.latent_weight * latent_norm(self.networks_.encode(x)),

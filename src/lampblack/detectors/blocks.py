@@ -50,8 +50,8 @@ def scored_blocks(
 @torch.inference_mode()
 def _score(networks: AutoencoderPair, x: Tensor, n: int, score_batch: ScoreBatch) -> Block:
     z, reconstruction = networks(x)  # (BLOCK, latent), (BLOCK, width)
-    error, remainder = score_batch(x, z, reconstruction)
-    return Block(x[:n], z[:n], reconstruction[:n], Scored(error[:n], remainder[:n]))
+    scored = score_batch(x, z, reconstruction)
+    return Block(x[:n], z[:n], reconstruction[:n], scored.first(n))
 
 
 def to_float64(parts: list[Tensor]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

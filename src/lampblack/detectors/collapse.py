@@ -55,8 +55,8 @@ class CollapseWatch:
             return
         self._collapsed_looks += 1
         if self._collapsed_looks == LOOKS:
-            error, remainder = self._score_batch(self._rows, z, reconstruction)
-            self._warn(step, silent=_spread(remainder) < SILENT * _spread(error))
+            scored = self._score_batch(self._rows, z, reconstruction)
+            self._warn(step, silent=_spread(scored.remainder) < SILENT * _spread(scored.error))
 
     def conclude(self, step: int) -> None:
         """Look at the weights that are kept, and let this look decide."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -14,11 +14,21 @@ from lampblack.losses import (
 )
 
 
-class Scored(NamedTuple):
-    """The anomaly score of a batch is `error + remainder`; both are (n,) and non-negative."""
+@dataclass(frozen=True)
+class Scored:
+    """The anomaly scores of a batch and their two parts, all (n,) and non-negative."""
 
     error: Tensor
     remainder: Tensor
+
+    @property
+    def score(self) -> Tensor:
+        """The anomaly score: error + remainder."""
+        return self.error + self.remainder
+
+    def first(self, n: int) -> Scored:
+        """The first n samples."""
+        return Scored(self.error[:n], self.remainder[:n])
 
 
 def reconstruction_score(
