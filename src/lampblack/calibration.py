@@ -66,15 +66,22 @@ class Calibration:
         promised = false_alarm_rate
         if allowed < 0:
             allowed, promised = 0, 1 / (n + 1)
-            warnings.warn(
-                f"{n} calibration rows cannot promise {false_alarm_rate:.2%} false alarms; "
-                f"the threshold is set for {promised:.2%}, the smallest they can promise "
-                f"(a rate of {false_alarm_rate:.2%} takes {math.ceil(1 / false_alarm_rate) - 1})",
-                CalibrationWarning,
-                stacklevel=2,
-            )
         threshold = float(ordered[n - 1 - allowed])
-        return cls(ordered, "held-out", false_alarm_rate, promised, threshold)
+        calibration = cls(ordered, "held-out", false_alarm_rate, promised, threshold)
+        if calibration.shortfall:
+            warnings.warn(calibration.shortfall, CalibrationWarning, stacklevel=2)
+        return calibration
+
+    @property
+    def shortfall(self) -> str | None:
+        """What to say where the promised rate is not the one that was asked for."""
+        if self.promised == self.requested:
+            return None
+        return (
+            f"{len(self.scores)} calibration rows cannot promise {self.requested:.2%} false "
+            f"alarms; the threshold is set for {self.promised:.2%}, the smallest they can promise "
+            f"(a rate of {self.requested:.2%} takes {math.ceil(1 / self.requested - 1e-9) - 1})"
+        )
 
     @classmethod
     def contaminated(cls, scores: Scores, contamination: float) -> Calibration:

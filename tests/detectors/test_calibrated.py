@@ -84,6 +84,26 @@ def test_recalibration_moves_the_threshold_and_nothing_else(normal: np.ndarray) 
     np.testing.assert_array_equal(detector.anomaly_score(normal), scores)
 
 
+def test_recalibration_replaces_the_note_on_what_is_promised() -> None:
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    with pytest.warns(CalibrationWarning):
+        detector = lampblack.TollDetector(**FAST).fit(X[:100])
+    assert detector.recalibrate(X[100:]).notes_ == []
+    with pytest.warns(CalibrationWarning, match="10 calibration rows"):
+        detector.recalibrate(X[:10])
+    assert len(detector.notes_) == 1
+
+
+def test_failed_refit_leaves_the_detector_unfitted(normal: np.ndarray) -> None:
+    from sklearn.exceptions import NotFittedError
+
+    detector = lampblack.TollDetector(**FAST).fit(normal)
+    with pytest.raises(InvalidInput):
+        detector.fit(normal[:1])
+    with pytest.raises(NotFittedError):
+        detector.predict(normal)
+
+
 def test_recalibration_after_contamination_gives_p_values(normal: np.ndarray) -> None:
     detector = lampblack.TollDetector(contamination=0.1, **FAST).fit(normal[:300])
     detector.recalibrate(normal[300:])

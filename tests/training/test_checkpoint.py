@@ -13,7 +13,7 @@ import pytest
 from safetensors import safe_open
 
 import lampblack
-from lampblack.exceptions import TrainingError
+from lampblack.exceptions import InvalidInput, TrainingError
 from lampblack.training.callbacks import Callback
 from lampblack.training.checkpoint import FILE
 from tests.conftest import FAST
@@ -114,6 +114,12 @@ def test_checkpoint_of_another_fit_is_refused(
     weight = 2.0 if change == "parameters" else 0.1
     with pytest.raises(TrainingError, match="other data, parameters or versions"):
         lampblack.TollDetector(latent_weight=weight, **FAST).fit(X, checkpoint_dir=tmp_path)
+
+
+def test_fit_without_a_seed_cannot_be_resumed(normal: np.ndarray, tmp_path: Path) -> None:
+    detector = lampblack.TollDetector(**{**FAST, "random_state": None})
+    with pytest.raises(InvalidInput, match="give random_state an integer"):
+        detector.fit(normal, checkpoint_dir=tmp_path)
 
 
 def test_damaged_checkpoint_is_named(normal: np.ndarray, tmp_path: Path) -> None:

@@ -144,7 +144,11 @@ def score(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Score rows, as a stream: key, anomaly score, p-value, decision, and reasons if asked."""
+    """Score rows: decisions, p-values, reasons.
+
+    Files are streamed and may be larger than memory. Each row gets its key, its anomaly score, its
+    p-value and the decision; --explain adds the columns that contribute most.
+    """
     from lampblack.cli.score import run
 
     run(
@@ -181,7 +185,10 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare decisions with labels: AUROC, average precision, F1, realised false-alarm rate."""
+    """Compare scores and decisions with labels.
+
+    Prints AUROC, average precision, F1 at the threshold and the realised false-alarm rate.
+    """
     from lampblack.cli.evaluate import run
 
     run(
@@ -215,7 +222,7 @@ def calibrate(
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
 ) -> None:
-    """Set a new threshold from new normal rows, without training."""
+    """Set a new threshold without training."""
     from lampblack.cli.calibrate import run
 
     run(
@@ -234,7 +241,7 @@ def info(
     model: options.Model,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what a model is: detector, columns, threshold and promise, training, versions."""
+    """Show what a model is and what it promises."""
     from lampblack.cli.info import run
 
     run(model, as_json=as_json)
@@ -247,7 +254,11 @@ def demo(
         "demo.model"
     ),
 ) -> None:
-    """Fit to benign tumours, score the rest, and show the strongest alarms with their reasons."""
+    """Fit, score and explain a built-in table.
+
+    Benign tumours are normal; the others are scored, and the strongest alarms shown with their
+    reasons.
+    """
     from lampblack.cli.demo import run
 
     run(output)

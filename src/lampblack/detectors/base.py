@@ -122,6 +122,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     """
 
     rows_: dict[str, int]
+    notes_: list[str]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "reconstruction_error": [StrOptions({"l2", "l1", "l2_norm"})],
@@ -245,6 +246,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         with CollapseWarning where the network stops telling rows apart.
         """
         self._check_parameters()
+        vars(self).pop("calibration_", None)  # not fitted, should anything below fail
         schema, rows = learn(self, X, self.types)
         fit_rows(self, schema, rows, checkpoint_dir, callbacks)
         return self
@@ -255,6 +257,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         X: normal rows that fitting did not see, exchangeable with those to be scored.
         """
         calibration = Calibration.held_out(self.anomaly_score(X), self.false_alarm_rate)
+        self.notes_ = [note for note in self.notes_ if note != self.calibration_.shortfall]
         self._set_calibration(calibration)
         self.rows_ = {**self.rows_, "calibration": len(calibration.scores)}
         return self
@@ -393,8 +396,11 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         return scores
 
     def _set_calibration(self, calibration: Calibration) -> None:
+        """Take a new threshold over, and note where it promises less than was asked for."""
         self.calibration_ = calibration
         self.offset_ = -calibration.threshold
+        if calibration.shortfall and calibration.shortfall not in self.notes_:
+            self.notes_.append(calibration.shortfall)
 
     def _attribute_remainder(self, block: Block) -> Tensor:
         """Integrated gradients (n, width) of a remainder that is most of the score; else zeros."""

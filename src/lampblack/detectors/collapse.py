@@ -41,6 +41,7 @@ class CollapseWatch:
         self._steps = steps
         self._spread = _spread(rows)
         self._collapsed_looks = 0
+        self.notes: list[str] = []
 
     @torch.no_grad()
     def __call__(self, step: int) -> None:
@@ -70,12 +71,11 @@ class CollapseWatch:
             if silent
             else "only the norm of the code still differs, and may be noise"
         )
-        warnings.warn(
+        self.notes.append(
             f"the codes have collapsed by step {step}: held-out rows are all reconstructed alike; "
-            f"{left}; lower latent_weight, use schedule='one_cycle', or widen the network",
-            CollapseWarning,
-            stacklevel=2,
+            f"{left}; lower latent_weight, use schedule='one_cycle', or widen the network"
         )
+        warnings.warn(self.notes[-1], CollapseWarning, stacklevel=2)
 
 
 def _spread(values: Tensor) -> float:

@@ -6,9 +6,7 @@ import copy
 import hashlib
 import json
 import platform
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,7 +21,7 @@ from lampblack.data.encoder import TableEncoder
 from lampblack.data.schema import Rows, Schema
 from lampblack.detectors.collapse import CollapseWatch
 from lampblack.detectors.device import resolve_device
-from lampblack.exceptions import InvalidInput, LampblackWarning
+from lampblack.exceptions import InvalidInput
 from lampblack.networks import AutoencoderPair
 from lampblack.training.callbacks import Callback, ProgressBar
 from lampblack.training.loop import Loop
@@ -78,6 +76,8 @@ def fit_rows(
     The calibration rows reach nothing but the threshold and the watch for collapse, which changes
     no weight: so their scores are exchangeable with those of new normal rows.
     """
+    if checkpoint_dir is not None and detector.random_state is None:
+        raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
     seeds = Seeds.draw(detector.random_state)
     split = split_rows(len(rows), detector, seeds.split)
     detector.schema_ = schema
@@ -87,9 +87,8 @@ def fit_rows(
             "no column carries anything to learn from: dates that cover no whole day, week or year "
             "have no cycle; add a column of numbers or categories"
         )
-    with _recorded_warnings(detector):
-        _train(detector, rows, split, seeds, checkpoint_dir, callbacks)
-        _calibrate(detector, rows, split)
+    detector.notes_ = _train(detector, rows, split, seeds, checkpoint_dir, callbacks)
+    _calibrate(detector, rows, split)
     detector.rows_ = {name: len(index) for name, index in split._asdict().items()}
     detector.versions_ = {name: version(name) for name in LIBRARIES}
     detector.versions_["python"] = platform.python_version()
@@ -114,7 +113,8 @@ def _train(
     seeds: Seeds,
     checkpoint_dir: str | Path | None,
     callbacks: Sequence[Callback],
-) -> None:
+) -> list[str]:
+    """Train; returns what has to be noted about it."""
     fabric = _start_fabric(detector)
     data, validation, watched = (
         torch.from_numpy(detector.encoder_.transform(rows.take(index))).to(fabric.device)
@@ -143,13 +143,14 @@ def _train(
         watch=watch,
         callbacks=callbacks,
         checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
-        fingerprint=_fingerprint(detector, data, validation) if checkpoint_dir else "",
+        fingerprint=_fingerprint(detector, networks, data, validation) if checkpoint_dir else "",
     )
     n_parameters = sum(weight.numel() for weight in networks.parameters())
     with threads_for_step(n_parameters, loop.batch_size):
         detector.history_ = loop.run()
     detector.networks_ = networks.eval().requires_grad_(False)
     watch.conclude(detector.max_steps)
+    return watch.notes
 
 
 def initial_networks(detector: ReconstructionDetector, seed: int) -> AutoencoderPair:
@@ -180,21 +181,10 @@ def _calibrate(detector: ReconstructionDetector, rows: Rows, split: Split) -> No
         detector._set_calibration(Calibration.held_out(scores, detector.false_alarm_rate))
 
 
-@contextmanager
-def _recorded_warnings(detector: ReconstructionDetector) -> Iterator[None]:
-    """Keep this library's warnings in `notes_`, and give every one on as it was."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", LampblackWarning)
-        yield
-    detector.notes_ = []
-    for warning in caught:
-        if isinstance(warning.message, LampblackWarning):
-            detector.notes_.append(str(warning.message))
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-
-
-def _fingerprint(detector: ReconstructionDetector, data: Tensor, validation: Tensor) -> str:
-    """What a checkpoint must agree with: data, parameters, versions and threads."""
+def _fingerprint(
+    detector: ReconstructionDetector, networks: AutoencoderPair, data: Tensor, validation: Tensor
+) -> str:
+    """What a checkpoint must agree with: data, first weights, parameters, versions, threads."""
     parameters: dict[str, Any] = detector.get_params(deep=False)
     for name in ("verbose", "false_alarm_rate", "networks", "types"):
         parameters.pop(name)
@@ -202,7 +192,7 @@ def _fingerprint(detector: ReconstructionDetector, data: Tensor, validation: Ten
     digest.update(
         f"{type(detector).__name__} {torch.__version__} {torch.get_num_threads()}".encode()
     )
-    for tensor in (data, validation):
+    for tensor in (data, validation, *networks.state_dict().values()):
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -86,6 +86,7 @@ def from_parts(
         reason = " ".join(str(error).split())[:300]
         raise ModelFileError(f"{path}: its parts do not fit together: {reason}") from None
     detector.networks_ = pair.to(resolve_device(device)).eval().requires_grad_(False)
+    detector.history_, detector.notes_ = list(config.history), list(config.notes)
     facts = config.calibration
     detector._set_calibration(
         Calibration(
@@ -99,7 +100,6 @@ def from_parts(
     detector.n_features_in_ = len(config.table.columns)
     if config.table.named:
         detector.feature_names_in_ = np.array(config.table.names, dtype=object)
-    detector.history_, detector.notes_ = list(config.history), list(config.notes)
     detector.rows_, detector.versions_ = dict(config.rows), dict(config.versions)
     detector.threads_, detector.reading_ = config.threads, dict(config.reading)
     return detector

@@ -44,7 +44,7 @@ class TrainingStep(ABC):
 
     @abstractmethod
     def losses(self, batch: Tensor) -> Tensor:
-        """The objective of every sample (n,), without changing anything; for validation."""
+        """What to validate by, a value per sample (n,); changes nothing."""
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the rate of every optimiser."""
@@ -108,9 +108,9 @@ class ReconstructionStep(TrainingStep):
         return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
 
     def losses(self, batch: Tensor) -> Tensor:
-        """The objective of every sample (n,) with the amplification as it stands."""
+        """The objective of every sample (n,) without amplification, whose scale moves."""
         z, reconstruction = self._wrapped(batch)
-        error = reconstruction_error(batch, reconstruction, self._error, self._amplified())
+        error = reconstruction_error(batch, reconstruction, self._error)
         return error + self._weight * latent_norm(z) if self._weight else error
 
     def extra_state(self) -> dict[str, Tensor]:
