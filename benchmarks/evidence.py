@@ -1,6 +1,6 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
-Parts: tables, arrhythmia, kdd, tour, render; without any, all of them. Results are appended to
+Parts: tables, sensitivity, arrhythmia, kdd, tour, render; without any, all of them. Results are appended to
 benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
 killed run goes on where it was. Delete a file to measure anew.
 """
@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("tables", "arrhythmia", "kdd", "tour", "render")
+PARTS = ("tables", "sensitivity", "arrhythmia", "kdd", "tour", "render")
 
 Job = tuple[str, str, int]  # set, method, seed
 
@@ -39,7 +39,7 @@ def run_job(job: Job) -> dict[str, Any]:
         fit = methods.ARRHYTHMIA[method](seed)
     else:
         X, is_anomaly = protocol.load_adbench(dict(protocol.adbench_sets())[name])
-        fit = methods.TABLES[method](seed)
+        fit = {**methods.TABLES, **methods.SENSITIVITY}[method](seed)
     figures = protocol.judge(fit, protocol.one_class_split(X, is_anomaly, seed))
     return {"set": name, "method": method, "seed": seed, "protocol": "label-free", **figures}
 
@@ -81,6 +81,14 @@ def table_jobs() -> list[Job]:
     return [(name, method, s) for s in range(5) for name in names for method in methods.TABLES]
 
 
+def sensitivity_jobs() -> list[Job]:
+    """Every set and setting of Toll, seeds 0 and 1."""
+    from benchmarks import methods, protocol
+
+    names = [name for name, _ in protocol.adbench_sets()]
+    return [(name, method, s) for s in range(2) for name in names for method in methods.SENSITIVITY]
+
+
 def arrhythmia_jobs() -> list[Job]:
     """Every method and seed 0 to 9."""
     from benchmarks import methods
@@ -97,6 +105,8 @@ def main() -> None:
     parts = chosen.parts or list(PARTS)
     if "tables" in parts:
         run_jobs(table_jobs(), RESULTS / "tables.jsonl", chosen.processes)
+    if "sensitivity" in parts:
+        run_jobs(sensitivity_jobs(), RESULTS / "sensitivity.jsonl", chosen.processes)
     if "arrhythmia" in parts:
         run_jobs(arrhythmia_jobs(), RESULTS / "arrhythmia.jsonl", chosen.processes)
     from benchmarks import render, shell

@@ -92,6 +92,19 @@ TABLES: dict[str, Callable[[int], Fit]] = {
     "isolation forest": isolation_forest,
 }
 
+SENSITIVITY: dict[str, Callable[[int], Fit]] = {
+    "Toll": ours(TollDetector),
+    "Toll, β = 0": ours(TollDetector, latent_weight=0.0),
+    "Toll, β = 0.01": ours(TollDetector, latent_weight=0.01),
+    "Toll, β = 1": ours(TollDetector, latent_weight=1.0),
+    "Toll, β = 10": ours(TollDetector, latent_weight=10.0),
+    "Toll, β = 100": ours(TollDetector, latent_weight=100.0),
+    "Toll, 250 steps": ours(TollDetector, max_steps=250),
+    "Toll, 1000 steps": ours(TollDetector, max_steps=1000),
+    "Toll, rate 2e-3": ours(TollDetector, learning_rate=2e-3),
+    "Toll, code of 8": ours(TollDetector, latent_dim=8),
+}
+
 ARRHYTHMIA: dict[str, Callable[[int], Fit]] = {
     "published: autoencoder": ours(AutoencoderDetector, **PUBLISHED),
     "published: LAMP": ours(LAMPDetector, **PUBLISHED, amplification="log"),

@@ -4,12 +4,12 @@ LampblackError
 ├── InvalidInput (also a ValueError)      the data or a parameter cannot be used
 │   └── SchemaMismatch                    new data lack the columns or types that were fitted
 ├── TrainingError (also a RuntimeError)   training broke down, or met a foreign checkpoint
-├── ModelFileError                        a model folder is missing, damaged, newer or unknown
-└── MissingExtra (also an ImportError)    an optional dependency is not installed
+└── ModelFileError                        a model folder is missing, damaged, newer or unknown
 
 LampblackWarning (a UserWarning)
 ├── CalibrationWarning                    the promised false-alarm rate is not the one asked for
-└── CollapseWarning                       the network no longer tells rows apart
+├── CollapseWarning                       the network no longer tells rows apart
+└── TrainingWarning                       training did not lower the loss, or could not use a column
 """
 
 
@@ -33,16 +33,16 @@ class ModelFileError(LampblackError):
     """A model folder is missing, damaged, newer than this library, or not a model."""
 
 
-class MissingExtra(LampblackError, ImportError):
-    """An optional dependency is missing; the text says which extra installs it."""
-
-
 class LampblackWarning(UserWarning):
     """Base of every warning given by this library."""
 
 
 class CalibrationWarning(LampblackWarning):
     """The false-alarm rate that is promised differs from the one that was asked for."""
+
+
+class TrainingWarning(LampblackWarning):
+    """Training did not lower its loss, or there was nothing to learn from a column."""
 
 
 class CollapseWarning(LampblackWarning):

@@ -13,10 +13,10 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reason:
-    """One column's part in one row's score; `share` is of the whole score."""
+    """What one column did to one row's score: an amount, and its share of the whole score."""
 
     column: str
-    contribution: float
+    amount: float
     share: float
 
 
@@ -29,9 +29,9 @@ class Explanation:
     norm of the code; all zeros where it has no weight). Row by row, contributions and remainder sum
     to the whole anomaly score, to float32 accuracy.
     attributed: (n, columns), which columns move the remainder: signed integrated gradients from the
-    reconstruction to the row, completeness error below 1 %, for the rows where the remainder is
-    more than half of the score, zeros for the others. They say where the remainder comes from and
-    are not a further part of the score.
+    reconstruction to the row, for alarms of which the remainder is more than half, zeros for other
+    rows. They sum to what the remainder rose by on that way, to within 1 % or what float32 rounds
+    away; they say where the remainder comes from and are not a further part of the score.
 
     `numpy.asarray(explanation)` gives the contributions.
     """
@@ -58,13 +58,20 @@ class Explanation:
         """The anomaly scores (n,) that the parts sum to."""
         return np.asarray(self.contributions.sum(axis=1) + self.remainder)
 
-    def ranking(self) -> Values:
-        """Rank columns by this (n, columns): contributions, plus what moves a large remainder."""
-        return self.contributions + np.clip(self.attributed, 0.0, None)
+    def blame(self) -> Values:
+        """How much of each score each column answers for (n, columns), non-negative.
+
+        A column's contribution; and, where the remainder was attributed, the share of it that the
+        column has among those that raise it. A row's blame never exceeds its score.
+        """
+        raising = np.clip(self.attributed, 0.0, None)
+        total = raising.sum(axis=1, keepdims=True)
+        share = np.divide(raising, total, out=np.zeros_like(raising), where=total > 0)
+        return np.asarray(self.contributions + share * self.remainder[:, None])
 
     def top(self, row: int, k: int = 3) -> list[Reason]:
         """The k columns that did most to raise one row's score, strongest first."""
-        ranked = self.ranking()[row]
+        ranked = self.blame()[row]
         score = float(self.scores[row])
         order = np.argsort(-ranked, kind="stable")[:k]
         return [

@@ -562,7 +562,7 @@ def test_told_types_and_missing_values_apply_to_parquet(tmp_path):
     told = RowFormat(types={"n": "category", "t": "number"}, missing=("?",))
     assert "row 3, column 't': 'x'" in complaint(lambda: read_rows(path, told))
     rows = read_rows(path, told, on_bad_row="skip")
-    assert rows.table.to_pydict() == {"n": ["1", "2"], "t": [4.0, None], "u": [None, "a"]}
+    assert rows.table.to_pydict() == {"n": [1, 2], "t": [4.0, None], "u": [None, "a"]}
     assert stream(path, {}, told, on_bad_row="skip")[0] == rows.table.to_pydict()
 
 

@@ -41,6 +41,7 @@ def test_columns_that_move_a_large_remainder_are_named_completely(normal: np.nda
     far = normal[:30] * 4
     explanation = detector.explain(far)
     mostly_latent = explanation.remainder > explanation.contributions.sum(axis=1)
+    mostly_latent &= detector.predict(far) == -1
     assert mostly_latent.any()
     start = detector.reconstruct(far)
     norm = 50.0 * np.linalg.norm(detector.encode(far), axis=1)
@@ -49,6 +50,18 @@ def test_columns_that_move_a_large_remainder_are_named_completely(normal: np.nda
     relative = np.abs(missing) / np.abs(norm - norm_at_start)
     assert relative[mostly_latent].max() < 0.01
     assert (explanation.attributed[~mostly_latent] == 0).all()
+
+
+def test_blame_never_exceeds_the_score_and_is_complete_where_the_remainder_is_attributed(
+    normal: np.ndarray,
+) -> None:
+    detector = lampblack.TollDetector(latent_weight=50.0, **FAST).fit(normal)
+    explanation = detector.explain(np.concatenate([normal, normal[:30] * 4]))
+    blame = explanation.blame()
+    assert (blame.sum(axis=1) <= explanation.scores * (1 + 1e-6)).all()
+    attributed = explanation.attributed.any(axis=1)
+    assert 0 < attributed.sum() < len(normal)
+    np.testing.assert_allclose(blame.sum(axis=1)[attributed], explanation.scores[attributed])
 
 
 def test_integrated_gradients_of_a_square_are_exact() -> None:
@@ -71,6 +84,6 @@ def test_top_gives_the_strongest_columns_with_their_shares(
     explanation = fitted.explain(normal[:3] + np.eye(5)[4] * 30)
     reasons = explanation.top(0, k=5)
     assert reasons[0].column == "x4"
-    values = [reason.contribution for reason in reasons]
+    values = [reason.amount for reason in reasons]
     assert values == sorted(values, reverse=True)
     assert reasons[0].share == pytest.approx(values[0] / explanation.scores[0])

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import lampblack
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.exceptions import InvalidInput, SchemaMismatch, TrainingWarning
 from tests.conftest import FAST, mixed_frame
 
 MAKES: dict[str, Callable[[pd.DataFrame], object]] = {
@@ -93,6 +93,17 @@ def test_unseen_category_is_an_alarm_that_names_its_column(
     assert fitted_frame.explain(unseen).top(0, 1)[0].column == "city"
 
 
+@pytest.mark.parametrize(("value", "move"), [(2e9, 1.0), (2.0240101e13, 1.0), (-1e-9, 1e-12)])
+def test_constant_of_any_size_is_an_alarm_when_it_moves(
+    normal: np.ndarray, value: float, move: float
+) -> None:
+    X = np.column_stack([normal, np.full(len(normal), value)])
+    detector = lampblack.TollDetector(**FAST).fit(X)
+    moved = X[:5] + np.eye(6)[5] * move
+    assert (detector.predict(moved) == -1).all()
+    assert detector.explain(moved).top(0, 1)[0].column == "x5"
+
+
 @pytest.mark.parametrize("move", [1e-6, -0.5, 1e12])
 def test_constant_column_that_moves_is_a_finite_alarm_that_names_it(
     detector_class: type, frame: pd.DataFrame, move: float
@@ -131,7 +142,8 @@ def test_identifiers_carry_nothing_and_raise_no_alarm(normal: np.ndarray) -> Non
     frame = pd.DataFrame(normal, columns=list("abcde")).assign(
         key=[f"id-{i}" for i in range(len(normal))]
     )
-    detector = lampblack.TollDetector(**FAST).fit(frame)
+    with pytest.warns(TrainingWarning, match="the text of column 'key' never repeats"):
+        detector = lampblack.TollDetector(**FAST).fit(frame)
     other = frame.assign(key="id-unheard-of")
     np.testing.assert_array_equal(detector.anomaly_score(other), detector.anomaly_score(frame))
 

@@ -15,10 +15,11 @@ REASONS = 3
 
 
 class Alarms:
-    """Count rows and alarms, and keep the rows with the highest scores."""
+    """Count rows and alarms, and, to show them, keep the rows with the highest scores."""
 
-    def __init__(self, detector: ReconstructionDetector) -> None:
+    def __init__(self, detector: ReconstructionDetector, *, keep: bool = True) -> None:
         self.detector = detector
+        self._most = SHOWN if keep else 0
         self.rows = self.alarms = 0
         self._strongest: list[tuple[float, int, Any, Any, pa.Table]] = []
 
@@ -28,10 +29,11 @@ class Alarms:
         calibration = self.detector.calibration_
         p_values = calibration.p_values(scores) if calibration.origin == "held-out" else None
         alarm = scores > calibration.threshold
-        for i in np.argsort(-scores, kind="stable")[:SHOWN]:
+        for i in np.argsort(-scores, kind="stable")[: self._most]:
             p = None if p_values is None else float(p_values[i])
-            entry = (float(scores[i]), -(self.rows + int(i)), key[i].as_py(), p, table.slice(i, 1))
-            if len(self._strongest) < SHOWN:
+            row = table.take([i])  # a slice would keep the whole batch in memory
+            entry = (float(scores[i]), -(self.rows + int(i)), _text(key[i]), p, row)
+            if len(self._strongest) < self._most:
                 heapq.heappush(self._strongest, entry)
             else:
                 heapq.heappushpop(self._strongest, entry)
@@ -51,6 +53,7 @@ class Alarms:
     def print(self, key_name: str) -> None:
         """Print the summary, and the strongest alarms with the columns that caused them."""
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         console = Console()
@@ -61,20 +64,25 @@ class Alarms:
             return
         explanation = self.detector.explain(pa.concat_tables([entry[4] for entry in strongest]))
         shown = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
-        shown.add_column(key_name, justify="right")
+        shown.add_column(escape(key_name), justify="right")
         shown.add_column("score", justify="right")
         shown.add_column("p", justify="right")
         shown.add_column("because of (value; share of the score)", overflow="fold")
         for i, (score, _, key, p_value, row) in enumerate(strongest):
             reasons = [
-                f"{reason.column} ({_shown(row.column(reason.column)[0].as_py())}; "
-                f"{reason.share:.0%})"
+                f"{reason.column} ({_text(row.column(reason.column)[0])}; {reason.share:.0%})"
                 for reason in explanation.top(i, REASONS)
             ]
             p = "-" if p_value is None else f"{p_value:.4f}"
-            shown.add_row(str(key), f"{score:.4g}", p, ", ".join(reasons))
+            shown.add_row(escape(key), f"{score:.4g}", p, escape(", ".join(reasons)))
         console.print(shown)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _text(value: pa.Scalar) -> str:
+    """A cell as a person reads it."""
+    if pa.types.is_floating(value.type) and value.is_valid:
+        return f"{value.as_py():.4g}"
+    try:
+        return "missing" if not value.is_valid else str(value.cast(pa.string()).as_py())
+    except pa.ArrowException:
+        return str(value)

@@ -21,10 +21,11 @@ def run(
     reading: Reading,
     selection: Selection,
     false_alarm_rate: float | None,
+    device: str,
 ) -> None:
     """Recalibrate the model on every row of `data` and save it."""
     check_target(output)
-    detector = load(model)
+    detector = load(model, device=device)
     if false_alarm_rate is not None:
         detector.set_params(false_alarm_rate=false_alarm_rate)
     rows = ModelRows(data, detector.schema_, row_format(reading, detector.reading_), selection)

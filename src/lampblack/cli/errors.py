@@ -38,7 +38,8 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
-            _fail(f"error: {error.filename or ''}: {error.strerror or error}", BAD_INPUT)
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(f"error: {place}{error.strerror or error}", BAD_INPUT)
         except MemoryError:
             _fail("error: not enough memory for this table; use fewer rows or columns", BAD_INPUT)
         except Exception as error:

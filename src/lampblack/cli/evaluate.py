@@ -44,7 +44,7 @@ def run(
     scores, labels = [], []
     for batch in rows:
         scores.append(detector.anomaly_score(batch.table))
-        labels.append(_as_labels(batch.others.column(label)))
+        labels.append(_as_labels(batch.others.column(label), label))
     report_skipped(rows.skipped)
     if not scores:
         raise InvalidInput(f"{data}: no row was left to evaluate")
@@ -58,10 +58,22 @@ def run(
         _print(result)
 
 
-def _as_labels(values: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+def _as_labels(values: pa.ChunkedArray, column: str) -> npt.NDArray[np.object_]:
+    """Labels as text (n,), None where missing; 1.0 is written as 1."""
     if pa.types.is_floating(values.type):
-        return np.array([None if v is None else f"{v:g}" for v in values.to_pylist()], dtype=object)
-    return np.array(values.cast(pa.string()).to_pylist(), dtype=object)
+        labels = [_number_label(value) for value in values.to_pylist()]
+    else:
+        try:
+            labels = values.cast(pa.string()).to_pylist()
+        except pa.ArrowException:
+            raise InvalidInput(f"column {column!r} of type {values.type} is no label") from None
+    return np.array(labels, dtype=object)
+
+
+def _number_label(value: float | None) -> str | None:
+    if value is None or value != value:
+        return None
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _truth(
@@ -82,7 +94,7 @@ def _truth(
         missing = sum(label is None for label in labels)
         raise InvalidInput(
             f"column {column!r}: {missing} labels are missing; leave those rows out with "
-            f'--where "{column} is not None"'
+            f'--where "`{column}` is not None"'
         )
     return np.isin(labels.astype(str), anomaly) if anomaly else ~np.isin(labels.astype(str), normal)
 

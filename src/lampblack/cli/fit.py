@@ -9,7 +9,7 @@ import typer
 
 from lampblack.cli.options import Reading, Selection, known_names
 from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
-from lampblack.data.files import read_rows
+from lampblack.data.files import column_names, read_rows
 from lampblack.data.filters import parse_where
 from lampblack.data.schema import Schema
 from lampblack.detectors.registry import DETECTORS
@@ -29,10 +29,16 @@ def run(
     """Read, choose columns, fit, save, and say what was promised."""
     check_target(output)
     format_ = row_format(reading)
-    rows = read_rows(data, format_, where=selection.where, on_bad_row=on_bad_row(selection))
-    names = list(rows.table.column_names)
+    names = column_names(data, format_)
     chosen = _chosen_columns(names, selection)
-    table = rows.table.select(chosen)
+    rows = read_rows(
+        data,
+        format_,
+        columns=chosen,
+        where=selection.where,
+        on_bad_row=on_bad_row(selection),
+    )
+    table = rows.table
     schema = Schema.of_table(table)
     table, _, refused = usable_rows(
         data, schema, table, rows.row_numbers, skip=selection.skip_bad_rows
@@ -42,13 +48,18 @@ def run(
     detector.fit(table, checkpoint_dir=checkpoint)
     left_out = tuple(name for name in names if name not in chosen)
     detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
-    detector.reading_ = {"header": format_.header, "missing": list(format_.missing)}
+    detector.reading_ = {
+        "header": format_.header,
+        "delimiter": reading.delimiter,
+        "missing": list(format_.missing),
+        "types": {name: kind for name, kind in format_.types.items() if name in chosen},
+    }
     detector.save(output)
     _say(output, detector)
 
 
 def _chosen_columns(names: list[str], selection: Selection) -> list[str]:
-    columns = known_names(selection.columns, names, "--columns") or names
+    columns = list(dict.fromkeys(known_names(selection.columns, names, "--columns"))) or names
     excluded = known_names(selection.exclude, names, "--exclude")
     chosen = [name for name in columns if name not in excluded]
     if not chosen:

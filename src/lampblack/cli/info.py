@@ -16,6 +16,7 @@ def run(model: Path, *, as_json: bool) -> None:
         typer.echo(config.model_dump_json(indent=1))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     facts = config.calibration
@@ -31,16 +32,15 @@ def run(model: Path, *, as_json: bool) -> None:
     table.add_row("false alarms promised", promise)
     table.add_row("rows", ", ".join(f"{count:,} {use}" for use, count in config.rows.items()))
     table.add_row("steps", f"{last.get('step', 0):.0f}, last loss {last.get('loss', 0):.4g}")
-    table.add_row(
-        "parameters", ", ".join(f"{name}={value!r}" for name, value in config.parameters.items())
-    )
+    parameters = ", ".join(f"{name}={value!r}" for name, value in config.parameters.items())
+    table.add_row("parameters", escape(parameters))
     columns = [
-        f"{column.name} ({column.kind}{', may be missing' if column.nullable else ''})"
+        f"{escape(column.name)} ({column.kind}{', may be missing' if column.nullable else ''})"
         for column in config.table.columns
     ]
     table.add_row(f"columns ({len(columns)})", "\n".join(columns))
-    table.add_row("left out", ", ".join(config.table.ignored) or "-")
-    table.add_row("notes", "\n".join(config.notes) or "-")
+    table.add_row("left out", escape(", ".join(config.table.ignored)) or "-")
+    table.add_row("notes", escape("\n".join(config.notes)) or "-")
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     table.add_row("fitted with", f"{versions}; {config.threads} threads")
     Console().print(table)

@@ -10,6 +10,7 @@ import typer
 from lampblack import __version__
 from lampblack.cli import options
 from lampblack.cli.errors import reported
+from lampblack.exceptions import InvalidInput
 
 app = typer.Typer(
     name="lampblack",
@@ -57,8 +58,9 @@ def fit(
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
     false_alarm_rate: Annotated[
-        float, typer.Option(help="Share of new normal rows that may raise an alarm.")
-    ] = 0.01,
+        float | None,
+        typer.Option(help="Share of new normal rows that may raise an alarm. [default: 0.01]"),
+    ] = None,
     contamination: Annotated[
         float | None,
         typer.Option(help="Share of these rows to flag instead; promises nothing for new rows."),
@@ -103,6 +105,8 @@ def fit(
         "device": device,
         "verbose": not quiet,
     }
+    if contamination is not None and false_alarm_rate is not None:
+        raise InvalidInput("--contamination promises no false-alarm rate; give one of the two")
     given = {name: value for name, value in parameters.items() if value is not None}
     if amplification is not None:
         off = amplification is options.AmplificationName.none
@@ -221,6 +225,7 @@ def calibrate(
     delimiter: options.Delimiter = None,
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
 ) -> None:
     """Set a new threshold without training."""
     from lampblack.cli.calibrate import run
@@ -232,6 +237,7 @@ def calibrate(
         options.Reading.of(no_header, delimiter, None, missing),
         options.Selection.of(None, exclude, where, on_bad_row),
         false_alarm_rate,
+        device,
     )
 
 

@@ -18,7 +18,7 @@ from lampblack.data.filters import parse_where
 from lampblack.data.schema import Schema
 from lampblack.exceptions import InvalidInput
 
-SHOWN_SKIPS = 5
+SHOWN_SKIPS = 1000
 
 Numbers = npt.NDArray[np.int64]
 
@@ -26,10 +26,11 @@ Numbers = npt.NDArray[np.int64]
 def row_format(reading: Reading, remembered: Mapping[str, Any] | None = None) -> RowFormat:
     """How to read a file: as the user says, else as the fitted file was written."""
     remembered = remembered or {}
+    types: dict[str, Any] = {**remembered.get("types", {}), **reading.types}
     return RowFormat(
         header=not reading.no_header and bool(remembered.get("header", True)),
-        delimiter=reading.delimiter,
-        types=reading.types,  # type: ignore[arg-type]  # RowFormat checks the kinds
+        delimiter=reading.delimiter or remembered.get("delimiter"),
+        types=types,
         missing=(*remembered.get("missing", ()), *reading.missing),
     )
 
@@ -66,6 +67,11 @@ class ModelRows:
     ) -> None:
         names = column_names(path, row_format)
         excluded = known_names(selection.exclude, names, "--exclude")
+        needed = [name for name in excluded if name in schema.names]
+        if needed:
+            raise InvalidInput(
+                f"--exclude {','.join(needed)}: the model needs it; fit again to leave it out"
+            )
         used = parse_where(selection.where, names).columns if selection.where else ()
         for name in keep:
             if name not in names:
@@ -112,7 +118,10 @@ def usable_rows(
     try:
         schema.read_table(known)
     except InvalidInput as error:
-        refused = schema.refused(known)
+        try:
+            refused = schema.refused(known)
+        except InvalidInput:
+            refused = []
         if not refused:
             raise type(error)(f"{path}: {error}") from None
         skips = [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in refused]
@@ -129,7 +138,7 @@ def usable_rows(
 
 
 def report_skipped(skipped: list[SkippedRow]) -> None:
-    """Say how many rows were left out, and which came first."""
+    """Say how many rows were left out, and list them."""
     if not skipped:
         return
     typer.echo(f"lampblack: {len(skipped)} rows were skipped:", err=True)

@@ -40,13 +40,16 @@ def run(
         raise InvalidInput(
             f"--explain {explain}: the model has {len(detector.schema_.columns)} columns"
         )
-    if id_column in RESULTS:
+    reasons = [f"{n}_{k + 1}" for k in range(explain) for n in ("column", "contribution")]
+    if id_column in (*RESULTS, *reasons):
         raise InvalidInput(f"--id {id_column}: the output has a column of that name; rename it")
+    if output is not None and output != "-":
+        _refuse_own_input(Path(output), model, data)
     keep = () if id_column is None or id_column in detector.schema_.names else (id_column,)
     format_ = row_format(reading, detector.reading_)
     rows = ModelRows(data, detector.schema_, format_, selection, keep)
-    alarms = Alarms(detector)
     to_screen = output is None
+    alarms = Alarms(detector, keep=to_screen)
     with _progress(quiet or (not to_screen and output == "-")) as advance:
         with _Output(output) as write:
             for batch in rows:
@@ -65,11 +68,20 @@ def run(
         typer.echo(f"{alarms.summary()}; wrote {output}")
 
 
-def _key(batch: Batch, id_column: str | None) -> pa.ChunkedArray | pa.Array:
+def _refuse_own_input(output: Path, model: Path, data: Path) -> None:
+    """Refuse to write over the rows that are read, or into the model."""
+    place = output.resolve()
+    if place == data.resolve():
+        raise InvalidInput(f"{output}: is the file that is scored; give another name")
+    if model.resolve() in (place, *place.parents):
+        raise InvalidInput(f"{output}: lies in the model's folder; write somewhere else")
+
+
+def _key(batch: Batch, id_column: str | None) -> pa.Array:
     if id_column is None:
         return pa.array(batch.numbers)
     source = batch.others if id_column in batch.others.column_names else batch.table
-    return source.column(id_column)
+    return source.column(id_column).combine_chunks()
 
 
 def _results(
@@ -89,7 +101,7 @@ def _results(
     }
     if explain:
         explanation = detector.explain(table)
-        ranked = explanation.ranking()
+        ranked = explanation.blame()
         order = np.argsort(-ranked, axis=1, kind="stable")[:, :explain]
         names = np.array(explanation.columns, dtype=object)
         for k in range(explain):

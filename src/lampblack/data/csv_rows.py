@@ -23,6 +23,7 @@ from lampblack.data.parsing import (
     with_columns,
     without,
     without_nan,
+    without_numbers,
 )
 from lampblack.exceptions import InvalidInput
 
@@ -204,7 +205,7 @@ def _tidy(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
         if pa.types.is_string(column.type):
             columns[index] = without(column, missing)
         elif pa.types.is_floating(column.type):
-            columns[index] = without_nan(column)
+            columns[index] = without_numbers(without_nan(column), missing)
     return with_columns(table, columns)
 
 

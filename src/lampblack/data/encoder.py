@@ -100,6 +100,12 @@ class TableEncoder:
         """Which features (width,) took more than one value in training."""
         return np.asarray(~self._pipeline.named_steps["scale"].constant_)
 
+    @property
+    def unrepeated(self) -> list[str]:
+        """The category columns of which no level occurred twice in training."""
+        columns = self.schema.of_kind("category")
+        return [c.name for c, levels in zip(columns, self._levels, strict=True) if not levels]
+
     def fold(self, by_feature: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Sum values by feature (n, width) into values by the user's columns (n, columns)."""
         if np.array_equal(self.column_of, np.arange(len(self.schema.columns))):

@@ -5,8 +5,8 @@ score can point at it. A CSV file gives the Arrow types of `ARROW_TYPES`; a colu
 values only is of type null in a whole file. A Parquet file keeps its own types.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +49,7 @@ Block = tuple[pa.Table, RowNumbers]
 
 @dataclass(frozen=True)
 class FileRows:
-    """FileRows of a file: `row_numbers` count its rows of data from 1.
+    """Rows of a file: `row_numbers` count its rows of data from 1.
 
     `skipped` are the rows left out; in the batches of a stream it is empty (see `RowStream`).
     """
@@ -89,27 +89,37 @@ def read_rows(
     path: str | Path,
     format: RowFormat,
     *,
+    columns: Sequence[str] | None = None,
     where: str | None = None,
     on_bad_row: OnBadRow = "fail",
 ) -> FileRows:
-    """Read a whole file. The types of a CSV file are inferred from all of its rows.
+    """Read a whole file, or some of its columns; a CSV file's types are inferred from all rows.
 
     A text column of which half or more are numbers is refused, or with on_bad_row="skip" becomes
-    a column of numbers without the other rows. Raises InvalidInput in one line.
+    a column of numbers without the other rows; so are dates. Columns that are not asked for are
+    read as text and judge no row. Raises InvalidInput in one line.
     """
     layout, chosen, bad = _prepare(path, format, where, on_bad_row)
+    names = layout.names if columns is None else tuple(columns)
+    others: dict[str, Kind] = {n: "category" for n in layout.names if n not in names}
+    told = replace(format, types={**others, **format.types})
     if isinstance(layout, CsvLayout):
-        table, numbers = read_inferred(layout, bad)
+        table, numbers = read_inferred(replace(layout, format=told), bad)
     else:
-        table, numbers = _joined(list(_parquet_blocks(layout, format, bad, batch_rows=1 << 20)))
+        table, numbers = _joined(list(_parquet_blocks(layout, told, bad, batch_rows=1 << 20)))
     if not len(table):
         raise InvalidInput(f"{path}: {_why_no_rows(bad)}")
     if chosen is not None:
-        mask = chosen.keep(table)
-        if not mask.any():
+        asked = {
+            name: kind
+            for name, kind in chosen.kinds.items()
+            if name in others and pa.types.is_string(table[name].type)
+        }
+        block = iter([(table, numbers)])
+        ((table, numbers),) = _chosen_blocks(block, chosen, asked, format, bad)
+        if not len(table):
             raise InvalidInput(f"no row of {path} passes --where {where!r}; change the condition")
-        table, numbers = _only((table, numbers), mask)
-    return FileRows(table, numbers, bad.skipped)
+    return FileRows(table.select(names), numbers, bad.skipped)
 
 
 def iter_rows(

@@ -12,6 +12,7 @@ from lampblack.data.parsing import (
     MISSING,
     BadRows,
     RowNumbers,
+    are_dates,
     are_numbers,
     parse,
     parse_columns,
@@ -19,10 +20,16 @@ from lampblack.data.parsing import (
     with_columns,
     without,
     without_nan,
+    without_numbers,
 )
 from lampblack.exceptions import InvalidInput
 
 ENOUGH: Final = 0.5
+FOREIGN: Final = {
+    "numbers with a decimal comma": r"^[+-]?\d{1,3}(\.?\d{3})*,\d+$",
+    "numbers with separated thousands": r"^[+-]?\d{1,3}([, ']\d{3})+(\.\d+)?$",
+    "dates in another order": r"^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?$",
+}
 
 
 def read_inferred(layout: CsvLayout, bad: BadRows) -> tuple[pa.Table, RowNumbers]:
@@ -45,30 +52,61 @@ def read_inferred(layout: CsvLayout, bad: BadRows) -> tuple[pa.Table, RowNumbers
     bad.report(cells)
     if mask.any():
         table, numbers = table.filter(pa.array(~mask)), numbers[~mask]
-    return with_columns(table, map(_settled, table.columns)), numbers
+    missing = layout.format.missing
+    settled = [without_numbers(_settled(column), missing) for column in table.columns]
+    return with_columns(table, settled), numbers
 
 
 def _kind_of_text(
     layout: CsvLayout, name: str, table: pa.Table, numbers: RowNumbers, bad: BadRows
 ) -> Kind:
-    """Number if the values are, perhaps with spellings that Arrow does not infer."""
+    """Number or date where at least half of the values are such, else category.
+
+    Raises InvalidInput where the others are not, or where the text is a number or a date in a
+    spelling that is not read: a category of such values would learn nothing, in silence.
+    """
     missing = MISSING + layout.format.missing
     counts = pc.value_counts(without(pc.utf8_trim_whitespace(table[name]), missing).drop_null())
-    numeric = are_numbers(counts.field("values"))
-    total = pc.sum(counts.field("counts")).as_py() or 0
-    good = pc.sum(counts.field("counts").filter(numeric)).as_py() or 0
-    if not good or good < ENOUGH * total:
-        return "category"
-    if good < total and bad.action == "fail":
-        _, mask = parse(table[name], "number", layout.format.missing)
-        assert mask is not None
-        first = shown(table[name][int(mask.argmax())].as_py())
-        raise InvalidInput(
-            f"{layout.source.path}: column {name!r}: {total - good} of {total} values are not "
-            f"numbers, the first {first} in row {numbers[mask.argmax()]}; correct them, name it "
-            f"as missing (--missing {first}), or keep the column as text (--types {name}=category)"
-        )
-    return "number"
+    values, weights = counts.field("values"), counts.field("counts")
+    total = pc.sum(weights).as_py() or 0
+
+    def count(which: pa.Array) -> int:
+        return pc.sum(weights.filter(which)).as_py() or 0
+
+    spelled: dict[Kind, pa.Array] = {"number": are_numbers(values), "date": are_dates(values)}
+    for kind, mask in spelled.items():
+        good = count(mask)
+        if good and good >= ENOUGH * total:
+            if good < total and bad.action == "fail":
+                raise _not_all(layout, name, table, numbers, kind, total - good, total)
+            return kind
+    for what, pattern in FOREIGN.items():
+        if total and count(pc.match_substring_regex(values, pattern)) >= ENOUGH * total:
+            raise InvalidInput(
+                f"{layout.source.path}: column {name!r} seems to hold {what}, such as "
+                f"{shown(values[0].as_py())}; write them as 1234.5 or 2026-12-31, or keep the "
+                f"column as text (--types {name}=category)"
+            )
+    return "category"
+
+
+def _not_all(
+    layout: CsvLayout,
+    name: str,
+    table: pa.Table,
+    numbers: RowNumbers,
+    kind: Kind,
+    wrong: int,
+    total: int,
+) -> InvalidInput:
+    _, mask = parse(table[name], kind, layout.format.missing)
+    assert mask is not None
+    first = shown(table[name][int(mask.argmax())].as_py())
+    return InvalidInput(
+        f"{layout.source.path}: column {name!r}: {wrong} of {total} values are not {kind}s, the "
+        f"first {first} in row {numbers[mask.argmax()]}; correct them, name it as missing "
+        f"(--missing {first}), or keep the column as text (--types {name}=category)"
+    )
 
 
 def _settled(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -137,7 +137,7 @@ def find_layout(source: Source, format: RowFormat) -> CsvLayout:
     whole = len(head) < size
     if not body.strip() or (format.header and whole and not re.search("[\r\n]", body)):
         raise InvalidInput(f"{source.path}: no rows; give a file with a header and rows")
-    first_line = body.splitlines()[0]
+    first_line = _first_record(body)
     delimiter = format.delimiter or _find_delimiter(first_line)
     return CsvLayout(
         source,
@@ -218,6 +218,12 @@ def _decode(path: Path, head: bytes) -> str:
     except UnicodeDecodeError:
         raise InvalidInput(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     return head.decode(errors="replace")  # the rows are checked when they are read
+
+
+def _first_record(body: str) -> str:
+    """The first line, on past line ends inside quotes."""
+    match = re.match(r'(?:"[^"]*"|[^"\r\n])*', body)
+    return match[0] if match and match[0] else re.split("[\r\n]", body, maxsplit=1)[0]
 
 
 def _find_delimiter(first_line: str) -> str:

@@ -11,7 +11,14 @@ from pyarrow import parquet
 
 from lampblack.data.kinds import ARROW_TYPES, Kind
 from lampblack.data.layout import RowFormat, Source, check_names
-from lampblack.data.parsing import Mask, RowNumbers, SkippedRow, parse_columns, with_columns
+from lampblack.data.parsing import (
+    Mask,
+    RowNumbers,
+    SkippedRow,
+    parse_columns,
+    with_columns,
+    without_numbers,
+)
 from lampblack.exceptions import InvalidInput
 
 BUFFER_BYTES: Final = 1 << 18
@@ -65,19 +72,30 @@ def told(
     columns = table.columns
     for index, column in enumerate(table.schema):
         kind = format.types.get(column.name)
-        if pa.types.is_string(column.type) and (format.missing or kind):
+        if _is_text(column.type) and (format.missing or kind):
             texts[column.name] = kind or "category"
+            columns[index] = columns[index].cast(pa.string())
         elif kind is not None:
             columns[index] = _converted(path, columns[index], column.name, kind)
+        columns[index] = without_numbers(columns[index], format.missing)
     return parse_columns(with_columns(table, columns), texts, format.missing, numbers)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(check(kind) for check in text)
 
 
 def _converted(path: Path, values: pa.ChunkedArray, name: str, kind: Kind) -> pa.ChunkedArray:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if kind == "category":
+        return values  # the schema writes any number as text in one way
     try:
         return pc.cast(values, ARROW_TYPES[kind], safe=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except pa.ArrowException:
         raise InvalidInput(
             f"{path}: column {name!r} of type {values.type} cannot be read as {kind}; "
             "tell another type (--types)"

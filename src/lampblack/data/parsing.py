@@ -5,6 +5,7 @@ leniently: spaces around, a leading '+', '1e5', dates with a time zone (converte
 nanoseconds (cut to microseconds).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,9 +141,24 @@ def without(text: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
     return pc.if_else(found, pa.scalar(None, text.type), text)
 
 
+def without_numbers(values: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
+    """Numbers that are spellings of a missing value, however written, become missing values."""
+    codes = [float(text) for text in missing if re.match(DECIMAL.replace("(?i:", "(?:"), text)]
+    if not codes or not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+        return values
+    numbers = values.cast(pa.float64(), safe=False)
+    found = pc.is_in(numbers, value_set=pa.array(codes, pa.float64()))
+    return pc.if_else(found, pa.scalar(None, values.type), values)
+
+
 def are_numbers(trimmed: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     """Which trimmed texts are spelled as numbers."""
     return pc.match_substring_regex(trimmed, f"{DECIMAL}|{HEXADECIMAL}")
+
+
+def are_dates(trimmed: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Which trimmed texts are spelled as ISO dates."""
+    return pc.match_substring_regex(trimmed, ISO_DATE)
 
 
 def _numbers(trimmed: pa.ChunkedArray) -> pa.ChunkedArray:

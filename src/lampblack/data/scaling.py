@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 Scaling = Literal["standard", "minmax"]
 Matrix = npt.NDArray[np.float64]
 
+ROUNDING = 4 * np.finfo(np.float64).eps  # relative difference that counts as none
 LIMIT = 1e9  # scaled values are clipped here: their squares still add up in float32
 
 
@@ -46,7 +47,7 @@ class ColumnScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Learn centre and scale from X (n, width), which holds no missing value."""
         low, high = X.min(axis=0), X.max(axis=0)
         size = np.maximum(np.abs(low), np.abs(high))
-        self.constant_ = (high - low) <= 4 * np.finfo(np.float64).eps * size
+        self.constant_ = (high - low) <= ROUNDING * size
         if self.scaling == "standard":
             self.center_, self.scale_ = X.mean(axis=0), X.std(axis=0)
             if self.groups is not None:
@@ -56,7 +57,9 @@ class ColumnScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         else:
             self.center_, self.scale_ = low, high - low
         self.center_ = np.where(self.constant_, low, self.center_)
-        self.scale_ = np.where(self.constant_ | (self.scale_ == 0), 1.0, self.scale_)
+        underflown = self.scale_ < np.finfo(np.float64).tiny
+        self.scale_ = np.where(underflown, high - low, self.scale_)
+        self.scale_ = np.where(self.constant_, 1.0, self.scale_)
         width = np.sqrt(X.shape[1])
         usual = 10.0 * width if self.scaling == "standard" else width
         self.departure_ = float(usual if self.departure is None else self.departure)
@@ -68,7 +71,8 @@ class ColumnScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.constant_.any():
             constants = scaled[:, self.constant_]
             scaled[:, self.constant_] = self._departures(constants, self.center_[self.constant_])
-        scaled /= self.scale_
+        with np.errstate(over="ignore"):  # an infinite result is clipped below
+            scaled /= self.scale_
         return np.asarray(np.clip(scaled, -LIMIT, LIMIT, out=scaled))
 
     def inverse_transform(self, X: npt.NDArray[np.float32]) -> Matrix:
@@ -76,6 +80,6 @@ class ColumnScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(X.astype(np.float64) * self.scale_ + self.center_)
 
     def _departures(self, distance: Matrix, center: Matrix) -> Matrix:
-        moved = np.abs(distance) > 1e-9 * np.abs(center)
+        moved = np.abs(distance) > ROUNDING * np.abs(center)
         growth = np.log1p(np.abs(distance) / np.maximum(np.abs(center), 1.0))
         return np.where(moved, np.sign(distance) * (self.departure_ + growth), 0.0)

@@ -319,6 +319,8 @@ def _noun(kind: pa.DataType) -> str:
 def _as_numbers(values: pa.ChunkedArray, column: Column) -> npt.NDArray[np.float64]:
     """A number or boolean column as float64 (n,), NaN where missing."""
     kind = values.type
+    if pa.types.is_floating(kind):
+        values = pc.if_else(pc.is_nan(values), None, values)
     if column.kind == "boolean" and is_number(kind):
         distinct = pc.unique(values.drop_null()).to_pylist()
         if not set(distinct) <= {0, 1}:
@@ -345,16 +347,33 @@ def _as_text(values: pa.ChunkedArray, column: Column) -> pa.Array:
     if pa.types.is_dictionary(kind):
         values = values.cast(kind.value_type)
         kind = kind.value_type
+    if is_text(kind):
+        return _canonical(values.cast(pa.string()).combine_chunks())
     if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)) and not (
         pa.types.is_null(kind)
     ):
         if not pa.types.is_floating(kind):
             raise _changed(column, kind)
-        whole = pc.equal(pc.floor(values), values)
+        values = pc.if_else(pc.is_finite(values), values, pc.if_else(pc.is_nan(values), None, 0.5))
+        values = values.cast(pa.float64())
+        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), 2.0**53))
         if pc.all(whole, skip_nulls=True).as_py() is False:
             raise _changed(column, kind, values.drop_null()[0].as_py())
-        values = pc.if_else(pc.is_nan(values), None, values).cast(pa.int64())
+        values = values.cast(pa.int64())
     return values.cast(pa.string()).combine_chunks()
+
+
+def _canonical(text: pa.Array) -> pa.Array:
+    """Text (n,) in which whole numbers and truth values are written in one way.
+
+    A file may write 3 as "3.0" and true as "True" where a frame holds an integer or a boolean; the
+    category must be the same one. Leading zeros stay: "06" is a code.
+    """
+    encoded = text.dictionary_encode()
+    levels = pc.replace_substring_regex(encoded.dictionary, r"^(-?\d+)\.0+$", r"\1")
+    truth = pc.match_substring_regex(levels, "^(?i:true|false)$")
+    levels = pc.if_else(truth, pc.utf8_lower(levels), levels)
+    return levels.take(encoded.indices)
 
 
 def _as_dates(values: pa.ChunkedArray, column: Column) -> npt.NDArray[np.datetime64]:
@@ -368,7 +387,13 @@ def _as_dates(values: pa.ChunkedArray, column: Column) -> npt.NDArray[np.datetim
             raise _changed(column, pa.string(), _first_undated(text)) from None
     elif not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)):
         raise _changed(column, kind)
-    moments = values.cast(pa.timestamp("us"), safe=False)
+    try:
+        coarse = not pa.types.is_timestamp(kind) or kind.unit != "ns"
+        moments = values.cast(pa.timestamp("us"), safe=coarse)
+    except pa.ArrowInvalid:
+        raise InvalidInput(
+            f"column {column.name!r}: a date lies out of range; correct it"
+        ) from None
     return np.asarray(moments.to_numpy(), dtype="datetime64[us]")
 
 

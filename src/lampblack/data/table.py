@@ -41,7 +41,7 @@ def _pandas_to_arrow(X: Any) -> pa.Table:
             raise InvalidInput(f"column {name!r} is sparse; make it dense first")
         try:
             columns[name] = pa.Array.from_pandas(X.iloc[:, position])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        except (pa.ArrowException, OverflowError, UnicodeError):
             raise InvalidInput(_mixed(name, X.iloc[:, position])) from None
     return pa.table({name: _flat(values) for name, values in columns.items()})
 
@@ -54,7 +54,7 @@ def _mixed(name: str, values: Any) -> str:
     """Say where a column's values change their type."""
     first = None
     for row, value in enumerate(values, start=1):
-        if value is None or value != value:
+        if _is_missing(value):
             continue
         first = first or type(value)
         if type(value) is not first:
@@ -65,13 +65,23 @@ def _mixed(name: str, values: Any) -> str:
     return f"column {name!r} holds values that cannot be used; give numbers, text or dates"
 
 
+def _is_missing(value: Any) -> bool:
+    """None, NaN, NaT and pandas' NA, which is neither equal to itself nor unequal."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return type(value).__name__ == "NAType"
+
+
 def from_object_array(X: npt.NDArray[np.object_]) -> pa.Table:
     """An object array (n, d) that holds text among its values, as a table x0, x1, ..."""
     columns = {}
     for i in range(X.shape[1]):
-        values = [None if v is None or v != v else v for v in X[:, i].tolist()]
+        values = [None if _is_missing(v) else v for v in X[:, i].tolist()]
         try:
             columns[f"x{i}"] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             raise InvalidInput(_mixed(f"x{i}", values)) from None
     return pa.table(columns)

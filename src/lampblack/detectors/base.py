@@ -118,6 +118,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     false_alarm_rate_ : float, the rate that is promised (NaN under contamination).
     rows_ : dict, how many rows trained, validated and calibrated.
     encoder_ : TableEncoder. schema_ : Schema. n_features_in_, feature_names_in_.
+    parameters_ : dict, the parameters that it was fitted with; scores follow these, also after
+    `set_params`, which takes effect with the next fit.
     notes_ : list of str, warnings given while fitting. versions_, threads_ : what fitted it.
     """
 
@@ -128,7 +130,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         "reconstruction_error": [StrOptions({"l2", "l1", "l2_norm"})],
         "amplification": [StrOptions({"log", "quantile"}), None],
         "latent_weight": [Interval(Real, 0, None, closed="left")],
-        "hidden": [tuple, list],
+        "hidden": ["array-like"],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "networks": [tuple, list, None],
         "scaling": [StrOptions({"auto", "standard", "minmax"})],
@@ -198,14 +200,18 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     # Hooks: what a method may override.
 
-    def _build_networks(self, width: int) -> Networks:
-        """Encoder and decoder for `width` encoded features."""
+    def _build_networks(self, width: int, generator: torch.Generator) -> Networks:
+        """Encoder and decoder for `width` encoded features; first weights from `generator`."""
         if self.networks is not None:
             encoder, decoder = self.networks
             return encoder, decoder
         bounded = self.scaling_ == "minmax"
         return dense_networks(
-            width, hidden=self.hidden, latent_dim=self.latent_dim, bounded=bounded
+            width,
+            hidden=self.hidden,
+            latent_dim=self.latent_dim,
+            bounded=bounded,
+            generator=generator,
         )
 
     def _training_step(self, fabric: Fabric, networks: AutoencoderPair) -> TrainingStep:
@@ -221,8 +227,13 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     def _score_batch(self, x: Tensor, z: Tensor, reconstruction: Tensor) -> Scored:
         """The score of a batch x (n, width), its error and its remainder apart."""
+        fitted = self.parameters_
         return reconstruction_score(
-            x, z, reconstruction, name=self.reconstruction_error, weight=self.latent_weight
+            x,
+            z,
+            reconstruction,
+            name=fitted["reconstruction_error"],
+            weight=fitted["latent_weight"],
         )
 
     # Fitting.
@@ -246,7 +257,9 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         with CollapseWarning where the network stops telling rows apart.
         """
         self._check_parameters()
-        vars(self).pop("calibration_", None)  # not fitted, should anything below fail
+        if hasattr(self, "calibration_"):
+            del self.calibration_  # not fitted, should anything below fail
+        self.parameters_ = self.get_params(deep=False)
         schema, rows = learn(self, X, self.types)
         fit_rows(self, schema, rows, checkpoint_dir, callbacks)
         return self
@@ -254,9 +267,12 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     def recalibrate(self, X: Any) -> Self:
         """Set a new threshold from new normal rows, without training.
 
-        X: normal rows that fitting did not see, exchangeable with those to be scored.
+        X: normal rows that fitting did not see, exchangeable with those to be scored. The rate is
+        `false_alarm_rate`, which may have been set anew.
         """
+        self._check_parameters()
         calibration = Calibration.held_out(self.anomaly_score(X), self.false_alarm_rate)
+        self.parameters_["false_alarm_rate"] = self.false_alarm_rate
         self.notes_ = [note for note in self.notes_ if note != self.calibration_.shortfall]
         self._set_calibration(calibration)
         self.rows_ = {**self.rows_, "calibration": len(calibration.scores)}
@@ -296,9 +312,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         """What every column adds to each row's score (n, columns); see `Explanation`."""
         contributions, remainders, attributed = [], [], []
         for block in self._blocks(self._checked(X)):
-            parts = error_contributions(
-                block.x, block.reconstruction, name=self.reconstruction_error
-            )
+            name = self.parameters_["reconstruction_error"]
+            parts = error_contributions(block.x, block.reconstruction, name=name)
             contributions.append(self.encoder_.fold(parts.cpu().numpy()))
             remainders.append(to_float64([block.scored.remainder]))
             attributed.append(self.encoder_.fold(self._attribute_remainder(block).cpu().numpy()))
@@ -374,6 +389,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
                 'amplification="log" needs errors below 1, so scaling must be "minmax" or "auto"; '
                 'for standardised columns use amplification="quantile"'
             )
+        if not all(isinstance(width, Integral) and width >= 1 for width in self.hidden):
+            raise InvalidInput(f"hidden must hold whole numbers from 1, and is {self.hidden!r}")
         if self.networks is not None and len(self.networks) != 2:
             raise InvalidInput("networks must be a pair: (encoder, decoder)")
 
@@ -403,12 +420,15 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             self.notes_.append(calibration.shortfall)
 
     def _attribute_remainder(self, block: Block) -> Tensor:
-        """Integrated gradients (n, width) of a remainder that is most of the score; else zeros."""
+        """Integrated gradients (n, width) of the remainder, for alarms that rest on it."""
         attributed = torch.zeros_like(block.x)
-        rows = (block.scored.remainder > block.scored.error).nonzero().flatten()
+        alarm = block.scored.score.cpu().double() > self.calibration_.threshold
+        mostly = (block.scored.remainder > block.scored.error).cpu()
+        rows = (alarm & mostly).nonzero().flatten().to(block.x.device)
         if len(rows):
+            weight = self.parameters_["latent_weight"]
             attributed[rows] = integrated_gradients(
-                lambda x: self.latent_weight * latent_norm(self.networks_.encode(x)),
+                lambda x: weight * latent_norm(self.networks_.encode(x)),
                 start=block.reconstruction[rows].clone(),
                 end=block.x[rows].clone(),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,9 @@ LOOKS = 3  # looks in a row that must agree: a schedule may pass through a colla
 
 
 class CollapseWatch:
-    """Look at rows that are not trained on, once an epoch, and warn of a collapse, once.
+    """Look at rows once an epoch, and warn of a collapse, once.
+
+    rows: held-out ones, or training rows where none is held out; `which` says so in the warning.
 
     The codes have collapsed when the decoder makes the same of all rows: over rows, no element of
     the reconstruction has a standard deviation above 1 % of that of the rows' own elements. The
@@ -35,16 +38,18 @@ class CollapseWatch:
         networks: AutoencoderPair,
         rows: Tensor,
         score_batch: Callable[[Tensor, Tensor, Tensor], Scored],
+        *,
         steps: int,
+        which: str,
     ) -> None:
         self._networks, self._rows, self._score_batch = networks, rows, score_batch
-        self._steps = steps
+        self._steps, self._which = steps, which
         self._spread = _spread(rows)
         self._collapsed_looks = 0
         self.notes: list[str] = []
 
     @torch.no_grad()
-    def __call__(self, step: int) -> None:
+    def look(self, step: int) -> None:
         """Look once, after the first quarter of the steps and not before 100."""
         if step < max(FEWEST_STEPS, GRACE * self._steps) or self._collapsed_looks >= LOOKS:
             return
@@ -63,7 +68,15 @@ class CollapseWatch:
         """Look at the weights that are kept, and let this look decide."""
         if self._collapsed_looks < LOOKS:
             self._collapsed_looks = LOOKS - 1
-            self(step)
+            self.look(step)
+
+    def state(self) -> dict[str, Any]:
+        """What was seen so far."""
+        return {"collapsed_looks": self._collapsed_looks, "notes": self.notes}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        self._collapsed_looks, self.notes = state["collapsed_looks"], list(state["notes"])
 
     def _warn(self, step: int, *, silent: bool) -> None:
         left = (
@@ -72,8 +85,8 @@ class CollapseWatch:
             else "only the norm of the code still differs, and may be noise"
         )
         self.notes.append(
-            f"the codes have collapsed by step {step}: held-out rows are all reconstructed alike; "
-            f"{left}; lower latent_weight, use schedule='one_cycle', or widen the network"
+            f"the codes have collapsed by step {step}: {self._which} rows are all reconstructed "
+            f"alike; {left}; lower latent_weight, use schedule='one_cycle', or widen the network"
         )
         warnings.warn(self.notes[-1], CollapseWarning, stacklevel=2)
 

@@ -6,7 +6,9 @@ import copy
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,12 +20,12 @@ from torch import Tensor
 
 from lampblack.calibration import Calibration, calibration_size
 from lampblack.data.encoder import TableEncoder
-from lampblack.data.schema import Rows, Schema
-from lampblack.detectors.collapse import CollapseWatch
+from lampblack.data.schema import Rows, Schema, listed
+from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
 from lampblack.detectors.device import resolve_device
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, TrainingWarning
 from lampblack.networks import AutoencoderPair
-from lampblack.training.callbacks import Callback, ProgressBar
+from lampblack.training.callbacks import Callback, ProgressBar, Record
 from lampblack.training.loop import Loop
 from lampblack.training.schedule import Budget
 from lampblack.training.threads import threads_for_step
@@ -73,8 +75,12 @@ def fit_rows(
 ) -> None:
     """Fit a detector to checked rows: split, encode, train, calibrate; set its fitted attributes.
 
-    The calibration rows reach nothing but the threshold and the watch for collapse, which changes
-    no weight: so their scores are exchangeable with those of new normal rows.
+    The calibration rows reach nothing that is fitted: not levels, medians, scales or weights, only
+    the threshold, and the watch for collapse, which changes no weight. So their scores are
+    exchangeable with those of new normal rows. The schema alone is read from all rows: which
+    columns there are, their kinds, and which may be missing. That keeps the promise, since it
+    treats all rows alike: a new row with a hole where no fitted row had one is refused, and any
+    other would have left the schema as it is.
     """
     if checkpoint_dir is not None and detector.random_state is None:
         raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
@@ -87,7 +93,8 @@ def fit_rows(
             "no column carries anything to learn from: dates that cover no whole day, week or year "
             "have no cycle; add a column of numbers or categories"
         )
-    detector.notes_ = _train(detector, rows, split, seeds, checkpoint_dir, callbacks)
+    silent = _unrepeated_text(detector.encoder_)
+    detector.notes_ = silent + _train(detector, rows, split, seeds, checkpoint_dir, callbacks)
     _calibrate(detector, rows, split)
     detector.rows_ = {name: len(index) for name, index in split._asdict().items()}
     detector.versions_ = {name: version(name) for name in LIBRARIES}
@@ -126,38 +133,87 @@ def _train(
     step = detector._training_step(fabric, networks)
     if detector.verbose:
         callbacks = [ProgressBar(type(detector).__name__), *callbacks]
-    rows_to_watch = watched if len(watched) else data[:MOST_WATCHED]
-    watch = CollapseWatch(networks, rows_to_watch, detector._score_batch, detector.max_steps)
-    loop = Loop(
-        step,
-        data,
-        Budget(
-            steps=detector.max_steps,
-            batch_size=detector.batch_size,
-            learning_rate=detector.learning_rate,
-            schedule=detector.schedule,
-            patience=detector.patience if detector.early_stopping else None,
-        ),
-        generator=torch.Generator().manual_seed(seeds.batches),
-        validation=validation if len(validation) else None,
-        watch=watch,
-        callbacks=callbacks,
-        checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
-        fingerprint=_fingerprint(detector, networks, data, validation) if checkpoint_dir else "",
+    watch = CollapseWatch(
+        networks,
+        watched if len(watched) else data[:MOST_WATCHED],
+        detector._score_batch,
+        steps=detector.max_steps,
+        which="held-out" if len(watched) else "training",
     )
+    budget = Budget(
+        steps=detector.max_steps,
+        batch_size=detector.batch_size,
+        learning_rate=detector.learning_rate,
+        schedule=detector.schedule,
+        patience=detector.patience if detector.early_stopping else None,
+    )
+    fingerprint = _fingerprint(detector, networks, data, validation) if checkpoint_dir else ""
     n_parameters = sum(weight.numel() for weight in networks.parameters())
-    with threads_for_step(n_parameters, loop.batch_size):
+    with (
+        threads_for_step(n_parameters, min(len(data), budget.batch_size)),
+        _generator(detector, seeds.batches) as generator,
+    ):
+        loop = Loop(
+            step,
+            data,
+            budget,
+            generator=generator,
+            validation=validation if len(validation) else None,
+            watch=watch,
+            callbacks=callbacks,
+            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
+            fingerprint=fingerprint,
+        )
         detector.history_ = loop.run()
     detector.networks_ = networks.eval().requires_grad_(False)
-    watch.conclude(detector.max_steps)
-    return watch.notes
+    watch.conclude(loop.done)
+    return [*watch.notes, *_idle_training(detector.history_)]
+
+
+def _unrepeated_text(encoder: TableEncoder) -> list[str]:
+    """Warn, and note, where text never repeats in the training rows: nothing is learned from it."""
+    names = encoder.unrepeated
+    if not names:
+        return []
+    if len(names) == len(encoder.schema.columns):
+        raise InvalidInput(f"the text of {listed(names)} never repeats: there is nothing to learn")
+    note = f"the text of {listed(names)} never repeats in training: nothing is learned from it"
+    warnings.warn(note, TrainingWarning, stacklevel=2)
+    return [note]
+
+
+def _idle_training(history: list[Record]) -> list[str]:
+    """Warn, and note, where training went on for a while and lowered nothing."""
+    first, last = history[0]["loss"], history[-1]["loss"]
+    if history[-1]["step"] < FEWEST_STEPS or last < first or last == 0:
+        return []
+    note = (
+        f"training did not lower the loss ({first:.4g} in the first epoch, {last:.4g} in the "
+        "last); scores are hardly better than an untrained network's: change learning_rate"
+    )
+    warnings.warn(note, TrainingWarning, stacklevel=2)
+    return [note]
+
+
+@contextmanager
+def _generator(detector: ReconstructionDetector, seed: int) -> Iterator[torch.Generator]:
+    """What shuffles the rows. A user's own networks may draw too, for dropout say.
+
+    They draw from the global state, which is therefore seeded for the time of the training, used
+    for both, written to checkpoints, and put back.
+    """
+    if detector.networks is None:
+        yield torch.Generator().manual_seed(seed)
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield torch.default_generator
 
 
 def initial_networks(detector: ReconstructionDetector, seed: int) -> AutoencoderPair:
-    """The networks before training; the global random state is put back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        encoder, decoder = detector._build_networks(detector.encoder_.width)
+    """The networks before training, copies where they are the user's own."""
+    generator = torch.Generator().manual_seed(seed)
+    encoder, decoder = detector._build_networks(detector.encoder_.width, generator)
     varying = torch.from_numpy(detector.encoder_.varying)
     if not varying.any():
         varying = torch.ones_like(varying)
@@ -168,7 +224,7 @@ def _start_fabric(detector: ReconstructionDetector) -> Fabric:
     from lightning_fabric import Fabric
 
     device = resolve_device(detector.device)
-    devices = [device.index] if device.index is not None else 1
+    devices = [device.index] if device.type != "cpu" and device.index is not None else 1
     return Fabric(accelerator=device.type, devices=devices, precision=detector.precision)
 
 
@@ -186,12 +242,17 @@ def _fingerprint(
 ) -> str:
     """What a checkpoint must agree with: data, first weights, parameters, versions, threads."""
     parameters: dict[str, Any] = detector.get_params(deep=False)
-    for name in ("verbose", "false_alarm_rate", "networks", "types"):
+    for name in ("verbose", "false_alarm_rate", "networks", "types", "device"):
         parameters.pop(name)
-    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=list).encode())
-    digest.update(
-        f"{type(detector).__name__} {torch.__version__} {torch.get_num_threads()}".encode()
-    )
+    facts = {
+        **parameters,
+        "detector": type(detector).__name__,
+        "networks": repr(networks),
+        "device": data.device.type,
+        "versions": [version("lampblack"), torch.__version__],
+        "threads": torch.get_num_threads(),
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for tensor in (data, validation, *networks.state_dict().values()):
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.cpu().numpy().tobytes())

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def to_parts(detector: ReconstructionDetector) -> ModelParts:
     """Take a fitted detector apart."""
-    parameters = detector.get_params(deep=False)
+    parameters = dict(detector.parameters_)
     own_networks = parameters.pop("networks") is not None
     if parameters["types"] is not None:
         parameters["types"] = dict(parameters["types"])
@@ -73,30 +73,25 @@ def from_parts(
         )
     if networks is not None and not config.own_networks:
         raise InvalidInput(f"{path} holds its networks; load it without networks=")
-    parameters = {**config.parameters, "networks": networks}
-    parameters["hidden"] = tuple(parameters.get("hidden", ()))
     try:
+        parameters = {**config.parameters, "networks": networks}
+        parameters["hidden"] = tuple(parameters["hidden"])
         detector = cls(**parameters)
         detector._check_parameters()
+        detector.parameters_ = detector.get_params(deep=False)
         detector.schema_ = config.table
         detector.encoder_ = TableEncoder.from_state(config.table, parts.encoder)
         pair = initial_networks(detector, seed=0)
         pair.load_state_dict(parts.weights)
-    except (TypeError, KeyError, ValueError, RuntimeError) as error:
+        if not all(weight.isfinite().all() for weight in parts.weights.values()):
+            raise ValueError("the weights are not all finite")
+        calibration = _calibration(parts)
+    except Exception as error:  # whatever parts of another make raise
         reason = " ".join(str(error).split())[:300]
         raise ModelFileError(f"{path}: its parts do not fit together: {reason}") from None
     detector.networks_ = pair.to(resolve_device(device)).eval().requires_grad_(False)
     detector.history_, detector.notes_ = list(config.history), list(config.notes)
-    facts = config.calibration
-    detector._set_calibration(
-        Calibration(
-            np.asarray(parts.calibration_scores.numpy()),
-            facts.origin,
-            facts.requested,
-            facts.promised,
-            facts.threshold,
-        )
-    )
+    detector._set_calibration(calibration)
     detector.n_features_in_ = len(config.table.columns)
     if config.table.named:
         detector.feature_names_in_ = np.array(config.table.names, dtype=object)
@@ -105,8 +100,18 @@ def from_parts(
     return detector
 
 
+def _calibration(parts: ModelParts) -> Calibration:
+    """The calibration, after checking that its scores are such and hold its threshold."""
+    facts = parts.config.calibration
+    scores = np.asarray(parts.calibration_scores.double().numpy())
+    ordered = scores.ndim == 1 and np.isfinite(scores).all() and (np.diff(scores) >= 0).all()
+    if not ordered or facts.threshold not in scores:
+        raise ValueError("the calibration scores are not ascending or lack the threshold")
+    return Calibration(scores, facts.origin, facts.requested, facts.promised, facts.threshold)
+
+
 def _plain(value: Any) -> Any:
     """A parameter as JSON has it."""
     if isinstance(value, np.generic):
         return value.item()
-    return list(value) if isinstance(value, tuple) else copy.copy(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else copy.copy(value)

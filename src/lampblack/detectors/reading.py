@@ -51,7 +51,7 @@ def check(detector: BaseEstimator, X: Any, schema: Schema) -> Rows:
     if _is_table(X):
         return _check_table(detector, X, schema)
     array = _as_array(detector, X, reset=False)
-    if len(schema.of_kind("number", "boolean")) < len(schema.columns) and not schema.named:
+    if len(schema.of_kind("number")) < len(schema.columns) and not schema.named:
         return schema.read_table(pa.table(dict(zip(schema.names, array.T, strict=True))))
     return schema.read_array(array)
 
@@ -93,10 +93,21 @@ def _holds_text(X: npt.NDArray[Any]) -> bool:
 
 
 def _as_table(X: Any) -> pa.Table:
-    return from_object_array(X) if isinstance(X, np.ndarray) else to_arrow(X)
+    try:
+        return from_object_array(X) if isinstance(X, np.ndarray) else to_arrow(X)
+    except (pa.ArrowException, OverflowError, UnicodeError) as error:
+        raise InvalidInput(f"X holds values that cannot be used: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np.float64]:
+    if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
+        raise InvalidInput("an array of dates cannot be used; pass a table with named columns")
+    if isinstance(X, np.ma.MaskedArray):
+        X = np.ma.filled(X.astype(np.float64), np.nan)
     try:
         array = validate_data(
             detector,
@@ -107,7 +118,7 @@ def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np
             ensure_min_samples=FEWEST_ROWS if reset else 1,
         )
     except ValueError as error:
-        raise InvalidInput(" ".join(str(error).split())) from None
+        raise InvalidInput(_one_line(error)) from None
     return np.asarray(array)
 
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lampblack.data.kinds import Kind
 from lampblack.data.schema import Schema
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.folder import read_folder
@@ -22,9 +23,9 @@ class CalibrationFacts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     origin: Literal["held-out", "training"]
-    requested: float
-    promised: float
-    threshold: float
+    requested: float = Field(gt=0, le=0.5)
+    promised: float = Field(gt=0, le=1)
+    threshold: float = Field(allow_inf_nan=False)
 
 
 class ModelConfig(BaseModel):
@@ -32,9 +33,9 @@ class ModelConfig(BaseModel):
 
     detector: the registered class name. parameters: of its constructor. own_networks: whether the
     user brought the networks, which a folder cannot hold. reading: how the fitted file was written
-    (header, spellings of missing values), which later files are taken to share. history: a record
-    an epoch. notes: warnings given while fitting. versions, threads: those that fitted it; the same
-    ones give the same bits.
+    (header, delimiter, missing values, types), which later files are taken to share. history: a
+    record an epoch. notes: warnings given while fitting. versions, threads: those that fitted it;
+    the same ones give the same bits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,7 +47,7 @@ class ModelConfig(BaseModel):
     table: Schema
     rows: dict[str, int]
     calibration: CalibrationFacts
-    reading: dict[str, bool | list[str]] = {}
+    reading: dict[str, bool | str | list[str] | dict[str, Kind] | None] = {}
     history: list[dict[str, int | float]]
     notes: list[str]
     versions: dict[str, str]

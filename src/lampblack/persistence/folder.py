@@ -33,8 +33,9 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     A crash leaves the old model or none. An existing model is replaced; anything else that stands
     at `path` is refused with ModelFileError.
     """
+    path = path.resolve()  # a link keeps pointing where it did
     check_target(path)
-    beside = path.absolute().parent / f".{path.name}.{os.getpid()}.new"
+    beside = path.parent / f".{path.name}.{os.getpid()}.new"
     replaced = beside.with_suffix(".old")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
@@ -48,6 +49,8 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             os.rename(path, replaced)
         os.rename(beside, path)
     finally:
+        if replaced.exists() and not path.exists():
+            os.rename(replaced, path)
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
 

@@ -10,8 +10,11 @@ import skops.io
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
 from torch import Tensor
 
+from lampblack.data.scaling import ColumnScaler
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.config import CONFIG, ModelConfig, parse_config
 from lampblack.persistence.folder import read_folder, write_folder
@@ -53,15 +56,20 @@ class ModelParts:
             if name not in files:
                 raise ModelFileError(f"{path / name} is missing; this is not a complete model")
         config = parse_config(path / CONFIG, files[CONFIG])
-        try:
-            weights = load_tensors(files[WEIGHTS])
-            scores = load_tensors(files[CALIBRATION])["scores"]
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise ModelFileError(
-                f"{path}: weights or calibration cannot be read: {error}"
-            ) from None
+        weights = _read_tensors(path / WEIGHTS, files[WEIGHTS])
+        scores = _read_tensors(path / CALIBRATION, files[CALIBRATION]).get("scores")
+        if scores is None:
+            raise ModelFileError(f"{path / CALIBRATION} does not hold calibration scores")
         encoder = _read_encoder(path / ENCODER, files[ENCODER])
         return cls(config, weights, encoder, scores, files[CARD].decode(errors="replace"))
+
+
+def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    try:
+        return load_tensors(content)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{path} does not hold tensors: {reason}") from None
 
 
 def _read_encoder(path: Path, content: bytes) -> dict[str, Any]:
@@ -72,4 +80,8 @@ def _read_encoder(path: Path, content: bytes) -> dict[str, Any]:
         raise ModelFileError(f"{path} cannot be read safely: {reason}") from None
     if not isinstance(state, dict) or set(state) != {"scaling", "levels", "cycles", "pipeline"}:
         raise ModelFileError(f"{path} does not hold an encoder")
+    pipeline = state["pipeline"]
+    steps = [type(step) for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else []
+    if steps != [ColumnTransformer, ColumnScaler] or state["scaling"] not in ("standard", "minmax"):
+        raise ModelFileError(f"{path} does not hold an encoder of this library")
     return state

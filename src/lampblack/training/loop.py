@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,13 +20,26 @@ FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
 VALIDATION_BLOCK = 4096
 
 
+class Watch(Protocol):
+    """Something that looks at the networks after every epoch and must survive an interruption."""
+
+    def look(self, step: int) -> None:
+        """Look after update number `step`."""
+
+    def state(self) -> dict[str, Any]:
+        """What was seen so far, as JSON."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+
+
 class Loop:
     """Train `step` on `data` within `budget`; `run` gives the history, a record an epoch.
 
-    data: (n, ...) on the device; batches are slices of a shuffled pass, all of one size, and rows
-    left over wait for the next pass. An epoch is one pass, or as much less or more as leaves 20 to
-    100 epochs in the budget: after each, validation rows are looked at, `watch` is called with the
-    step's number, and a checkpoint is written. validation: rows for early stopping, or None.
+    data: (n, ...) on the device; batches are slices of a shuffled pass, all of one size; rows left
+    over are shuffled into the next pass. An epoch is one pass, or as much less or more as leaves
+    20 to 100 epochs in the budget: after each, validation rows are looked at, `watch` looks at the
+    networks, and a checkpoint is written. validation: rows for early stopping, or None.
     The same generator state gives the same history and weights.
     """
 
@@ -38,7 +51,7 @@ class Loop:
         *,
         generator: torch.Generator,
         validation: Tensor | None = None,
-        watch: Callable[[int], None] | None = None,
+        watch: Watch | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint_dir: Path | None = None,
         fingerprint: str = "",
@@ -63,9 +76,9 @@ class Loop:
     def run(self) -> list[Record]:
         """Train to the end of the budget, or until early stopping or a callback says stop."""
         self._resume()
-        for callback in self.callbacks:
-            callback.on_fit_start(self.budget, self.done)
         try:
+            for callback in self.callbacks:
+                callback.on_fit_start(self.budget, self.done)
             while self.done < self.budget.steps and not self.stopped:
                 self._run_epoch()
         finally:
@@ -124,7 +137,7 @@ class Loop:
     def _check(self, record: Record) -> None:
         """Look at rows that are not trained on."""
         if self.watch is not None:
-            self.watch(self.done)
+            self.watch.look(self.done)
         if self.validation is None or self.budget.patience is None:
             return
         record["validation_loss"] = self._validation_loss()
@@ -133,8 +146,13 @@ class Loop:
             state = self.step.networks.state_dict()
             self.best = {name: value.detach().clone() for name, value in state.items()}
         else:
-            self.unimproved += 1
-            self.stopped = self.unimproved >= self.budget.patience
+            self.unimproved += self.done > self.budget.warm_up
+            self.stopped = self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether early stopping ends the training here."""
+        return self.budget.patience is not None and self.unimproved >= self.budget.patience
 
     @torch.no_grad()
     def _validation_loss(self) -> float:
@@ -147,7 +165,7 @@ class Loop:
         return {
             "fingerprint": self.fingerprint,
             "done": self.done,
-            "stopped": self.stopped,
+            "watch": self.watch.state() if self.watch is not None else None,
             "history": self.history,
             "best_loss": self.best_loss,
             "unimproved": self.unimproved,
@@ -160,7 +178,10 @@ class Loop:
         progress = read_checkpoint(self.checkpoint_dir, self.step, self.generator, self.fingerprint)
         if progress is None:
             return
-        self.done, self.stopped = progress["done"], progress["stopped"]
+        self.done = progress["done"]
+        if self.watch is not None:
+            self.watch.load_state(progress["watch"])
         self.history = progress["history"]
         self.best_loss, self.unimproved = progress["best_loss"], progress["unimproved"]
         self.best = progress.get("best", {})
+        self.stopped = self.out_of_patience

@@ -19,8 +19,8 @@ class Budget:
     steps: updates of the weights. batch_size: rows a step; data with fewer rows are one batch.
     schedule: "one_cycle" rises over the first quarter and falls to zero along a cosine
     (Smith & Topin 2018, arXiv 1708.07120, without the cycle of momentum); "constant" stays.
-    patience: checks of the validation loss without improvement before training stops early, or
-    None for no early stopping.
+    patience: epochs after the warm-up in which the validation loss does not improve before training
+    stops early, or None for no early stopping.
     """
 
     steps: int
@@ -28,6 +28,11 @@ class Budget:
     learning_rate: float
     schedule: Schedule = "one_cycle"
     patience: int | None = None
+
+    @property
+    def warm_up(self) -> int:
+        """Steps in which a one-cycle rate rises; patience is not counted before they are over."""
+        return max(1, round(WARM_UP * self.steps)) if self.schedule == "one_cycle" else 0
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of update number `step`, counted from 0.
@@ -38,9 +43,8 @@ class Budget:
         """
         if self.schedule == "constant":
             return self.learning_rate
-        warm_up = max(1, round(WARM_UP * self.steps))
-        if step < warm_up:
-            rise = 0.5 - 0.5 * math.cos(math.pi * step / warm_up)
+        if step < self.warm_up:
+            rise = 0.5 - 0.5 * math.cos(math.pi * step / self.warm_up)
             return self.learning_rate * (FIRST_FRACTION + (1 - FIRST_FRACTION) * rise)
-        fall = (step - warm_up) / max(1, self.steps - warm_up)
+        fall = (step - self.warm_up) / max(1, self.steps - self.warm_up)
         return self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * fall))
