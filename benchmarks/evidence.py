@@ -1,8 +1,8 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
-Parts: tables, sensitivity, arrhythmia, kdd, tour, render; without any, all of them. Results are appended to
-benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
-killed run goes on where it was. Delete a file to measure anew.
+Parts: tables, sensitivity, arrhythmia, kdd, tour, render; without any, all of them. Results are
+appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so
+that a killed run goes on where it was. Delete a file to measure anew.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +45,12 @@ def run_job(job: Job) -> dict[str, Any]:
 
 def run_jobs(jobs: list[Job], file: Path, processes: int) -> None:
     """Run what is not in the file yet, each result appended as it comes."""
-    done = {(row["set"], row["method"], row["seed"]) for row in read(file)}
+    from benchmarks.render import read
+
+    if not jobs:
+        raise SystemExit("no data found: set LAMPBLACK_DATA to the folder that holds adbench/")
+    drop_cut_line(file)
+    done = {(row["set"], row["method"], row["seed"]) for row in read(file.stem)}
     open_jobs = [job for job in jobs if job not in done]
     versions = {name: version(name) for name in ("lampblack", "torch", "numpy", "scikit-learn")} | {
         "python": platform.python_version(),
@@ -62,15 +66,11 @@ def run_jobs(jobs: list[Job], file: Path, processes: int) -> None:
         print(file=sys.stderr)
 
 
-def read(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a result file; a last line cut short by a kill is left out."""
-    if not file.exists():
-        return
-    for line in file.read_text().splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            continue
+def drop_cut_line(file: Path) -> None:
+    """Take a last line away that a kill cut short."""
+    if file.exists():
+        whole = file.read_text()
+        file.write_text(whole[: whole.rfind("\n") + 1])
 
 
 def table_jobs() -> list[Job]:

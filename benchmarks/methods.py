@@ -42,6 +42,7 @@ def ours(cls: type, **parameters: Any) -> Callable[[int], Fit]:
 
         return fit
 
+    with_seed.detector = cls  # type: ignore[attr-defined]
     return with_seed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ def rendered(text: str) -> str:
 
 def read(name: str) -> Rows:
     """The rows of one result file."""
-    text = (RESULTS / f"{name}.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    file = RESULTS / f"{name}.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def tables() -> str:
@@ -96,6 +96,27 @@ def choice() -> str:
     return "\n".join(lines) + "\n"
 
 
+def sensitivity() -> str:
+    """Mean AUROC of Toll's settings, and what is chosen among them leaving one set out."""
+    rows = read("sensitivity")
+    by_set = _means(rows, "auroc")
+    settings = list(dict.fromkeys(row["method"] for row in _ordered(rows)))
+    lines = ["| setting | AUROC | − default |", "|---|---|---|"]
+    for setting in settings:
+        differences = [by_set[n][setting] - by_set[n]["Toll"] for n in by_set]
+        mean, error = _mean_and_error(differences)
+        auroc = 100 * _mean([by_set[n][setting] for n in by_set])
+        against = "" if setting == "Toll" else f"{100 * mean:+.2f} ± {100 * error:.2f}"
+        lines.append(f"| {setting} | {auroc:.2f} | {against} |")
+    chosen = {left: _best(by_set, tuple(settings), leaving_out=left) for left in by_set}
+    held_out = 100 * _mean([by_set[left][setting] for left, setting in chosen.items()])
+    counts = Counter(chosen.values()).most_common()
+    names = ", ".join(f"{name} ({count} sets)" for name, count in counts)
+    text = f"Leaving one set out, the other sets choose {names}"
+    lines += ["", f"{text}; on the set left out that gives {held_out:.2f}.", "", _provenance(rows)]
+    return "\n".join(lines) + "\n"
+
+
 def arrhythmia() -> str:
     """AUROC and F1 over ten seeds, with the paired difference to the plain autoencoder."""
     rows = read("arrhythmia")
@@ -143,6 +164,7 @@ BLOCKS = {
     "tables": tables,
     "sets": sets,
     "choice": choice,
+    "sensitivity": sensitivity,
     "arrhythmia": arrhythmia,
     "kdd": kdd,
     "tour": tour,
@@ -157,7 +179,8 @@ def _ordered(rows: Rows) -> Rows:
     """Rows by set and in the order in which the methods are listed."""
     from benchmarks import methods
 
-    order = {name: i for i, name in enumerate([*methods.ARRHYTHMIA, *methods.TABLES])}
+    names = [*methods.ARRHYTHMIA, *methods.TABLES, *methods.SENSITIVITY]
+    order = {name: i for i, name in enumerate(names)}
     return sorted(
         rows,
         key=lambda r: (int(r["set"].split("_")[0]) if "_" in r["set"] else 0, order[r["method"]]),
@@ -203,6 +226,9 @@ def _mean_and_error(values: list[float]) -> tuple[float, float]:
 
 def _provenance(rows: Rows) -> str:
     first = rows[0]
+    facts = ("lampblack", "torch", "scikit-learn", "machine", "protocol")
+    if any(row[fact] != first[fact] for row in rows for fact in facts):
+        raise ValueError("the results mix versions, machines or protocols; delete them and rerun")
     seeds = sorted({row["seed"] for row in rows})
     names = len({row["set"] for row in rows})
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import lampblack
 from lampblack.cli.main import app
 from tests.conftest import mixed_frame
 
+ROOT = Path(__file__).parents[2]
 QUICK = ["--steps", "40", "--quiet"]
 
 
@@ -439,7 +441,7 @@ def test_interrupted_score_leaves_nothing_under_the_final_name(
     assert set(tmp_path.iterdir()) == before
 
 
-def test_resumed_fit_from_the_shell_gives_the_same_model(folder: Path, tmp_path: Path) -> None:
+def test_checkpointed_fit_from_the_shell_gives_the_same_model(folder: Path, tmp_path: Path) -> None:
     arguments = ["fit", folder / "normal.csv", *QUICK]
     run(*arguments, "-o", tmp_path / "a.model")
     run(*arguments, "-o", tmp_path / "b.model", "--checkpoint", tmp_path / "state")
@@ -506,3 +508,126 @@ def test_memory_does_not_grow_with_the_file(folder: Path, tmp_path: Path) -> Non
         peaks.append(int(finished.stdout.splitlines()[-1]))
     assert peaks[1] - peaks[0] < 40
     assert peaks[1] < 1024
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "0.7", "5"])
+def test_calibrate_refuses_an_unusable_rate_and_keeps_the_model(folder: Path, rate: str) -> None:
+    before = (folder / "pump.model" / "manifest.json").read_bytes()
+    assert "false_alarm_rate" in refused(
+        "calibrate", folder / "pump.model", folder / "normal.csv", "--false-alarm-rate", rate
+    )
+    assert (folder / "pump.model" / "manifest.json").read_bytes() == before
+
+
+def test_score_never_writes_over_its_input_or_into_the_model(folder: Path) -> None:
+    model, data = folder / "pump.model", folder / "normal.csv"
+    assert "is the file that is scored" in refused("score", model, data, "-o", data)
+    assert "lies in the model's folder" in refused("score", model, data, "-o", model / "o.csv")
+    assert "has a column of that name" in refused("score", model, data, "--id", "p_value")
+    assert "the model needs it" in refused("score", model, data, "--exclude", "flow")
+
+
+def test_names_and_values_in_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"rate [/min]": rng.normal(size=300), "[/x]": rng.choice(["[/a]", "b"], 300)}
+    frame = pd.DataFrame(columns)
+    frame.to_csv(tmp_path / "n.csv", index=False)
+    run("fit", tmp_path / "n.csv", "-o", tmp_path / "m", *QUICK)
+    frame.loc[0, "rate [/min]"] = 99.0
+    frame.to_csv(tmp_path / "n.csv", index=False)
+    shown = run("score", tmp_path / "m", tmp_path / "n.csv", "--id", "[/x]")
+    assert shown.exit_code == 0, shown.output
+    assert "rate [/min]" in shown.stdout
+    assert "rate [/min]" in run("info", tmp_path / "m").stdout
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([f"{i},5" for i in range(300)], "numbers with a decimal comma"),
+        (["1,234.5", "2,000.1"] * 150, "numbers with separated thousands"),
+        (["31.12.2024", "30.11.2024"] * 150, "dates in another order"),
+        (["2024-01-05"] * 299 + ["soon"], "1 of 300 values are not dates, the first 'soon'"),
+    ],
+    ids=["comma", "thousands", "dates", "one bad date"],
+)
+def test_values_in_a_foreign_spelling_are_refused(
+    tmp_path: Path, values: list[str], message: str
+) -> None:
+    pd.DataFrame({"x": range(300), "a": values}).to_csv(tmp_path / "a.csv", sep=";", index=False)
+    assert message in refused("fit", tmp_path / "a.csv", "-o", tmp_path / "m", *QUICK)
+    kept = run("fit", tmp_path / "a.csv", "-o", tmp_path / "m", *QUICK, "--exclude", "a")
+    assert kept.exit_code == 0, kept.output
+
+
+def test_missing_spelling_of_a_number_is_taken_by_value(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = [f"{v:.3f}" for v in rng.normal(size=300)]
+    for i, spelling in enumerate(['"-999"', " -999", "-999.0", "-999"]):
+        values[i] = spelling
+    (tmp_path / "a.csv").write_text("k,x\n" + "\n".join(f"{i},{v}" for i, v in enumerate(values)))
+    frame = pd.read_csv(tmp_path / "a.csv")
+    frame.to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        run("fit", tmp_path / name, "-o", tmp_path / "m", "--missing", "-999", *QUICK)
+        assert lampblack.load(tmp_path / "m").schema_.columns[1].nullable
+        scored = run("score", tmp_path / "m", tmp_path / name, "-o", tmp_path / "o.csv")
+        assert scored.exit_code == 0, scored.output
+
+
+def test_missing_labels_are_not_taken_for_anomalies(folder: Path, tmp_path: Path) -> None:
+    frame = mixed_frame(100).assign(label=[np.nan, 0.0, 1.0, 0.0] * 25)
+    frame.to_parquet(tmp_path / "l.parquet")
+    arguments = ["evaluate", folder / "pump.model", tmp_path / "l.parquet", "--label", "label"]
+    assert "25 labels are missing" in refused(*arguments, "--anomaly", "1")
+    result = run(*arguments, "--anomaly", "1", "--where", "`label` is not None", "--json")
+    assert json.loads(result.stdout)["anomalies"] == 25
+
+
+def test_contradicting_promises_are_refused(folder: Path, tmp_path: Path) -> None:
+    assert "give one of the two" in refused(
+        "fit",
+        folder / "normal.csv",
+        "-o",
+        tmp_path / "m",
+        "--contamination",
+        "0.1",
+        "--false-alarm-rate",
+        "0.1",
+    )
+
+
+def test_infinite_value_in_fit_and_changed_type_in_parquet_are_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    mixed_frame(200).assign(flow=np.inf).to_csv(tmp_path / "inf.csv", index=False)
+    assert "row 1, column 'flow': the value is infinite" in refused(
+        "fit", tmp_path / "inf.csv", "-o", tmp_path / "m"
+    )
+    mixed_frame(200).assign(flow="x").to_parquet(tmp_path / "t.parquet")
+    line = refused("score", folder / "pump.model", tmp_path / "t.parquet", "-o", tmp_path / "o.csv")
+    assert "t.parquet: column 'flow' held numbers" in line
+
+
+KDD = Path(os.environ.get("LAMPBLACK_DATA", ROOT.parent / "shared" / "data")) / "kddcup99"
+
+
+@pytest.mark.skipif(not KDD.exists(), reason="needs KDD Cup 99 in LAMPBLACK_DATA")
+def test_kdd_cup_goes_through_as_it_is(tmp_path: Path) -> None:
+    fitted = run(
+        "fit",
+        KDD / "kddcup.data_10_percent.gz",
+        "--no-header",
+        "--where",
+        "c42 != 'normal.'",
+        "--exclude",
+        "c42",
+        "-o",
+        tmp_path / "m",
+        *QUICK,
+    )
+    assert fitted.exit_code == 0, fitted.output
+    assert "386,743 rows trained, 10,000 calibrated" in fitted.stdout
+    kinds = [column.kind for column in lampblack.load(tmp_path / "m").schema_.columns]
+    assert kinds.count("category") == 3
+    assert len(kinds) == 41

@@ -116,3 +116,22 @@ def test_false_discovery_rate_calls_only_clear_anomalies(fitted: object) -> None
     alarms = fitted.predict(mixed, fdr=0.1) == -1
     assert alarms[50:].all()
     assert alarms[:50].sum() <= 10
+
+
+def test_alarms_of_fitted_detectors_follow_the_beta_binomial_law() -> None:
+    """Over 60 fits, the law's value at the realised count is uniform (Kolmogorov-Smirnov)."""
+    from scipy.stats import betabinom, kstest
+
+    rng = np.random.default_rng(11)
+    held, new, rate = 60, 400, 0.1
+    law = betabinom(new, 6, held - 5)  # m = floor(0.1 * 61) - 1 = 5
+    positions = []
+    for seed in range(60):
+        X = rng.normal(size=(300 + new, 3))
+        detector = lampblack.AutoencoderDetector(
+            max_steps=10, hidden=(8,), random_state=seed, false_alarm_rate=rate
+        ).fit(X[:300])
+        assert detector.rows_["calibration"] == held
+        count = int((detector.predict(X[300:]) == -1).sum())
+        positions.append(law.cdf(count - 1) + rng.random() * law.pmf(count))
+    assert kstest(positions, "uniform").pvalue > 0.001

@@ -105,3 +105,43 @@ def test_own_networks_are_copied_and_not_changed(
     first = detector.fit(normal).anomaly_score(normal)
     np.testing.assert_array_equal(detector.fit(normal).anomaly_score(normal), first)
     assert torch.equal(pair[0].weight, before)
+
+
+def networks_with_dropout() -> tuple[torch.nn.Module, torch.nn.Module]:
+    encoder = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Dropout(0.3))
+    return encoder, torch.nn.Linear(8, 5)
+
+
+def test_own_networks_with_dropout_draw_from_the_seed_alone(normal: np.ndarray) -> None:
+    detector = lampblack.TollDetector(networks=networks_with_dropout(), **FAST)
+    before = global_states()
+    first = detector.fit(normal).anomaly_score(normal)
+    assert global_states() == before
+    torch.rand(7)  # another global state must not matter
+    np.testing.assert_array_equal(detector.fit(normal).anomaly_score(normal), first)
+
+
+def test_fits_in_two_threads_give_the_same_bits(normal: np.ndarray) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    alone = lampblack.TollDetector(**FAST).fit(normal).anomaly_score(normal)
+
+    def fit(_: int) -> np.ndarray:
+        return lampblack.TollDetector(**FAST).fit(normal).anomaly_score(normal)
+
+    with ThreadPoolExecutor(2) as pool:
+        for scores in pool.map(fit, range(4)):
+            np.testing.assert_array_equal(scores, alone)
+
+
+def test_two_threads_in_a_large_step_give_the_same_bits(normal: np.ndarray) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        large = {"hidden": (700, 700), "batch_size": 256, "max_steps": 4, "random_state": 0}
+        detector = lampblack.TollDetector(**large).fit(normal)
+        assert 6 * sum(p.numel() for p in detector.networks_.parameters()) * 256 > 5e8
+        first = detector.anomaly_score(normal)
+        np.testing.assert_array_equal(detector.fit(normal).anomaly_score(normal), first)
+    finally:
+        torch.set_num_threads(before)

@@ -277,3 +277,36 @@ def test_reconstruction_is_in_the_columns_own_units(
     assert expected["flow"].mean() == pytest.approx(10.0, abs=1.0)
     assert set(expected["city"]) <= {"Bern", "Oslo", "Rome"}
     assert (expected["mode"] == 3.0).all()
+
+
+def test_a_category_is_the_same_however_it_is_written() -> None:
+    rng = np.random.default_rng(0)
+    codes, flags = rng.integers(1, 4, 400), rng.random(400) > 0.5
+    text = pd.DataFrame({"code": codes.astype(str), "flag": np.where(flags, "True", "False")})
+    types = {"code": "category", "flag": "category"}
+    detector = lampblack.TollDetector(types=types, **FAST).fit(text)
+    expected = detector.anomaly_score(text)
+    for code in (codes, codes.astype(float), [f"{c}.0" for c in codes]):
+        for flag in (flags, np.where(flags, "true", "false")):
+            frame = pd.DataFrame({"code": code, "flag": flag})
+            np.testing.assert_array_equal(detector.anomaly_score(frame), expected)
+
+
+def test_masked_values_are_missing_values(normal: np.ndarray) -> None:
+    holes = normal.copy()
+    holes[::9, 2] = np.nan
+    masked = np.ma.masked_invalid(np.where(np.isnan(holes), np.inf, holes))
+    np.testing.assert_array_equal(
+        lampblack.TollDetector(**FAST).fit(masked).anomaly_score(holes),
+        lampblack.TollDetector(**FAST).fit(holes).anomaly_score(holes),
+    )
+
+
+def test_units_do_not_matter(normal: np.ndarray) -> None:
+    detector = lampblack.TollDetector(**FAST).fit(normal)
+    large = lampblack.TollDetector(**FAST).fit(normal * 1e60)
+    np.testing.assert_allclose(
+        large.anomaly_score(normal * 1e60), detector.anomaly_score(normal), rtol=1e-2
+    )
+    tiny = lampblack.TollDetector(**FAST).fit(normal * 1e-170)  # its variance is below the least
+    assert (tiny.predict(normal * 1e-168) == -1).mean() > 0.9

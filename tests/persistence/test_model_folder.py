@@ -350,3 +350,51 @@ def test_a_model_of_each_format_up_to_this_one_is_kept() -> None:
 def test_errors_are_of_one_family() -> None:
     assert issubclass(ModelFileError, LampblackError)
     assert issubclass(InvalidInput, ValueError)
+
+
+def test_failed_rename_puts_the_old_model_back(
+    fitted: lampblack.TollDetector,
+    fitted_frame: lampblack.TollDetector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import os
+
+    fitted.save(tmp_path / "a.model")
+    rename = os.rename
+
+    def fail_into_place(source: Path, target: Path) -> None:
+        if str(source).endswith(".new"):
+            raise OSError("interrupted")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail_into_place)
+    with pytest.raises(OSError, match="interrupted"):
+        fitted_frame.save(tmp_path / "a.model")
+    assert not lampblack.load(tmp_path / "a.model").schema_.named
+    assert [path.name for path in tmp_path.iterdir()] == ["a.model"]
+
+
+def test_saving_through_a_link_keeps_the_link(
+    fitted: lampblack.TollDetector, fitted_frame: lampblack.TollDetector, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "real.model")
+    (tmp_path / "link.model").symlink_to("real.model")
+    fitted_frame.save(tmp_path / "link.model")
+    assert (tmp_path / "link.model").is_symlink()
+    assert lampblack.load(tmp_path / "real.model").schema_.named
+
+
+@pytest.mark.parametrize(
+    "scores", [[5.0, 1.0, 3.0], [], [float("nan")]], ids=["unsorted", "empty", "nan"]
+)
+def test_calibration_scores_that_cannot_be_are_refused(
+    saved: Path, tmp_path: Path, scores: list[float]
+) -> None:
+    from safetensors.torch import save
+
+    copy = shutil.copytree(saved, tmp_path / "scores.model")
+    content = save({"scores": torch.tensor(scores, dtype=torch.float64)})
+    rewrite(copy, "calibration.safetensors", content)
+    with pytest.raises(ModelFileError, match="do not fit together"):
+        lampblack.load(copy)

@@ -126,3 +126,40 @@ def test_damaged_checkpoint_is_named(normal: np.ndarray, tmp_path: Path) -> None
     (tmp_path / FILE).write_bytes(b"not a checkpoint")
     with pytest.raises(TrainingError, match=r"checkpoint\.safetensors is damaged"):
         lampblack.TollDetector(**FAST).fit(normal, checkpoint_dir=tmp_path)
+
+
+def test_stop_of_a_callback_is_not_remembered(normal: np.ndarray, tmp_path: Path) -> None:
+    class StopEarly(Callback):
+        def on_epoch_end(self, record: dict[str, float]) -> bool:
+            return record["epoch"] == 3
+
+    whole = lampblack.TollDetector(**FAST).fit(normal)
+    cut = lampblack.TollDetector(**FAST).fit(
+        normal, checkpoint_dir=tmp_path, callbacks=[StopEarly()]
+    )
+    assert len(cut.history_) == 3
+    resumed = lampblack.TollDetector(**FAST).fit(normal, checkpoint_dir=tmp_path)
+    np.testing.assert_array_equal(resumed.anomaly_score(normal), whole.anomaly_score(normal))
+
+
+def test_resumed_dropout_ends_at_the_same_bits(normal: np.ndarray, tmp_path: Path) -> None:
+    from tests.detectors.test_determinism import networks_with_dropout
+
+    pair = networks_with_dropout()
+    whole = lampblack.TollDetector(networks=pair, **FAST).fit(normal)
+    with pytest.raises(KeyboardInterrupt):
+        lampblack.TollDetector(networks=pair, **FAST).fit(
+            normal, checkpoint_dir=tmp_path, callbacks=[StopAt(25)]
+        )
+    resumed = lampblack.TollDetector(networks=pair, **FAST).fit(normal, checkpoint_dir=tmp_path)
+    np.testing.assert_array_equal(resumed.anomaly_score(normal), whole.anomaly_score(normal))
+    other = networks_with_dropout()
+    with pytest.raises(TrainingError, match="other data, parameters or versions"):
+        lampblack.TollDetector(networks=other, **FAST).fit(normal, checkpoint_dir=tmp_path)
+
+
+def test_parameters_from_numpy_can_be_resumed(normal: np.ndarray, tmp_path: Path) -> None:
+    parameters = {**FAST, "max_steps": np.int64(30), "random_state": np.int64(3)}
+    first = lampblack.TollDetector(**parameters).fit(normal, checkpoint_dir=tmp_path)
+    first.save(tmp_path / "m.model")
+    assert lampblack.load(tmp_path / "m.model").get_params()["max_steps"] == 30
