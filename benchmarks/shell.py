@@ -20,8 +20,8 @@ lampblack score attacks.model corrected.gz --explain 2 -o scores.parquet
 """
 TOUR = """
 lampblack fit normal.csv -o pump.model
-lampblack score pump.model today.csv --id part
-lampblack score pump.model today.csv --id part --explain 2 -o scores.parquet
+lampblack score pump.model today.csv --id part --exclude verdict
+lampblack score pump.model today.csv --id part --exclude verdict --explain 2 -o scores.parquet
 lampblack evaluate pump.model today.csv --label verdict --anomaly leak --exclude part
 """
 PUMP = """

@@ -23,12 +23,14 @@ class ColumnScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     of their summed variances, so that a category of forty levels weighs as much as a number.
     "minmax" maps the range seen in `fit` to [0, 1]; later values may leave it.
 
-    A feature that was constant in `fit` becomes 0, and any later departure from it becomes at
-    least ±`departure` (default: 10 √width for "standard", √width for "minmax"), growing with the
-    logarithm of the distance: an alarm with a finite score. scikit-learn's scalers divide such a
-    column by 1, which hides a move that is small in the column's own unit.
+    A feature that was constant in the n rows of `fit` becomes 0, and any later departure from it at
+    least ±√(n + 1) standard deviations ("minmax": a quarter of that, a range being about four of
+    them), growing with the logarithm of the distance: an alarm with a finite score. An indicator
+    that is on in one of n rows is √n standard deviations out there; one that is on for the first
+    time is taken as the next in line. scikit-learn's scalers divide such a column by 1, which hides
+    a move that is small in the column's own unit.
 
-    Parameters: scaling; groups, int array (width,) or None; departure, float or None.
+    Parameters: scaling; groups, int array (width,) or None.
     Fitted: center_, scale_ float64 (width,); constant_ bool (width,); departure_ float.
     """
 
@@ -37,11 +39,9 @@ class ColumnScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         *,
         scaling: Scaling = "standard",
         groups: npt.NDArray[np.int64] | None = None,
-        departure: float | None = None,
     ) -> None:
         self.scaling = scaling
         self.groups = groups
-        self.departure = departure
 
     def fit(self, X: Matrix, y: None = None) -> ColumnScaler:
         """Learn centre and scale from X (n, width), which holds no missing value."""
@@ -60,9 +60,7 @@ class ColumnScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         underflown = self.scale_ < np.finfo(np.float64).tiny
         self.scale_ = np.where(underflown, high - low, self.scale_)
         self.scale_ = np.where(self.constant_, 1.0, self.scale_)
-        width = np.sqrt(X.shape[1])
-        usual = 10.0 * width if self.scaling == "standard" else width
-        self.departure_ = float(usual if self.departure is None else self.departure)
+        self.departure_ = float(np.sqrt(len(X) + 1)) / (4 if self.scaling == "minmax" else 1)
         return self
 
     def transform(self, X: Matrix) -> Matrix:

@@ -19,12 +19,12 @@ class LAMPDetector(ReconstructionDetector):
     Training minimises the mean of amplified elementwise errors; the score is the plain mean error.
     Not a change of the network, nor of the score. Two forms:
 
-    - amplification="quantile", the default, is this project's variant: s · A(ℓ / s) with
-      A(ℓ) = −ln(1 − ℓ) and s a running 99 % quantile of the batches' own errors, on standardised
-      columns. It measured better on tables than the paper's form (README).
-    - amplification="log" is the paper's: A(ℓ) with ℓ the error of columns scaled to [0, 1] on the
-      training range and a decoder that ends in a sigmoid. New values outside that range keep their
-      distance: their ℓ may exceed 1, which the score takes as it is.
+    - amplification="log", the default, is the paper's: A(ℓ) = −ln(1 − ℓ), with ℓ the error of
+      columns scaled to [0, 1] on the training range and a decoder that ends in a sigmoid. New
+      values outside that range keep their distance: their ℓ may exceed 1, which the score takes as
+      it is.
+    - amplification="quantile" is this project's variant: s · A(ℓ / s) with s a running 99 %
+      quantile of the batches' own errors, on standardised columns.
 
     Parameters, attributes and methods: see `ReconstructionDetector`. Equations and where we
     deviate: docs/methods/lamp.md.
@@ -48,7 +48,7 @@ class LAMPDetector(ReconstructionDetector):
         self,
         *,
         reconstruction_error: ReconstructionErrorName = "l2",
-        amplification: Amplification | None = "quantile",
+        amplification: Amplification | None = "log",
         latent_weight: float = 0.0,
         hidden: Sequence[int] = (256, 128),
         latent_dim: int = 32,
