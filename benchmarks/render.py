@@ -89,7 +89,7 @@ def choice() -> str:
         chosen = {left: _best(by_set, candidates, leaving_out=left) for left in by_set}
         held_out = _mean([by_set[left][method] for left, method in chosen.items()])
         whole = _mean([by_set[n][best] for n in by_set])
-        otherwise = ", ".join(f"{s} ({m})" for s, m in chosen.items() if m != best) or "no set"
+        otherwise = ", ".join(s for s, method in chosen.items() if method != best) or "no set"
         lines.append(
             f"| {name} | {best} | {100 * whole:.2f} | {100 * held_out:.2f} | {otherwise} |"
         )
@@ -176,15 +176,18 @@ CHOICES = {
 
 
 def _ordered(rows: Rows) -> Rows:
-    """Rows by set and in the order in which the methods are listed."""
+    """Rows by set, and in the order in which their methods are listed."""
     from benchmarks import methods
 
-    names = [*methods.ARRHYTHMIA, *methods.TABLES, *methods.SENSITIVITY]
-    order = {name: i for i, name in enumerate(names)}
-    return sorted(
-        rows,
-        key=lambda r: (int(r["set"].split("_")[0]) if "_" in r["set"] else 0, order[r["method"]]),
-    )
+    found = {row["method"] for row in rows}
+    groups = (methods.TABLES, methods.SENSITIVITY, methods.ARRHYTHMIA)
+    listed = next(list(group) for group in groups if found <= group.keys())
+
+    def key(row: dict[str, Any]) -> tuple[int, int]:
+        number = row["set"].split("_")[0]
+        return int(number) if number.isdigit() else 0, listed.index(row["method"])
+
+    return sorted(rows, key=key)
 
 
 def _means(rows: Rows, figure: str) -> dict[str, dict[str, float]]:
@@ -232,7 +235,11 @@ def _provenance(rows: Rows) -> str:
     seeds = sorted({row["seed"] for row in rows})
     names = len({row["set"] for row in rows})
     return (
-        f"{names} {'sets' if names > 1 else 'set'}, seeds {seeds[0]} to {seeds[-1]}, "
+        f"{names} {'sets' if names > 1 else 'set'}, {_seeds(seeds)}, "
         f"{first['protocol']}; lampblack {first['lampblack']}, torch {first['torch']}, "
         f"scikit-learn {first['scikit-learn']}, {first['machine']}; `make evidence`."
     )
+
+
+def _seeds(seeds: list[int]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
