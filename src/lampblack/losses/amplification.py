@@ -41,7 +41,8 @@ def amplify_rescaled(error: Tensor, scale: Tensor, *, ceiling: float = SCALED_CE
     errors are small, and cannot take errors above 1 (docs/methods/lamp.md).
 
     >>> import torch
-    >>> amplify_rescaled(torch.tensor([0.0, 4.0]), torch.tensor(8.0)).round(decimals=4).tolist()
+    >>> amplified = amplify_rescaled(torch.tensor([0.0, 4.0]), torch.tensor(8.0))
+    >>> [round(value, 4) for value in amplified.tolist()]
     [0.0, 5.5452]
     """
     return scale * amplify(error / scale, ceiling=ceiling)
