@@ -1,8 +1,8 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
-Parts: tables, sensitivity, arrhythmia, kdd, tour, render; without any, all of them. Results are
-appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so
-that a killed run goes on where it was. Delete a file to measure anew.
+Parts: tables, sensitivity, arrhythmia, memory, kdd, tour, render; without any, all of them. Results
+are appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again,
+so that a killed run goes on where it was. Delete a file to measure anew.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("tables", "sensitivity", "arrhythmia", "kdd", "tour", "render")
+PARTS = ("tables", "sensitivity", "arrhythmia", "memory", "kdd", "tour", "render")
 
 Job = tuple[str, str, int]  # set, method, seed
 
@@ -52,10 +52,7 @@ def run_jobs(jobs: list[Job], file: Path, processes: int) -> None:
     drop_cut_line(file)
     done = {(row["set"], row["method"], row["seed"]) for row in read(file.stem)}
     open_jobs = [job for job in jobs if job not in done]
-    versions = {name: version(name) for name in ("lampblack", "torch", "numpy", "scikit-learn")} | {
-        "python": platform.python_version(),
-        "machine": f"{os.cpu_count()} cores, CPU",
-    }
+    versions = provenance()
     with ProcessPoolExecutor(processes) as pool, file.open("a") as output:
         futures = [pool.submit(run_job, job) for job in open_jobs]
         for count, future in enumerate(as_completed(futures), start=1):
@@ -64,6 +61,15 @@ def run_jobs(jobs: list[Job], file: Path, processes: int) -> None:
             print(f"\r{file.stem}: {count} of {len(open_jobs)}", end="", file=sys.stderr)
     if open_jobs:
         print(file=sys.stderr)
+
+
+def provenance() -> dict[str, str]:
+    """Versions and machine, which stand in every result."""
+    names = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
+    return {name: version(name) for name in names} | {
+        "python": platform.python_version(),
+        "machine": f"{os.cpu_count()} cores, CPU",
+    }
 
 
 def drop_cut_line(file: Path) -> None:
@@ -82,11 +88,11 @@ def table_jobs() -> list[Job]:
 
 
 def sensitivity_jobs() -> list[Job]:
-    """Every set and setting of Toll, seed 0."""
+    """Every set and setting of Toll, seed 0 to 2."""
     from benchmarks import methods, protocol
 
     names = [name for name, _ in protocol.adbench_sets()]
-    return [(name, method, 0) for name in names for method in methods.SENSITIVITY]
+    return [(name, method, s) for s in range(3) for name in names for method in methods.SENSITIVITY]
 
 
 def arrhythmia_jobs() -> list[Job]:
@@ -109,7 +115,15 @@ def main() -> None:
         run_jobs(sensitivity_jobs(), RESULTS / "sensitivity.jsonl", chosen.processes)
     if "arrhythmia" in parts:
         run_jobs(arrhythmia_jobs(), RESULTS / "arrhythmia.jsonl", chosen.processes)
-    from benchmarks import render, shell
+    from benchmarks import memory, render, shell
+
+    if "memory" in parts:
+        file = RESULTS / "memory.jsonl"
+        drop_cut_line(file)
+        done = {row["set"] for row in render.read("memory")}
+        with file.open("a") as output:
+            for row in memory.measure(done):
+                output.write(json.dumps({**row, **provenance()}) + "\n")
 
     if "kdd" in parts:
         shell.run_kdd(RESULTS / "kdd.txt")

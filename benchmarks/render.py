@@ -150,6 +150,27 @@ def _recorded(name: str) -> str:
     return f"```\n{(RESULTS / f'{name}.txt').read_text().rstrip()}\n```\n"
 
 
+def memory() -> str:
+    """Peak memory of scoring by file, and what it is above scoring a few rows."""
+    rows = read("memory")
+    least = rows[0]["peak_mib"] if rows else 0
+    lines = [
+        "| `lampblack score` of | file, MB | rows | peak memory, MiB | above the first row, MiB "
+        "| CPU s |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['set']} | {row['file_mb']:,} | {row['rows']:,} | {row['peak_mib']:,} | "
+        f"{row['peak_mib'] - least:,} | {row['cpu_s']:,.0f} |"
+        for row in rows
+    ]
+    first = rows[0]
+    return "\n".join(lines) + (
+        f"\n\nlampblack {first['lampblack']}, pyarrow {first['pyarrow']}, {first['machine']}; "
+        "`python benchmarks/evidence.py memory`.\n"
+    )
+
+
 def kdd() -> str:
     """The commands on KDD Cup 99 and what they printed."""
     return _recorded("kdd")
@@ -166,6 +187,7 @@ BLOCKS = {
     "choice": choice,
     "sensitivity": sensitivity,
     "arrhythmia": arrhythmia,
+    "memory": memory,
     "kdd": kdd,
     "tour": tour,
 }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lampblack.data.schema import Rows
 from lampblack.detectors.base import ReconstructionDetector
 
 SHOWN = 10
@@ -23,9 +24,12 @@ class Alarms:
         self.rows = self.alarms = 0
         self._strongest: list[tuple[float, int, Any, Any, pa.Table]] = []
 
-    def add(self, key: Any, table: pa.Table) -> dict[str, Any]:
-        """Score a batch; return its anomaly_score, p_value (None without promise) and alarm."""
-        scores = self.detector.anomaly_score(table)
+    def add(self, key: Any, table: pa.Table, rows: Rows | None = None) -> dict[str, Any]:
+        """Score a batch; return its anomaly_score, p_value (None without promise) and alarm.
+
+        rows: the table as the detector's schema has checked it, where that was done already.
+        """
+        scores = self.detector.anomaly_score(table if rows is None else rows)
         calibration = self.detector.calibration_
         p_values = calibration.p_values(scores) if calibration.origin == "held-out" else None
         alarm = scores > calibration.threshold

@@ -43,7 +43,7 @@ def run(
     rows = ModelRows(data, detector.schema_, format_, selection, keep=(label,))
     scores, labels = [], []
     for batch in rows:
-        scores.append(detector.anomaly_score(batch.table))
+        scores.append(detector.anomaly_score(batch.rows))
         labels.append(_as_labels(batch.others.column(label), label))
     report_skipped(rows.skipped)
     if not scores:

@@ -40,7 +40,7 @@ def run(
     )
     table = rows.table
     schema = Schema.of_table(table)
-    table, _, refused = usable_rows(
+    _, table, _, refused = usable_rows(
         data, schema, table, rows.row_numbers, skip=selection.skip_bad_rows
     )
     report_skipped([*rows.skipped, *refused])

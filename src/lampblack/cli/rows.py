@@ -15,7 +15,7 @@ import typer
 from lampblack.cli.options import Reading, Selection, known_names
 from lampblack.data.files import OnBadRow, RowFormat, SkippedRow, column_names, iter_rows
 from lampblack.data.filters import parse_where
-from lampblack.data.schema import Schema
+from lampblack.data.schema import Rows, Schema
 from lampblack.exceptions import InvalidInput
 
 SHOWN_SKIPS = 1000
@@ -42,8 +42,12 @@ def on_bad_row(selection: Selection) -> OnBadRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a file: `table` has the model's columns, `others` what else was asked for."""
+    """Rows of a file: `table` has the model's columns, `others` what else was asked for.
 
+    rows: the table as the schema has checked and converted it.
+    """
+
+    rows: Rows
     table: pa.Table
     others: pa.Table
     numbers: Numbers
@@ -99,24 +103,25 @@ class ModelRows:
 
     def __iter__(self) -> Iterator[Batch]:
         for rows in self._stream:
-            table, numbers, refused = usable_rows(
+            checked, table, numbers, refused = usable_rows(
                 self.path, self.schema, rows.table, rows.row_numbers, skip=self._skip
             )
             self._refused += refused
             if table.num_rows:
-                yield Batch(table.select(self.schema.names), table.select(self.keep), numbers)
+                known = table.select(self.schema.names)
+                yield Batch(checked, known, table.select(self.keep), numbers)
 
 
 def usable_rows(
     path: Path, schema: Schema, table: pa.Table, numbers: Numbers, *, skip: bool
-) -> tuple[pa.Table, Numbers, list[SkippedRow]]:
+) -> tuple[Rows, pa.Table, Numbers, list[SkippedRow]]:
     """The rows that the schema takes, their numbers in the file, and those that it does not.
 
     Without `skip`, the first row that it does not take is an error, naming row and column.
     """
     known = table.select(schema.names)
     try:
-        schema.read_table(known)
+        return schema.read_table(known), table, numbers, []
     except InvalidInput as error:
         try:
             refused = schema.refused(known)
@@ -133,8 +138,8 @@ def usable_rows(
             ) from None
         keep = np.ones(len(table), dtype=bool)
         keep[[r.row for r in refused]] = False
-        return table.filter(pa.array(keep)), numbers[keep], skips
-    return table, numbers, []
+        kept = table.filter(pa.array(keep))
+        return schema.read_table(kept.select(schema.names)), kept, numbers[keep], skips
 
 
 def report_skipped(skipped: list[SkippedRow]) -> None:

@@ -14,6 +14,7 @@ import typer
 from lampblack.cli.alarms import Alarms
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.rows import Batch, ModelRows, report_skipped, row_format
+from lampblack.data.schema import Rows
 from lampblack.data.writing import RowWriter, open_writer
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
@@ -54,9 +55,9 @@ def run(
         with _Output(output) as write:
             for batch in rows:
                 key = _key(batch, id_column)
-                scored = alarms.add(key, batch.table)
+                scored = alarms.add(key, batch.table, batch.rows)
                 if not to_screen:
-                    write(_results(detector, key, id_column, batch.table, scored, explain))
+                    write(_results(detector, key, id_column, batch.rows, scored, explain))
                 advance(len(batch.table))
             if not to_screen and not alarms.rows:
                 raise InvalidInput(f"{data}: no row was left to score")
@@ -88,7 +89,7 @@ def _results(
     detector: ReconstructionDetector,
     key: Any,
     id_column: str | None,
-    table: pa.Table,
+    rows: Rows,
     scored: dict[str, Any],
     explain: int,
 ) -> pa.Table:
@@ -100,7 +101,7 @@ def _results(
         "decision": pa.array(np.where(scored["alarm"], "anomaly", "normal")),
     }
     if explain:
-        explanation = detector.explain(table)
+        explanation = detector.explain(rows)
         ranked = explanation.blame()
         order = np.argsort(-ranked, axis=1, kind="stable")[:, :explain]
         names = np.array(explanation.columns, dtype=object)

@@ -47,7 +47,12 @@ def learn(detector: BaseEstimator, X: Any, types: Mapping[str, Kind] | None) -> 
 
 
 def check(detector: BaseEstimator, X: Any, schema: Schema) -> Rows:
-    """Rows of the fitted schema; columns of a named table are put in order by name."""
+    """Rows of the fitted schema; columns of a named table are put in order by name.
+
+    `Rows` were checked already, by this schema, and are taken as they are.
+    """
+    if isinstance(X, Rows):
+        return X
     if _is_table(X):
         return _check_table(detector, X, schema)
     array = _as_array(detector, X, reset=False)
