@@ -1,4 +1,4 @@
-"""Why a row was flagged: what every column adds to its score."""
+"""Why a sample was flagged: what every column or pixel adds to its score."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ class Reason:
     share: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What every column adds to the anomaly scores of n rows.
+    """What every part of n samples, a column or a pixel, adds to their anomaly scores.
 
-    contributions: (n, columns), non-negative, the columns' parts of the reconstruction error.
-    remainder: (n,), what the score holds besides, called `remainder_name` ("latent": the weighted
-    norm of the code; all zeros where it has no weight). Row by row, contributions and remainder sum
-    to the whole anomaly score, to float32 accuracy.
-    attributed: (n, columns), which columns move the remainder: signed integrated gradients from the
-    reconstruction to the row, for alarms of which the remainder is more than half, zeros for other
-    rows. They sum to what the remainder rose by on that way, to within 1 % or what float32 rounds
-    away; they say where the remainder comes from and are not a further part of the score.
+    contributions: (n, columns) or (n, height, width), non-negative, the parts of the reconstruction
+    error. remainder: (n,), what the score holds besides, called `remainder_name` ("latent": the
+    weighted norm of the code; all zeros where it has no weight). Sample by sample, contributions
+    and remainder sum to the whole anomaly score, to float32 accuracy.
+    attributed: like the contributions, which parts move the remainder: signed integrated gradients
+    from the reconstruction to the sample, for alarms of which the remainder is more than half,
+    zeros for others. They sum to what the remainder rose by on that way, to within 1 % or what
+    float32 rounds away; they say where the remainder comes from and are not a further part of the
+    score.
 
     `numpy.asarray(explanation)` gives the contributions.
     """
 
-    columns: tuple[str, ...]
     contributions: Values
     remainder: Values
     remainder_name: str
     attributed: Values
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
-        return (len(self.contributions), len(self.columns))
+    def shape(self) -> tuple[int, ...]:
+        """(n, columns) or (n, height, width)."""
+        return self.contributions.shape
 
     def __len__(self) -> int:
         return len(self.contributions)
@@ -56,18 +56,40 @@ class Explanation:
     @property
     def scores(self) -> Values:
         """The anomaly scores (n,) that the parts sum to."""
-        return np.asarray(self.contributions.sum(axis=1) + self.remainder)
+        return np.asarray(self.contributions.sum(axis=self._parts) + self.remainder)
 
     def blame(self) -> Values:
-        """How much of each score each column answers for (n, columns), non-negative.
+        """How much of each score each part answers for, non-negative, shaped like contributions.
 
-        A column's contribution; and, where the remainder was attributed, the share of it that the
-        column has among those that raise it. A row's blame never exceeds its score.
+        A part's contribution; and, where the remainder was attributed, the share of it that the
+        part has among those that raise it. A sample's blame never exceeds its score.
         """
         raising = np.clip(self.attributed, 0.0, None)
-        total = raising.sum(axis=1, keepdims=True)
+        total = raising.sum(axis=self._parts, keepdims=True)
         share = np.divide(raising, total, out=np.zeros_like(raising), where=total > 0)
-        return np.asarray(self.contributions + share * self.remainder[:, None])
+        remainder = self.remainder.reshape(-1, *[1] * len(self._parts))
+        return np.asarray(self.contributions + share * remainder)
+
+    @property
+    def _parts(self) -> tuple[int, ...]:
+        return tuple(range(1, self.contributions.ndim))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageExplanation(Explanation):
+    """What every pixel adds to the anomaly scores of n images; see `Explanation`."""
+
+    @property
+    def maps(self) -> Values:
+        """The contributions (n, height, width), channels summed."""
+        return self.contributions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableExplanation(Explanation):
+    """What every column adds to the anomaly scores of n rows; see `Explanation`."""
+
+    columns: tuple[str, ...]
 
     def top(self, row: int, k: int = 3) -> list[Reason]:
         """The k columns that did most to raise one row's score, strongest first."""

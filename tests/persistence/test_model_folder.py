@@ -176,7 +176,7 @@ def change_config(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "format 2, written by a newer lampblack"),
+        ({"format": 3}, "format 3, written by a newer lampblack"),
         ({"format": 0}, "no version of lampblack writes"),
         ({"detector": "os.system"}, "unknown detector 'os.system'"),
         ({"parameters": {"hidden": "x"}}, "do not fit together"),

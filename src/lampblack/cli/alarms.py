@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from lampblack.data.schema import Rows
 from lampblack.detectors.base import ReconstructionDetector
+from lampblack.explanation import TableExplanation
 
 SHOWN = 10
 REASONS = 3
@@ -66,7 +67,8 @@ class Alarms:
         strongest = [e for e in sorted(self._strongest, reverse=True) if e[0] > threshold]
         if not strongest:
             return
-        explanation = self.detector.explain(pa.concat_tables([entry[4] for entry in strongest]))
+        rows = pa.concat_tables([entry[4] for entry in strongest])
+        explanation = cast(TableExplanation, self.detector.explain(rows))
         shown = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
         shown.add_column(escape(key_name), justify="right")
         shown.add_column("score", justify="right")

@@ -30,16 +30,22 @@ def run(model: Path, *, as_json: bool) -> None:
     table.add_row("detector", config.detector)
     table.add_row("threshold", f"{facts.threshold:.6g}")
     table.add_row("false alarms promised", promise)
-    table.add_row("rows", ", ".join(f"{count:,} {use}" for use, count in config.rows.items()))
+    used = "images" if config.images is not None else "rows"
+    table.add_row(used, ", ".join(f"{count:,} {use}" for use, count in config.rows.items()))
     table.add_row("steps", f"{last.get('step', 0):.0f}, last loss {last.get('loss', 0):.4g}")
     parameters = ", ".join(f"{name}={value!r}" for name, value in config.parameters.items())
     table.add_row("parameters", escape(parameters))
-    columns = [
-        f"{escape(column.name)} ({column.kind}{', may be missing' if column.nullable else ''})"
-        for column in config.table.columns
-    ]
-    table.add_row(f"columns ({len(columns)})", "\n".join(columns))
-    table.add_row("left out", escape(", ".join(config.table.ignored)) or "-")
+    if config.images is not None:
+        images = config.images
+        size = f"{images.width}×{images.height} pixels, {images.channels} channels"
+        table.add_row("images", size + (", others resized" if images.resize else ""))
+    if config.table is not None:
+        columns = [
+            f"{escape(column.name)} ({column.kind}{', may be missing' if column.nullable else ''})"
+            for column in config.table.columns
+        ]
+        table.add_row(f"columns ({len(columns)})", "\n".join(columns))
+        table.add_row("left out", escape(", ".join(config.table.ignored)) or "-")
     table.add_row("notes", escape("\n".join(config.notes)) or "-")
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     table.add_row("fitted with", f"{versions}; {config.threads} threads")

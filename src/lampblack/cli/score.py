@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from lampblack.data.writing import RowWriter, open_writer
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
 from lampblack.exceptions import InvalidInput
+from lampblack.explanation import TableExplanation
 
 RESULTS = ("anomaly_score", "p_value", "decision")
 
@@ -101,7 +102,7 @@ def _results(
         "decision": pa.array(np.where(scored["alarm"], "anomaly", "normal")),
     }
     if explain:
-        explanation = detector.explain(rows)
+        explanation = cast(TableExplanation, detector.explain(rows))
         ranked = explanation.blame()
         order = np.argsort(-ranked, axis=1, kind="stable")[:, :explain]
         names = np.array(explanation.columns, dtype=object)

@@ -44,6 +44,11 @@ class TableEncoder:
         self.schema = schema
         self.scaling: Scaling = scaling
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(width,): one number for every encoded feature."""
+        return (self.width,)
+
     def fit(self, rows: Rows) -> TableEncoder:
         """Learn levels, cycles, medians and scales from the training rows."""
         self._levels = [_frequent_levels(values) for values in rows.categories]

@@ -8,7 +8,9 @@ from typing import Literal, final
 from lampblack.data.kinds import Kind
 from lampblack.data.scaling import Scaling
 from lampblack.detectors.base import Networks, Precision, ReconstructionDetector
+from lampblack.detectors.image_reading import ImageSize
 from lampblack.losses import Amplification, ReconstructionErrorName
+from lampblack.networks import NetworkName
 from lampblack.training.schedule import Schedule
 
 
@@ -41,15 +43,19 @@ class AutoencoderDetector(ReconstructionDetector):
         *,
         reconstruction_error: ReconstructionErrorName = "l2",
         amplification: Amplification | None = None,
-        latent_weight: float = 0.0,
+        latent_weight: float | None = None,
         hidden: Sequence[int] = (256, 128),
-        latent_dim: int = 32,
+        network: NetworkName = "auto",
+        width: int | None = None,
+        depth: int | None = None,
+        image_size: ImageSize = None,
+        latent_dim: int | None = None,
         networks: Networks | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
         types: Mapping[str, Kind] | None = None,
-        batch_size: int = 128,
-        max_steps: int = 500,
-        learning_rate: float = 5e-3,
+        batch_size: int | None = None,
+        max_steps: int | None = None,
+        learning_rate: float | None = None,
         schedule: Schedule = "one_cycle",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -66,6 +72,10 @@ class AutoencoderDetector(ReconstructionDetector):
             amplification=amplification,
             latent_weight=latent_weight,
             hidden=hidden,
+            network=network,
+            width=width,
+            depth=depth,
+            image_size=image_size,
             latent_dim=latent_dim,
             networks=networks,
             scaling=scaling,

@@ -23,17 +23,26 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from lampblack.calibration import Calibration, false_discovery_alarms
+from lampblack.data.encoder import TableEncoder
+from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
+from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
 from lampblack.data.scaling import Scaling
-from lampblack.data.schema import Rows
-from lampblack.detectors.blocks import Block, scored_blocks, to_float64
-from lampblack.detectors.fitting import fit_rows
+from lampblack.detectors.blocks import Block, block_size, scored_blocks, to_float64
+from lampblack.detectors.fitting import fit_samples
 from lampblack.detectors.folder import to_parts
+from lampblack.detectors.image_reading import ImageSize, are_images, check_images, learn_images
 from lampblack.detectors.reading import check, learn
-from lampblack.exceptions import InvalidInput
-from lampblack.explanation import Explanation
+from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.explanation import Explanation, ImageExplanation, TableExplanation
 from lampblack.losses import Amplification, ReconstructionErrorName, latent_norm
-from lampblack.networks import AutoencoderPair, dense_networks
+from lampblack.networks import (
+    PUBLISHED,
+    AutoencoderPair,
+    NetworkName,
+    convolutional_networks,
+    dense_networks,
+)
 from lampblack.scores import (
     Scored,
     error_contributions,
@@ -55,7 +64,7 @@ Values = npt.NDArray[np.float64]
 
 
 class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
-    """Learn to reconstruct normal rows; score a row by what the reconstruction lacks.
+    """Learn to reconstruct normal samples; score one by what the reconstruction lacks.
 
     Signs, once for all detectors: `anomaly_score` is higher for more anomalous rows;
     `score_samples` = −anomaly_score; `decision_function` = score_samples − offset_; `predict`
@@ -65,29 +74,44 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     booleans, text, categories and dates, with values missing where the fitted data had some.
     Columns of a named table are matched by name, in any order.
 
+    Images are an array (n, height, width) or (n, channels, height, width) of uint8, uint16, bool or
+    floats in [0, 1], a list of paths or PIL images, or the path of a folder or file of images (see
+    `lampblack.find_images`). uint8 and the same values over 255 give the same bits.
+
     A method overrides three hooks at most: `_build_networks`, `_training_step`, `_score_batch`.
 
     Parameters
     ----------
-    reconstruction_error : {"l2", "l1", "l2_norm"}
-        Mean squared, mean absolute, or Euclidean norm of x − x̂, for training and score.
+    reconstruction_error : {"l2", "l1", "l2_norm", "ssim"}
+        Mean squared, mean absolute, Euclidean norm of x − x̂, or (images) the mean of
+        (1 − SSIM) / 2 over pixels, for training and score.
     amplification : {None, "log", "quantile"}
         Amplify elementwise errors in training, never in the score: None is off; "log" is LAMP's
         −ln(1 − ℓ), which needs data and reconstructions in [0, 1]; "quantile" applies it to errors
         divided by a running 99 % quantile of the batches' own errors (this project's variant).
-    latent_weight : float ≥ 0
-        β of Toll: β · ‖z‖₂ joins the loss and the score. 0 is off.
+    latent_weight : float ≥ 0 or None
+        β of Toll: β · ‖z‖₂ joins the loss and the score. 0 is off. None, here and below, is the
+        default for the kind of data, in `DEFAULTS`.
     hidden : tuple of int
-        Widths of the hidden layers of the dense encoder; the decoder mirrors them.
-    latent_dim : int
+        Tables: widths of the hidden layers of the dense encoder; the decoder mirrors them.
+    network : {"auto", "toll-mnist", "toll-cifar10"}
+        Images: a published network by name (made for a GPU); "auto" is a convolutional one for
+        images of 8×8 to 512×512 pixels, a dense one for tables.
+    width, depth : int or None
+        Images: channels of the first block, and how often height and width are halved; None
+        halves until the shorter side is 4 to 7 pixels.
+    image_size : int, (height, width) or None
+        Images: bring all to this size; None refuses images of different sizes.
+    latent_dim : int or None
         Width of the code. It may exceed the width of the data: batch norm, few steps and a rate
         that decays keep the network from copying its input (docs/methods/autoencoder.md).
     networks : (encoder, decoder) or None
         Your own `torch.nn.Module` pair instead: (n, width) → (n, latent) → (n, width), `width`
-        being the number of encoded features. They are copied, not changed.
+        being the number of encoded features; for images (n, channels, height, width) instead.
+        They are copied, not changed.
     scaling : {"auto", "standard", "minmax"}
-        How encoded features are scaled on the training rows; "auto" is "minmax" where
-        amplification is "log", else "standard".
+        Tables: how encoded features are scaled on the training rows; "auto" is "minmax" where
+        amplification is "log", else "standard". Images stay in [0, 1].
     types : mapping of column to {"number", "boolean", "category", "date"}, or None
         Overrides what a column's own type implies, for integer codes say.
     batch_size, max_steps, learning_rate, schedule
@@ -117,27 +141,55 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     calibration_ : Calibration. offset_ : float, minus the threshold on anomaly_score.
     false_alarm_rate_ : float, the rate that is promised (NaN under contamination).
     rows_ : dict, how many rows trained, validated and calibrated.
-    encoder_ : TableEncoder. schema_ : Schema. n_features_in_, feature_names_in_.
-    parameters_ : dict, the parameters that it was fitted with; scores follow these, also after
-    `set_params`, which takes effect with the next fit.
+    encoder_ : TableEncoder or ImageEncoder. schema_ : Schema or ImageSchema. n_features_in_,
+    feature_names_in_ (tables with names).
+    parameters_ : dict, the parameters that it was fitted with, defaults filled in; scores follow
+    these, also after `set_params`, which takes effect with the next fit. filled_in_ : dict, those
+    defaults alone.
     notes_ : list of str, warnings given while fitting. versions_, threads_ : what fitted it.
     """
 
+    DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "table": {
+            "latent_weight": 0.0,
+            "latent_dim": 32,
+            "batch_size": 128,
+            "max_steps": 500,
+            "learning_rate": 5e-3,
+        },
+        "images": {
+            "latent_weight": 0.0,
+            "width": 16,
+            "latent_dim": 64,
+            "batch_size": 128,
+            "max_steps": 600,
+            "learning_rate": 2e-3,
+        },
+    }
+
     rows_: dict[str, int]
     notes_: list[str]
+    parameters_: dict[str, Any]
+    filled_in_: dict[str, Any]
+    schema_: Any  # Schema or ImageSchema
+    encoder_: Encoder
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "reconstruction_error": [StrOptions({"l2", "l1", "l2_norm"})],
+        "reconstruction_error": [StrOptions({"l2", "l1", "l2_norm", "ssim"})],
         "amplification": [StrOptions({"log", "quantile"}), None],
-        "latent_weight": [Interval(Real, 0, None, closed="left")],
+        "latent_weight": [Interval(Real, 0, None, closed="left"), None],
         "hidden": ["array-like"],
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "network": [StrOptions({"auto", *PUBLISHED})],
+        "width": [Interval(Integral, 1, None, closed="left"), None],
+        "depth": [Interval(Integral, 1, None, closed="left"), None],
+        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
+        "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
         "networks": [tuple, list, None],
         "scaling": [StrOptions({"auto", "standard", "minmax"})],
         "types": [Mapping, None],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "max_steps": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 2, None, closed="left"), None],
+        "max_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "schedule": [StrOptions({"one_cycle", "constant"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -156,15 +208,19 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         *,
         reconstruction_error: ReconstructionErrorName,
         amplification: Amplification | None,
-        latent_weight: float,
+        latent_weight: float | None,
         hidden: Sequence[int],
-        latent_dim: int,
+        network: NetworkName,
+        width: int | None,
+        depth: int | None,
+        image_size: ImageSize,
+        latent_dim: int | None,
         networks: Networks | None,
         scaling: Scaling | str,
         types: Mapping[str, Kind] | None,
-        batch_size: int,
-        max_steps: int,
-        learning_rate: float,
+        batch_size: int | None,
+        max_steps: int | None,
+        learning_rate: float | None,
         schedule: Schedule,
         early_stopping: bool,
         validation_fraction: float,
@@ -180,6 +236,10 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         self.amplification = amplification
         self.latent_weight = latent_weight
         self.hidden = hidden
+        self.network = network
+        self.width = width
+        self.depth = depth
+        self.image_size = image_size
         self.latent_dim = latent_dim
         self.networks = networks
         self.scaling = scaling
@@ -200,33 +260,48 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     # Hooks: what a method may override.
 
-    def _build_networks(self, width: int, generator: torch.Generator) -> Networks:
-        """Encoder and decoder for `width` encoded features; first weights from `generator`."""
+    def _build_networks(self, shape: tuple[int, ...], generator: torch.Generator) -> Networks:
+        """Encoder and decoder for samples of this shape; first weights from `generator`.
+
+        shape: (encoded features,) of a table, (channels, height, width) of images.
+        """
+        fitted = self.parameters_
         if self.networks is not None:
             encoder, decoder = self.networks
             return encoder, decoder
-        bounded = self.scaling_ == "minmax"
-        return dense_networks(
-            width,
-            hidden=self.hidden,
-            latent_dim=self.latent_dim,
-            bounded=bounded,
+        if len(shape) == 1:
+            return dense_networks(
+                shape[0],
+                hidden=self.hidden,
+                latent_dim=fitted["latent_dim"],
+                bounded=self.scaling_ == "minmax",
+                generator=generator,
+            )
+        if fitted["network"] in PUBLISHED:
+            return PUBLISHED[fitted["network"]][1](fitted["latent_dim"], generator)
+        channels, height, width = shape
+        return convolutional_networks(
+            (channels, height, width),
+            width=fitted["width"],
+            depth=fitted["depth"],
+            latent_dim=fitted["latent_dim"],
             generator=generator,
         )
 
     def _training_step(self, fabric: Fabric, networks: AutoencoderPair) -> TrainingStep:
         """What training repeats."""
+        fitted = self.parameters_
         return ReconstructionStep(
             fabric,
             networks,
-            error=self.reconstruction_error,
-            amplification=self.amplification,
-            latent_weight=self.latent_weight,
-            learning_rate=self.learning_rate,
+            error=fitted["reconstruction_error"],
+            amplification=fitted["amplification"],
+            latent_weight=fitted["latent_weight"],
+            learning_rate=fitted["learning_rate"],
         )
 
     def _score_batch(self, x: Tensor, z: Tensor, reconstruction: Tensor) -> Scored:
-        """The score of a batch x (n, width), its error and its remainder apart."""
+        """The score of a batch x (n, ...), its error and its remainder apart."""
         fitted = self.parameters_
         return reconstruction_score(
             x,
@@ -246,11 +321,12 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         checkpoint_dir: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Self:
-        """Fit to normal rows.
+        """Fit to normal rows or images.
 
-        X: a table of at least 2 rows. y: ignored. checkpoint_dir: where the state of training is
-        written after every epoch; a later fit with the same data and parameters goes on from there
-        and ends at the same bits. callbacks: see `lampblack.training.callbacks.Callback`.
+        X: a table of at least 2 rows, or as many images. y: ignored. checkpoint_dir: where the
+        state of training is written after every epoch; a later fit with the same data and
+        parameters goes on from there and ends at the same bits.
+        callbacks: see `lampblack.training.callbacks.Callback`.
 
         Raises InvalidInput for unusable data or parameters, TrainingError where training breaks
         down. Warns with CalibrationWarning where the rows are too few for `false_alarm_rate`, and
@@ -259,9 +335,14 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         self._check_parameters()
         if hasattr(self, "calibration_"):
             del self.calibration_  # not fitted, should anything below fail
-        self.parameters_ = self.get_params(deep=False)
-        schema, rows = learn(self, X, self.types)
-        fit_rows(self, schema, rows, checkpoint_dir, callbacks)
+        schema: AnySchema
+        samples: CheckedSamples
+        if are_images(X):
+            schema, samples = learn_images(self, X, self.image_size)
+        else:
+            schema, samples = learn(self, X, self.types)
+        self._resolve_parameters(schema)
+        fit_samples(self, schema, samples, checkpoint_dir, callbacks)
         return self
 
     def recalibrate(self, X: Any) -> Self:
@@ -281,8 +362,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     # Scores and decisions.
 
     def anomaly_score(self, X: Any) -> Values:
-        """How anomalous each row is (n,), higher for more anomalous; finite and non-negative."""
-        return self._score_rows(self._checked(X))
+        """How anomalous each sample is (n,), higher for more; finite and non-negative."""
+        return self._score_checked(self._checked(X))
 
     def score_samples(self, X: Any) -> Values:
         """Minus `anomaly_score` (n,): higher is more normal, as in scikit-learn."""
@@ -309,7 +390,10 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         return self.calibration_.p_values(self.anomaly_score(X))
 
     def explain(self, X: Any) -> Explanation:
-        """What every column adds to each row's score (n, columns); see `Explanation`."""
+        """What every column or pixel adds to each score: (n, columns) or (n, height, width).
+
+        A `TableExplanation` or an `ImageExplanation`.
+        """
         contributions, remainders, attributed = [], [], []
         for block in self._blocks(self._checked(X)):
             name = self.parameters_["reconstruction_error"]
@@ -317,25 +401,30 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             contributions.append(self.encoder_.fold(parts.cpu().numpy()))
             remainders.append(to_float64([block.scored.remainder]))
             attributed.append(self.encoder_.fold(self._attribute_remainder(block).cpu().numpy()))
-        none = np.zeros((0, len(self.schema_.columns)))
-        return Explanation(
-            columns=tuple(self.schema_.names),
-            contributions=np.concatenate([none, *contributions]),
-            remainder=np.concatenate([np.zeros(0), *remainders]),
-            remainder_name="latent",
-            attributed=np.concatenate([none, *attributed]),
-        )
+        none = self.encoder_.fold(np.zeros((0, *self.encoder_.shape), np.float32))
+        parts_of_all: dict[str, Any] = {
+            "contributions": np.concatenate([none, *contributions]),
+            "remainder": np.concatenate([np.zeros(0), *remainders]),
+            "remainder_name": "latent",
+            "attributed": np.concatenate([none, *attributed]),
+        }
+        if isinstance(self.schema_, ImageSchema):
+            return ImageExplanation(**parts_of_all)
+        return TableExplanation(columns=tuple(self.schema_.names), **parts_of_all)
 
     def reconstruct(self, X: Any) -> Any:
-        """What the network expects in place of each row, in the columns' own units.
+        """What the network expects in place of each sample.
 
-        An array (n, d) for an array; for a named table a pyarrow table of the same columns, less
-        the dates, of which only cycles are encoded.
+        Images: float32 (n, channels, height, width), mostly in [0, 1]. An array (n, d): the same,
+        in the columns' own units; a named table: a pyarrow table of the same columns, less the
+        dates, of which only cycles are encoded.
         """
         blocks = self._blocks(self._checked(X))
-        none = torch.zeros(0, self.encoder_.width)
-        features = torch.cat([none, *(block.reconstruction.cpu() for block in blocks)])
-        columns = self.encoder_.decode(features.numpy())
+        none = torch.zeros(0, *self.encoder_.shape)
+        features = torch.cat([none, *(block.reconstruction.cpu() for block in blocks)]).numpy()
+        if not isinstance(self.encoder_, TableEncoder):
+            return features
+        columns = self.encoder_.decode(features)
         return pa.table(columns) if self.schema_.named else np.column_stack(list(columns.values()))
 
     def encode(self, X: Any) -> npt.NDArray[np.float32]:
@@ -371,6 +460,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -391,19 +481,62 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             )
         if not all(isinstance(width, Integral) and width >= 1 for width in self.hidden):
             raise InvalidInput(f"hidden must hold whole numbers from 1, and is {self.hidden!r}")
+        size: Any = self.image_size
+        if isinstance(size, tuple | list) and not (
+            len(size) == 2 and all(isinstance(side, int | np.integer) and side >= 1 for side in size)
+        ):
+            raise InvalidInput(f"image_size must be a number or (height, width), and is {size!r}")
         if self.networks is not None and len(self.networks) != 2:
             raise InvalidInput("networks must be a pair: (encoder, decoder)")
 
-    def _checked(self, X: Any) -> Rows:
+    def _resolve_parameters(self, schema: AnySchema) -> None:
+        """Set `parameters_`: the parameters, with the defaults for this kind of data filled in."""
+        shape = schema.shape if isinstance(schema, ImageSchema) else None
+        images = shape is not None
+        parameters: dict[str, Any] = self.get_params(deep=False)
+        unused = (
+            {"types": None, "scaling": ("auto", "minmax")}
+            if images
+            else {"network": ("auto",), "width": None, "depth": None, "image_size": None}
+        )
+        for name, unset in unused.items():
+            if parameters[name] is not None and (unset is None or parameters[name] not in unset):
+                raise InvalidInput(
+                    f"{name} has no meaning for {'images' if images else 'a table'}; leave it out"
+                )
+        if not images and self.reconstruction_error == "ssim":
+            raise InvalidInput('reconstruction_error="ssim" is for images, and this is a table')
+        if images and self.network in PUBLISHED and PUBLISHED[self.network][0] != shape:
+            raise InvalidInput(
+                f"network={self.network!r} takes images of shape {PUBLISHED[self.network][0]}, "
+                f"and these have {shape}"
+            )
+        defaults = self.DEFAULTS["images" if images else "table"]
+        self.filled_in_ = {n: value for n, value in defaults.items() if parameters[n] is None}
+        self.parameters_ = {**parameters, **self.filled_in_}
+
+    def _checked(self, X: Any) -> CheckedSamples:
         check_is_fitted(self)
+        if isinstance(self.schema_, ImageSchema):
+            if not are_images(X):
+                raise SchemaMismatch(
+                    f"{type(self).__name__} was fitted on images of shape {self.schema_.shape}, "
+                    "and X is none; pass (n, channels, height, width), paths or PIL images"
+                )
+            return check_images(X, self.schema_)
+        if are_images(X):
+            raise SchemaMismatch(
+                f"{type(self).__name__} was fitted on a table, and X is images or a path; "
+                "pass a table (n, d)"
+            )
         return check(self, X, self.schema_)
 
-    def _blocks(self, rows: Rows) -> Iterator[Block]:
-        return scored_blocks(self.networks_, self.encoder_, rows, self._score_batch)
+    def _blocks(self, samples: CheckedSamples) -> Iterator[Block]:
+        return scored_blocks(self.networks_, self.encoder_, samples, self._score_batch)
 
-    def _score_rows(self, rows: Rows) -> Values:
-        """Anomaly scores (n,) of checked rows."""
-        scores = to_float64([block.scored.score for block in self._blocks(rows)])
+    def _score_checked(self, samples: CheckedSamples) -> Values:
+        """Anomaly scores (n,) of checked samples."""
+        scores = to_float64([block.scored.score for block in self._blocks(samples)])
         if not np.isfinite(scores).all():
             row = int((~np.isfinite(scores)).argmax()) + 1
             raise InvalidInput(
@@ -420,7 +553,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             self.notes_.append(calibration.shortfall)
 
     def _attribute_remainder(self, block: Block) -> Tensor:
-        """Integrated gradients (n, width) of the remainder, for alarms that rest on it."""
+        """Integrated gradients (n, ...) of the remainder, for alarms that rest on it."""
         attributed = torch.zeros_like(block.x)
         alarm = block.scored.score.cpu().double() > self.calibration_.threshold
         mostly = (block.scored.remainder > block.scored.error).cpu()
@@ -431,5 +564,6 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
                 lambda x: weight * latent_norm(self.networks_.encode(x)),
                 start=block.reconstruction[rows].clone(),
                 end=block.x[rows].clone(),
+                at_once=4 * block_size(self.encoder_.shape),
             )
         return attributed

@@ -1,27 +1,28 @@
-"""Rows through a fitted network, in blocks of one size."""
+"""Samples through a fitted network, in blocks of one size."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lampblack.data.encoder import TableEncoder
-from lampblack.data.schema import Rows
+from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Scored
 
-BLOCK = 1024  # rows scored at a time; the last block is padded, so that every row meets one kernel
-CHUNK = 64 * BLOCK  # rows encoded at a time: memory does not grow with the table
+ROWS = 1024  # rows of a table scored at a time
+IMAGES, PIXELS = 64, 1 << 20  # images scored at a time, and values of them at most
+CHUNK = 64  # blocks of rows encoded at a time: memory does not grow with the table
 
 ScoreBatch = Callable[[Tensor, Tensor, Tensor], Scored]
 
 
 class Block(NamedTuple):
-    """Encoded rows x (n, width), their codes, reconstructions and scores, on the device."""
+    """Encoded samples x (n, ...), their codes, reconstructions and scores, on the device."""
 
     x: Tensor
     z: Tensor
@@ -30,26 +31,41 @@ class Block(NamedTuple):
 
 
 def scored_blocks(
-    networks: AutoencoderPair, encoder: TableEncoder, rows: Rows, score_batch: ScoreBatch
+    networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples, score_batch: ScoreBatch
 ) -> Iterator[Block]:
-    """Score rows block by block, in order.
+    """Score samples block by block, in order.
 
-    Matrix kernels change with the number of rows and with the alignment of memory, and with them
-    the last bits of a result. So every block has BLOCK rows in memory of its own, zeros behind the
-    last row: the score of a row does not depend on the rows beside it.
+    Kernels change with the number of samples and with the alignment of memory, and with them the
+    last bits of a result. So all blocks of a model have one size and memory of their own, zeros
+    behind the last sample: the score of a sample does not depend on those beside it.
     """
     device = networks.varying.device
-    for chunk in rows.chunks(CHUNK):
-        encoded = torch.from_numpy(encoder.transform(chunk))
-        for piece in torch.split(encoded, BLOCK):
-            x = torch.zeros(BLOCK, *encoded.shape[1:])
+    transform: Any = encoder.transform
+    block = block_size(encoder.shape)
+    chunk_size = CHUNK * block if len(encoder.shape) == 1 else block
+    for chunk in samples.chunks(chunk_size):
+        encoded = torch.from_numpy(transform(chunk))
+        for piece in torch.split(encoded, block):
+            x = torch.zeros(block, *encoded.shape[1:])
             x[: len(piece)] = piece
             yield _score(networks, x.to(device), len(piece), score_batch)
 
 
+def block_size(shape: tuple[int, ...]) -> int:
+    """How many samples of this shape are scored at a time; a power of two.
+
+    >>> block_size((30,)), block_size((1, 28, 28)), block_size((3, 256, 256))
+    (1024, 64, 4)
+    """
+    if len(shape) == 1:
+        return ROWS
+    fitting = max(1, PIXELS // math.prod(shape))
+    return min(IMAGES, 1 << (fitting.bit_length() - 1))
+
+
 @torch.inference_mode()
 def _score(networks: AutoencoderPair, x: Tensor, n: int, score_batch: ScoreBatch) -> Block:
-    z, reconstruction = networks(x)  # (BLOCK, latent), (BLOCK, width)
+    z, reconstruction = networks(x)  # (block, latent), (block, ...)
     scored = score_batch(x, z, reconstruction)
     return Block(x[:n], z[:n], reconstruction[:n], scored.first(n))
 

@@ -1,10 +1,11 @@
-"""One fit, from checked rows to a calibrated detector."""
+"""One fit, from checked samples to a calibrated detector."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
+import math
 import platform
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,13 +21,19 @@ from torch import Tensor
 
 from lampblack.calibration import Calibration, calibration_size
 from lampblack.data.encoder import TableEncoder
-from lampblack.data.schema import Rows, Schema, listed
+from lampblack.data.images.encoder import ImageEncoder
+from lampblack.data.images.samples import IN_MEMORY, FileImages, FileReader
+from lampblack.data.images.schema import ImageSchema
+from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
+from lampblack.data.schema import Rows, listed
+from lampblack.detectors.blocks import block_size
 from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
 from lampblack.detectors.device import resolve_device
 from lampblack.exceptions import InvalidInput, TrainingWarning
 from lampblack.networks import AutoencoderPair
 from lampblack.training.callbacks import Callback, ProgressBar, Record
 from lampblack.training.loop import Loop
+from lampblack.training.samples import Samples, StreamedSamples, TensorSamples
 from lampblack.training.schedule import Budget
 from lampblack.training.threads import threads_for_step
 
@@ -36,7 +43,8 @@ if TYPE_CHECKING:
     from lampblack.detectors.base import ReconstructionDetector
 
 LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
-MOST_WATCHED = 1024
+MOST_WATCHED = 1024  # samples, and
+MOST_WATCHED_VALUES = 1 << 22  # their values together
 # One of many streams of seeds. scikit-learn's check_outliers_train wants at least one alarm among
 # 300 rows that were fitted with random_state=0; 99 of them calibrate 1 %, and where the outermost
 # row is one of those, there is none. In this stream it trains; no promise depends on the choice.
@@ -44,7 +52,7 @@ STREAM = 12
 
 
 class Split(NamedTuple):
-    """Positions of the rows that train, stop and calibrate; no row does two of these."""
+    """Positions of the samples that train, stop and calibrate; none does two of these."""
 
     train: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
@@ -66,36 +74,33 @@ class Seeds(NamedTuple):
         return cls(*(int(seed) >> 1 for seed in state))
 
 
-def fit_rows(
+def fit_samples(
     detector: ReconstructionDetector,
-    schema: Schema,
-    rows: Rows,
+    schema: AnySchema,
+    samples: CheckedSamples,
     checkpoint_dir: str | Path | None,
     callbacks: Sequence[Callback],
 ) -> None:
-    """Fit a detector to checked rows: split, encode, train, calibrate; set its fitted attributes.
+    """Fit a detector to checked rows or images: split, encode, train, calibrate.
 
-    The calibration rows reach nothing that is fitted: not levels, medians, scales or weights, only
-    the threshold, and the watch for collapse, which changes no weight. So their scores are
-    exchangeable with those of new normal rows. The schema alone is read from all rows: which
-    columns there are, their kinds, and which may be missing. That keeps the promise, since it
-    treats all rows alike: a new row with a hole where no fitted row had one is refused, and any
-    other would have left the schema as it is.
+    Sets its fitted attributes. The calibration rows reach nothing that is fitted: not levels,
+    medians, scales or weights, only the threshold, and the watch for collapse, which changes no
+    weight. So their scores are exchangeable with those of new normal rows. The schema alone is read
+    from all rows: which columns there are, their kinds, and which may be missing. That keeps the
+    promise, since it treats all rows alike: a new row with a hole where no fitted row had one is
+    refused, and any other would have left the schema as it is.
     """
     if checkpoint_dir is not None and detector.random_state is None:
         raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
     seeds = Seeds.draw(detector.random_state)
-    split = split_rows(len(rows), detector, seeds.split)
+    split = split_rows(len(samples), detector, seeds.split)
+    if isinstance(samples, FileImages) and samples.n_bytes <= IN_MEMORY:
+        samples = samples.in_memory()
     detector.schema_ = schema
-    detector.encoder_ = TableEncoder(schema, detector.scaling_).fit(rows.take(split.train))
-    if not detector.encoder_.width:
-        raise InvalidInput(
-            "no column carries anything to learn from: dates that cover no whole day, week or year "
-            "have no cycle; add a column of numbers or categories"
-        )
+    detector.encoder_ = _fitted_encoder(detector, schema, samples, split.train)
     silent = _unrepeated_text(detector.encoder_)
-    detector.notes_ = silent + _train(detector, rows, split, seeds, checkpoint_dir, callbacks)
-    _calibrate(detector, rows, split)
+    detector.notes_ = silent + _train(detector, samples, split, seeds, checkpoint_dir, callbacks)
+    _calibrate(detector, samples, split)
     detector.rows_ = {name: len(index) for name, index in split._asdict().items()}
     detector.versions_ = {name: version(name) for name in LIBRARIES}
     detector.versions_["python"] = platform.python_version()
@@ -113,9 +118,44 @@ def split_rows(n: int, detector: ReconstructionDetector, seed: int) -> Split:
     return Split(order[held + stopping :], order[held : held + stopping], order[:held])
 
 
+def _fitted_encoder(
+    detector: ReconstructionDetector,
+    schema: AnySchema,
+    samples: CheckedSamples,
+    train: npt.NDArray[np.int64],
+) -> Encoder:
+    if isinstance(schema, ImageSchema):
+        return ImageEncoder(schema)
+    assert isinstance(samples, Rows)
+    encoder = TableEncoder(schema, detector.scaling_).fit(samples.take(train))
+    if not encoder.width:
+        raise InvalidInput(
+            "no column carries anything to learn from: dates that cover no whole day, week or year "
+            "have no cycle; add a column of numbers or categories"
+        )
+    return encoder
+
+
+def _training_samples(
+    detector: ReconstructionDetector, samples: CheckedSamples, device: torch.device
+) -> Samples:
+    """Samples as the loop takes them: encoded on the device, or read from files as it goes."""
+    if isinstance(samples, FileImages):
+        return StreamedSamples(FileReader(samples), device)
+    if isinstance(samples, Rows):
+        assert isinstance(detector.encoder_, TableEncoder)
+        encoded = detector.encoder_.transform(samples)
+    elif samples.values.dtype == np.uint8:
+        encoded = np.ascontiguousarray(samples.values)  # a quarter of the memory
+    else:
+        assert isinstance(detector.encoder_, ImageEncoder)
+        encoded = detector.encoder_.transform(samples)
+    return TensorSamples(torch.from_numpy(encoded).to(device))
+
+
 def _train(
     detector: ReconstructionDetector,
-    rows: Rows,
+    samples: CheckedSamples,
     split: Split,
     seeds: Seeds,
     checkpoint_dir: str | Path | None,
@@ -123,34 +163,34 @@ def _train(
 ) -> list[str]:
     """Train; returns what has to be noted about it."""
     fabric = _start_fabric(detector)
-    data, validation, watched = (
-        torch.from_numpy(detector.encoder_.transform(rows.take(index))).to(fabric.device)
-        for index in (split.train, split.validation, split.calibration[:MOST_WATCHED])
+    fitted = detector.parameters_
+    train = split.train if len(split.train) > 1 else split.train.repeat(2)  # for batch norm
+    data, validation = (
+        _training_samples(detector, samples.take(index), fabric.device)
+        for index in (train, split.validation)
     )
-    if len(data) == 1:
-        data = data.repeat(2, 1)  # batch norm needs two rows
+    watched = _watched(detector, samples, split, fabric.device)
     networks = initial_networks(detector, seeds.weights)
     step = detector._training_step(fabric, networks)
     if detector.verbose:
         callbacks = [ProgressBar(type(detector).__name__), *callbacks]
     watch = CollapseWatch(
         networks,
-        watched if len(watched) else data[:MOST_WATCHED],
+        watched,
         detector._score_batch,
-        steps=detector.max_steps,
-        which="held-out" if len(watched) else "training",
+        steps=fitted["max_steps"],
+        which="held-out" if len(split.calibration) else "training",
     )
     budget = Budget(
-        steps=detector.max_steps,
-        batch_size=detector.batch_size,
-        learning_rate=detector.learning_rate,
-        schedule=detector.schedule,
-        patience=detector.patience if detector.early_stopping else None,
+        steps=fitted["max_steps"],
+        batch_size=fitted["batch_size"],
+        learning_rate=fitted["learning_rate"],
+        schedule=fitted["schedule"],
+        patience=fitted["patience"] if fitted["early_stopping"] else None,
     )
     fingerprint = _fingerprint(detector, networks, data, validation) if checkpoint_dir else ""
-    n_parameters = sum(weight.numel() for weight in networks.parameters())
     with (
-        threads_for_step(n_parameters, min(len(data), budget.batch_size)),
+        threads_for_step(_operations(networks, detector.encoder_) * budget.batch_size),
         _generator(detector, seeds.batches) as generator,
     ):
         loop = Loop(
@@ -163,6 +203,7 @@ def _train(
             callbacks=callbacks,
             checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
             fingerprint=fingerprint,
+            validation_block=4 * block_size(detector.encoder_.shape),
         )
         detector.history_ = loop.run()
     detector.networks_ = networks.eval().requires_grad_(False)
@@ -170,11 +211,30 @@ def _train(
     return [*watch.notes, *_idle_training(detector.history_)]
 
 
-def _unrepeated_text(encoder: TableEncoder) -> list[str]:
+def _watched(
+    detector: ReconstructionDetector, samples: CheckedSamples, split: Split, device: torch.device
+) -> Tensor:
+    """Some held-out samples on the device, or training samples where none is held out."""
+    some = split.calibration if len(split.calibration) else split.train
+    fitting = MOST_WATCHED_VALUES // math.prod(detector.encoder_.shape)
+    watched = samples.take(some[: max(2, min(MOST_WATCHED, fitting))])
+    encoder: Any = detector.encoder_
+    chunks = [encoder.transform(chunk) for chunk in watched.chunks(MOST_WATCHED)]
+    return torch.from_numpy(np.concatenate(chunks)).to(device)
+
+
+def _operations(networks: AutoencoderPair, encoder: Encoder) -> float:
+    """About the floating-point operations of a step for one sample."""
+    if len(encoder.shape) > 1:
+        return math.inf  # a convolution uses each weight many times: worth every thread
+    return 6.0 * sum(weight.numel() for weight in networks.parameters())
+
+
+def _unrepeated_text(encoder: Encoder) -> list[str]:
     """Warn, and note, where text never repeats in the training rows: nothing is learned from it."""
-    names = encoder.unrepeated
-    if not names:
+    if not isinstance(encoder, TableEncoder) or not encoder.unrepeated:
         return []
+    names = encoder.unrepeated
     if len(names) == len(encoder.schema.columns):
         raise InvalidInput(f"the text of {listed(names)} never repeats: there is nothing to learn")
     note = f"the text of {listed(names)} never repeats in training: nothing is learned from it"
@@ -213,7 +273,7 @@ def _generator(detector: ReconstructionDetector, seed: int) -> Iterator[torch.Ge
 def initial_networks(detector: ReconstructionDetector, seed: int) -> AutoencoderPair:
     """The networks before training, copies where they are the user's own."""
     generator = torch.Generator().manual_seed(seed)
-    encoder, decoder = detector._build_networks(detector.encoder_.width, generator)
+    encoder, decoder = detector._build_networks(detector.encoder_.shape, generator)
     varying = torch.from_numpy(detector.encoder_.varying)
     if not varying.any():
         varying = torch.ones_like(varying)
@@ -228,20 +288,20 @@ def _start_fabric(detector: ReconstructionDetector) -> Fabric:
     return Fabric(accelerator=device.type, devices=devices, precision=detector.precision)
 
 
-def _calibrate(detector: ReconstructionDetector, rows: Rows, split: Split) -> None:
+def _calibrate(detector: ReconstructionDetector, samples: CheckedSamples, split: Split) -> None:
     if detector.contamination:
-        scores = detector._score_rows(rows)
+        scores = detector._score_checked(samples)
         detector._set_calibration(Calibration.contaminated(scores, detector.contamination))
     else:
-        scores = detector._score_rows(rows.take(split.calibration))
+        scores = detector._score_checked(samples.take(split.calibration))
         detector._set_calibration(Calibration.held_out(scores, detector.false_alarm_rate))
 
 
 def _fingerprint(
-    detector: ReconstructionDetector, networks: AutoencoderPair, data: Tensor, validation: Tensor
+    detector: ReconstructionDetector, networks: AutoencoderPair, data: Samples, validation: Samples
 ) -> str:
     """What a checkpoint must agree with: data, first weights, parameters, versions, threads."""
-    parameters: dict[str, Any] = detector.get_params(deep=False)
+    parameters: dict[str, Any] = dict(detector.parameters_)
     for name in ("verbose", "false_alarm_rate", "networks", "types", "device"):
         parameters.pop(name)
     facts = {
@@ -253,7 +313,9 @@ def _fingerprint(
         "threads": torch.get_num_threads(),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    for tensor in (data, validation, *networks.state_dict().values()):
+    for samples in (data, validation):
+        digest.update(samples.digest().encode())
+    for tensor in networks.state_dict().values():
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()

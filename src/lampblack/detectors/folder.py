@@ -11,6 +11,9 @@ import torch
 
 from lampblack.calibration import Calibration
 from lampblack.data.encoder import TableEncoder
+from lampblack.data.images.encoder import ImageEncoder
+from lampblack.data.images.schema import ImageSchema
+from lampblack.data.schema import Schema
 from lampblack.detectors.device import resolve_device
 from lampblack.detectors.fitting import initial_networks
 from lampblack.exceptions import InvalidInput, ModelFileError
@@ -24,16 +27,19 @@ if TYPE_CHECKING:
 
 def to_parts(detector: ReconstructionDetector) -> ModelParts:
     """Take a fitted detector apart."""
-    parameters = dict(detector.parameters_)
+    filled_in = detector.filled_in_
+    parameters = {**detector.parameters_, **dict.fromkeys(filled_in)}
     own_networks = parameters.pop("networks") is not None
     if parameters["types"] is not None:
         parameters["types"] = dict(parameters["types"])
-    calibration = detector.calibration_
+    calibration, encoder = detector.calibration_, detector.encoder_
     config = ModelConfig(
         detector=type(detector).__name__,
         parameters={name: _plain(value) for name, value in parameters.items()},
+        filled_in={name: _plain(value) for name, value in filled_in.items()},
         own_networks=own_networks,
-        table=detector.schema_,
+        table=detector.schema_ if isinstance(detector.schema_, Schema) else None,
+        images=detector.schema_ if isinstance(detector.schema_, ImageSchema) else None,
         rows=detector.rows_,
         calibration=CalibrationFacts(
             origin=calibration.origin,
@@ -50,7 +56,7 @@ def to_parts(detector: ReconstructionDetector) -> ModelParts:
     return ModelParts(
         config=config,
         weights=dict(detector.networks_.state_dict()),
-        encoder=detector.encoder_.state(),
+        encoder=encoder.state() if isinstance(encoder, TableEncoder) else None,
         calibration_scores=torch.from_numpy(calibration.scores.copy()),
         card=model_card(config),
     )
@@ -78,9 +84,9 @@ def from_parts(
         parameters["hidden"] = tuple(parameters["hidden"])
         detector = cls(**parameters)
         detector._check_parameters()
-        detector.parameters_ = detector.get_params(deep=False)
-        detector.schema_ = config.table
-        detector.encoder_ = TableEncoder.from_state(config.table, parts.encoder)
+        detector.filled_in_ = dict(config.filled_in)
+        detector.parameters_ = {**detector.get_params(deep=False), **detector.filled_in_}
+        _set_data(detector, parts)
         pair = initial_networks(detector, seed=0)
         pair.load_state_dict(parts.weights)
         if not all(weight.isfinite().all() for weight in parts.weights.values()):
@@ -92,12 +98,26 @@ def from_parts(
     detector.networks_ = pair.to(resolve_device(device)).eval().requires_grad_(False)
     detector.history_, detector.notes_ = list(config.history), list(config.notes)
     detector._set_calibration(calibration)
-    detector.n_features_in_ = len(config.table.columns)
-    if config.table.named:
-        detector.feature_names_in_ = np.array(config.table.names, dtype=object)
     detector.rows_, detector.versions_ = dict(config.rows), dict(config.versions)
     detector.threads_, detector.reading_ = config.threads, dict(config.reading)
     return detector
+
+
+def _set_data(detector: ReconstructionDetector, parts: ModelParts) -> None:
+    """Schema and encoder, of a table or of images."""
+    if parts.config.images is not None:
+        detector.schema_ = parts.config.images
+        detector.encoder_ = ImageEncoder(detector.schema_)
+        detector.n_features_in_ = int(np.prod(detector.schema_.shape))
+        return
+    table = parts.config.table
+    assert table is not None
+    assert parts.encoder is not None
+    detector.schema_ = table
+    detector.encoder_ = TableEncoder.from_state(table, parts.encoder)
+    detector.n_features_in_ = len(table.columns)
+    if table.named:
+        detector.feature_names_in_ = np.array(table.names, dtype=object)
 
 
 def _calibration(parts: ModelParts) -> Calibration:

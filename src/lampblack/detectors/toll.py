@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from typing import Any, ClassVar, Literal, final
 
 from lampblack.data.kinds import Kind
 from lampblack.data.scaling import Scaling
 from lampblack.detectors.base import Networks, Precision, ReconstructionDetector
+from lampblack.detectors.image_reading import ImageSize
 from lampblack.losses import Amplification, ReconstructionErrorName
+from lampblack.networks import NetworkName
 from lampblack.training.schedule import Schedule
 
 
@@ -38,20 +40,29 @@ class TollDetector(ReconstructionDetector):
     [1, -1]
     """
 
+    DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "table": {**ReconstructionDetector.DEFAULTS["table"], "latent_weight": 0.1},
+        "images": {**ReconstructionDetector.DEFAULTS["images"], "latent_weight": 100.0},
+    }
+
     def __init__(
         self,
         *,
         reconstruction_error: ReconstructionErrorName = "l2_norm",
         amplification: Amplification | None = None,
-        latent_weight: float = 0.1,
+        latent_weight: float | None = None,
         hidden: Sequence[int] = (256, 128),
-        latent_dim: int = 32,
+        network: NetworkName = "auto",
+        width: int | None = None,
+        depth: int | None = None,
+        image_size: ImageSize = None,
+        latent_dim: int | None = None,
         networks: Networks | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
         types: Mapping[str, Kind] | None = None,
-        batch_size: int = 128,
-        max_steps: int = 500,
-        learning_rate: float = 5e-3,
+        batch_size: int | None = None,
+        max_steps: int | None = None,
+        learning_rate: float | None = None,
         schedule: Schedule = "one_cycle",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -68,6 +79,10 @@ class TollDetector(ReconstructionDetector):
             amplification=amplification,
             latent_weight=latent_weight,
             hidden=hidden,
+            network=network,
+            width=width,
+            depth=depth,
+            image_size=image_size,
             latent_dim=latent_dim,
             networks=networks,
             scaling=scaling,

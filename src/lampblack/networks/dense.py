@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -36,14 +37,22 @@ def dense_networks(
 def _layers(widths: Sequence[int], generator: torch.Generator) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths[:-1]):
-        layers += [_linear(before, after, generator), nn.BatchNorm1d(after), nn.ReLU()]
-    layers.append(_linear(widths[-2], widths[-1], generator))
+        layers.append(drawn(nn.Linear, before, after, generator=generator))
+        layers += [nn.BatchNorm1d(after), nn.ReLU()]
+    layers.append(drawn(nn.Linear, widths[-2], widths[-1], generator=generator))
     return nn.Sequential(*layers)
 
 
-def _linear(before: int, after: int, generator: torch.Generator) -> nn.Linear:
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, before, after)  # type: ignore[no-untyped-call]
+def drawn(
+    kind: type[nn.Module], *arguments: Any, generator: torch.Generator, **options: Any
+) -> nn.Module:
+    """A linear or convolutional layer whose first weights come from `generator`.
+
+    They are drawn as torch's layers draw theirs from the global state.
+    """
+    layer: Any = nn.utils.skip_init(kind, *arguments, **options)  # type: ignore[no-untyped-call]
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-    bound = 1 / math.sqrt(before)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-    return layer
+    if layer.bias is not None:
+        bound = 1 / math.sqrt(layer.weight[0].numel())  # by the number of inputs
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return cast(nn.Module, layer)

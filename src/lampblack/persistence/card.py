@@ -7,42 +7,35 @@ from lampblack.persistence.config import ModelConfig
 
 def model_card(config: ModelConfig) -> str:
     """A page of Markdown that says what the model is, what it promises and how to use it."""
-    kinds = "\n".join(
-        f"| {column.name} | {column.kind} | {'yes' if column.nullable else 'no'} |"
-        for column in config.table.columns
-    )
     notes = "\n".join(f"- {note}" for note in config.notes) or "None."
+    what = "rows" if config.table else "images"
     rows = ", ".join(f"{count} {use}" for use, count in config.rows.items())
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     return f"""# {config.detector}
 
-An anomaly detector fitted on normal rows with lampblack. A row is an alarm where its anomaly score
+An anomaly detector fitted on normal {what} with lampblack. One is an alarm where its anomaly score
 is above {config.calibration.threshold:.6g}.
 
 {_promise(config)}
 
-Rows: {rows}.
+{what.capitalize()}: {rows}.
 
 ## Use
 
 ```
-lampblack score THIS_FOLDER new.csv -o scores.csv
+lampblack score THIS_FOLDER {"new.csv" if config.table else "photos/"} -o scores.csv
 ```
 
 ```python
 import lampblack
 
 detector = lampblack.load("THIS_FOLDER")
-detector.predict(rows)  # -1 anomaly, +1 normal
+detector.predict({what})  # -1 anomaly, +1 normal
 ```
 
 Loading checks every file against `manifest.json` and runs no code of the folder's.
 
-## Columns
-
-| column | kind | may be missing |
-|---|---|---|
-{kinds}
+{_inputs(config)}
 
 ## Notes from fitting
 
@@ -54,6 +47,23 @@ Loading checks every file against `manifest.json` and runs no code of the folder
 """
 
 
+def _inputs(config: ModelConfig) -> str:
+    """What the model takes."""
+    if config.images is not None:
+        images = config.images
+        others = "brought to this size" if images.resize else "refused"
+        return (
+            f"## Images\n\n{images.channels} x {images.height} x {images.width} (channels, height, "
+            f"width); images of another size are {others}."
+        )
+    assert config.table is not None
+    kinds = "\n".join(
+        f"| {column.name} | {column.kind} | {'yes' if column.nullable else 'no'} |"
+        for column in config.table.columns
+    )
+    return f"## Columns\n\n| column | kind | may be missing |\n|---|---|---|\n{kinds}"
+
+
 def _promise(config: ModelConfig) -> str:
     facts = config.calibration
     if facts.origin == "training":
@@ -62,7 +72,7 @@ def _promise(config: ModelConfig) -> str:
             "(contamination); it promises no false-alarm rate for new rows."
         )
     return (
-        f"Promise: of new normal rows that are exchangeable with the calibration rows, at most "
-        f"{facts.promised:.2%} raise an alarm, in expectation. Rows that drift away from them are "
-        "not covered by it."
+        f"Promise: of new normal samples that are exchangeable with those that calibrated it, at "
+        f"most {facts.promised:.2%} raise an alarm, in expectation. Samples that drift away from "
+        "them are not covered by it."
     )

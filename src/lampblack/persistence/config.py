@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
 from lampblack.data.schema import Schema
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.folder import read_folder
 
-FORMAT = 1
+FORMAT = 2  # 1 knew tables alone, and parameters without defaults to fill in
 CONFIG = "config.json"
 
 
@@ -31,11 +32,12 @@ class CalibrationFacts(BaseModel):
 class ModelConfig(BaseModel):
     """config.json: everything about a model that is neither weights nor scores.
 
-    detector: the registered class name. parameters: of its constructor. own_networks: whether the
-    user brought the networks, which a folder cannot hold. reading: how the fitted file was written
-    (header, delimiter, missing values, types), which later files are taken to share. history: a
-    record an epoch. notes: warnings given while fitting. versions, threads: those that fitted it;
-    the same ones give the same bits.
+    detector: the registered class name. parameters: of its constructor. filled_in: the defaults
+    that stood in for those that were None. own_networks: whether the user brought the networks,
+    which a folder cannot hold. table or images: what it was fitted on, one of the two. reading:
+    how the fitted file was written (header, delimiter, missing values, types), which later files
+    are taken to share. history: a record an epoch. notes: warnings given while fitting. versions,
+    threads: those that fitted it; the same ones give the same bits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,8 +45,10 @@ class ModelConfig(BaseModel):
     format: int = FORMAT
     detector: str
     parameters: dict[str, Any]
+    filled_in: dict[str, Any] = {}
     own_networks: bool
-    table: Schema
+    table: Schema | None = None
+    images: ImageSchema | None = None
     rows: dict[str, int]
     calibration: CalibrationFacts
     reading: dict[str, bool | str | list[str] | dict[str, Kind] | None] = {}
@@ -52,6 +56,12 @@ class ModelConfig(BaseModel):
     notes: list[str]
     versions: dict[str, str]
     threads: int
+
+    @model_validator(mode="after")
+    def _one_kind_of_data(self) -> ModelConfig:
+        if (self.table is None) == (self.images is None):
+            raise ValueError("exactly one of table and images must be there")
+        return self
 
 
 def read_config(path: Path) -> ModelConfig:

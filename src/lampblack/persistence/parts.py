@@ -26,42 +26,51 @@ CALIBRATION, CARD = "calibration.safetensors", "README.md"
 
 @dataclass(frozen=True)
 class ModelParts:
-    """A model taken apart: config, weights by name, the encoder's state, calibration scores."""
+    """A model taken apart: config, weights by name, the encoder's state, calibration scores.
+
+    encoder: None for images, whose pixels are taken as they are.
+    """
 
     config: ModelConfig
     weights: dict[str, Tensor]
-    encoder: dict[str, Any]
+    encoder: dict[str, Any] | None
     calibration_scores: Tensor
     card: str = ""
 
     def write(self, path: Path) -> None:
         """Write the model folder; see `write_folder`."""
         weights = {name: value.cpu().contiguous() for name, value in self.weights.items()}
-        write_folder(
-            path,
-            {
-                CONFIG: (self.config.model_dump_json(indent=1) + "\n").encode(),
-                WEIGHTS: save_tensors(weights),
-                ENCODER: skops.io.dumps(self.encoder),
-                CALIBRATION: save_tensors({"scores": self.calibration_scores}),
-                CARD: self.card.encode(),
-            },
-        )
+        files = {
+            CONFIG: (self.config.model_dump_json(indent=1) + "\n").encode(),
+            WEIGHTS: save_tensors(weights),
+            CALIBRATION: save_tensors({"scores": self.calibration_scores}),
+            CARD: self.card.encode(),
+        }
+        if self.encoder is not None:
+            files[ENCODER] = skops.io.dumps(self.encoder)
+        write_folder(path, files)
 
     @classmethod
     def read(cls, path: Path) -> ModelParts:
         """Read a model folder. Raises ModelFileError, naming the file that is at fault."""
         files = read_folder(path)
-        for name in (CONFIG, WEIGHTS, ENCODER, CALIBRATION, CARD):
-            if name not in files:
-                raise ModelFileError(f"{path / name} is missing; this is not a complete model")
+        _require(path, files, CONFIG, WEIGHTS, CALIBRATION, CARD)
         config = parse_config(path / CONFIG, files[CONFIG])
+        encoder = None
+        if config.table is not None:
+            _require(path, files, ENCODER)
+            encoder = _read_encoder(path / ENCODER, files[ENCODER])
         weights = _read_tensors(path / WEIGHTS, files[WEIGHTS])
         scores = _read_tensors(path / CALIBRATION, files[CALIBRATION]).get("scores")
         if scores is None:
             raise ModelFileError(f"{path / CALIBRATION} does not hold calibration scores")
-        encoder = _read_encoder(path / ENCODER, files[ENCODER])
         return cls(config, weights, encoder, scores, files[CARD].decode(errors="replace"))
+
+
+def _require(path: Path, files: dict[str, bytes], *names: str) -> None:
+    for name in names:
+        if name not in files:
+            raise ModelFileError(f"{path / name} is missing; this is not a complete model")
 
 
 def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:

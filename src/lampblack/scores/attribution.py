@@ -9,18 +9,18 @@ from torch import Tensor
 
 FEWEST_POINTS = 16
 MOST_POINTS = 16 * 4**6
-AT_ONCE = 4096  # samples evaluated together
 TOLERANCE = 0.005
 
 
 def integrated_gradients(
-    function: Callable[[Tensor], Tensor], start: Tensor, end: Tensor
+    function: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, at_once: int = 4096
 ) -> Tensor:
     """Attribute function(end) − function(start) to the elements of the samples.
 
-    function: (n, ...) → (n,); start, end: (n, ...). Returns signed attributions of the shape of
-    `end`. Midpoint rule along the straight path, its points quadrupled for the samples whose sum
-    is not yet within 0.5 % of the difference (a rectifier network has kinks).
+    function: (n, ...) → (n,); start, end: (n, ...); at_once: samples evaluated together. Returns
+    signed attributions of the shape of `end`. Midpoint rule along the straight path, its points
+    quadrupled for the samples whose sum is not yet within 0.5 % of the difference (a rectifier
+    network has kinks).
     Source: Sundararajan et al. 2017, arXiv 1703.01365.
     """
     with torch.no_grad():
@@ -32,7 +32,7 @@ def integrated_gradients(
     unfinished = torch.arange(len(end), device=end.device)
     points = FEWEST_POINTS
     while len(unfinished) and points <= MOST_POINTS:
-        part = _midpoint_rule(function, start[unfinished], end[unfinished], points)
+        part = _midpoint_rule(function, start[unfinished], end[unfinished], points, at_once)
         attributions[unfinished] = part
         missing = part.flatten(start_dim=1).sum(dim=1) - difference[unfinished]
         unfinished = unfinished[missing.abs() > allowed[unfinished]]
@@ -41,13 +41,13 @@ def integrated_gradients(
 
 
 def _midpoint_rule(
-    function: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, points: int
+    function: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, points: int, at_once: int
 ) -> Tensor:
     """The mean gradient at evenly spaced points of the path, times the step."""
     step = end - start
     total = torch.zeros(end.shape, dtype=torch.float64)  # thousands of terms that may cancel
     positions = (torch.arange(points, device=end.device) + 0.5) / points
-    for some in torch.split(positions, max(1, AT_ONCE // len(end))):
+    for some in torch.split(positions, max(1, at_once // len(end))):
         along = some.reshape(-1, *[1] * end.ndim)
         path = (start + along * step).requires_grad_(True)  # (some, n, ...)
         with torch.enable_grad():

@@ -13,11 +13,11 @@ from torch import Tensor
 from lampblack.exceptions import TrainingError
 from lampblack.training.callbacks import Callback, Record
 from lampblack.training.checkpoint import read_checkpoint, write_checkpoint
+from lampblack.training.samples import Samples
 from lampblack.training.schedule import Budget
 from lampblack.training.steps import Terms, TrainingStep
 
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
-VALIDATION_BLOCK = 4096
 
 
 class Watch(Protocol):
@@ -36,25 +36,26 @@ class Watch(Protocol):
 class Loop:
     """Train `step` on `data` within `budget`; `run` gives the history, a record an epoch.
 
-    data: (n, ...) on the device; batches are slices of a shuffled pass, all of one size; rows left
+    data: samples by position; batches are slices of a shuffled pass, all of one size; samples left
     over are shuffled into the next pass. An epoch is one pass, or as much less or more as leaves
-    20 to 100 epochs in the budget: after each, validation rows are looked at, `watch` looks at the
-    networks, and a checkpoint is written. validation: rows for early stopping, or None.
+    20 to 100 epochs in the budget: after each, validation samples are looked at, `watch` looks at
+    the networks, and a checkpoint is written. validation: samples for early stopping, or None.
     The same generator state gives the same history and weights.
     """
 
     def __init__(
         self,
         step: TrainingStep,
-        data: Tensor,
+        data: Samples,
         budget: Budget,
         *,
         generator: torch.Generator,
-        validation: Tensor | None = None,
+        validation: Samples | None = None,
         watch: Watch | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint_dir: Path | None = None,
         fingerprint: str = "",
+        validation_block: int = 4096,
     ) -> None:
         self.step, self.data, self.budget = step, data, budget
         self.generator = generator
@@ -63,6 +64,7 @@ class Loop:
         self.callbacks = callbacks
         self.checkpoint_dir = checkpoint_dir
         self.fingerprint = fingerprint
+        self.validation_block = validation_block
         self.batch_size = min(budget.batch_size, len(data))
         self.batches_a_pass = len(data) // self.batch_size
         fewest, most = budget.steps // MOST_EPOCHS, budget.steps // FEWEST_EPOCHS
@@ -111,11 +113,12 @@ class Loop:
     def _batches(self) -> Iterator[Tensor]:
         """The batches of one epoch, cut short where the budget ends."""
         left = min(self.epoch_steps, self.budget.steps - self.done)
-        while left:
-            order = torch.randperm(len(self.data), generator=self.generator).to(self.data.device)
-            for batch in torch.split(order, self.batch_size)[: min(self.batches_a_pass, left)]:
-                yield self.data[batch]
-                left -= 1
+        positions: list[Tensor] = []
+        while len(positions) < left:
+            order = torch.randperm(len(self.data), generator=self.generator)
+            batches = torch.split(order, self.batch_size)[: self.batches_a_pass]
+            positions += batches[: left - len(positions)]
+        yield from self.data.batches(positions)
 
     def _record(self, terms: list[Terms]) -> Record:
         """The epoch's means, after checking that every loss was finite."""
@@ -157,7 +160,8 @@ class Loop:
     @torch.no_grad()
     def _validation_loss(self) -> float:
         assert self.validation is not None
-        blocks = torch.split(self.validation, VALIDATION_BLOCK)
+        positions = torch.split(torch.arange(len(self.validation)), self.validation_block)
+        blocks = self.validation.batches(positions)
         total = sum(float(self.step.losses(block).cpu().double().sum()) for block in blocks)
         return total / len(self.validation)
 

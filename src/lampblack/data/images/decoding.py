@@ -1,0 +1,159 @@
+"""Image files to arrays, with everything that can be wrong with a file named in one line."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from lampblack.data.images.schema import ImageSchema
+from lampblack.exceptions import InvalidInput
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # decoders that a file may reach
+EXTENSIONS = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm"}
+)
+MOST_PIXELS = 64_000_000  # an 8000×8000 photograph; beyond it a file is taken for a bomb
+GREY, DEEP = ("1", "L", "LA", "La"), ("I;16", "I;16B", "I;16L", "I;16N", "I")
+COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA")
+TURNED = (5, 6, 7, 8)  # values of EXIF's orientation that swap width and height
+ORIENTATION = 0x0112
+
+
+class Header(NamedTuple):
+    """What a file says of its image before it is decoded; 16-bit images are `deep`."""
+
+    channels: int
+    height: int
+    width: int
+    deep: bool
+
+
+def read_header(path: Path) -> Header:
+    """Channels and size of an image file. Raises InvalidInput naming the file."""
+    with Opened(path) as image:
+        return _header(image, path)
+
+
+def decode(path: Path, schema: ImageSchema) -> npt.NDArray[Any]:
+    """An image file as (channels, height, width), uint8, or float32 in [0, 1] if it has 16 bits.
+
+    The turn that EXIF asks for is made, alpha is dropped, a palette is looked up, a grey image is
+    repeated for a model of three channels. Raises InvalidInput naming the file where it cannot be
+    decoded, or is not of the schema and the schema does not resize.
+    """
+    with Opened(path) as image:
+        return _pixels(image, path, schema)
+
+
+def from_pil(image: Image.Image, where: str, schema: ImageSchema) -> npt.NDArray[Any]:
+    """An image in memory, as `decode` gives it; `where` names it in messages."""
+    return _pixels(image, where, schema)
+
+
+def pil_header(image: Image.Image, where: str) -> Header:
+    """Channels and size of an image in memory."""
+    return _header(image, where)
+
+
+class Opened:
+    """A file opened by one of our decoders; whatever that raises becomes one line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Image.Image:
+        try:
+            if not self._path.stat().st_size:
+                raise InvalidInput(f"{self._path} is empty (0 bytes)")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # our own limit on pixels is checked below
+                self._image = Image.open(self._path, formats=FORMATS)
+        except InvalidInput:
+            raise
+        except Image.DecompressionBombError:
+            raise InvalidInput(_bomb(self._path)) from None
+        except FileNotFoundError:
+            raise InvalidInput(f"{self._path} does not exist") from None
+        except PermissionError:
+            raise InvalidInput(f"{self._path} may not be read") from None
+        except Exception:  # a hostile file makes decoders raise anything
+            raise InvalidInput(
+                f"{self._path} is not an image that can be read "
+                f"({', '.join(FORMATS)}); replace it or leave it out"
+            ) from None
+        return self._image
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._image.close()
+
+
+def _header(image: Image.Image, where: Path | str) -> Header:
+    if image.mode in (*GREY, *DEEP):
+        channels = 1
+    elif image.mode in COLOUR:
+        channels = 3
+    else:
+        what = {"CMYK": "CMYK (print) colours", "F": "32-bit floats"}.get(image.mode, image.mode)
+        raise InvalidInput(f"{where} has {what}; convert it to RGB or grey")
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise InvalidInput(_bomb(where))
+    if getattr(image, "n_frames", 1) > 1:
+        raise InvalidInput(f"{where} holds {image.n_frames} images; save each as a file")  # type: ignore[attr-defined]
+    if image.getexif().get(ORIENTATION) in TURNED:
+        width, height = height, width
+    return Header(channels, height, width, image.mode in DEEP)
+
+
+def _pixels(image: Image.Image, where: Path | str, schema: ImageSchema) -> npt.NDArray[Any]:
+    try:
+        header = _header(image, where)
+        if not (header.channels == 1 and schema.channels == 3):
+            sized = (header.height, header.width)
+            if schema.resize:
+                sized = (schema.height, schema.width)
+            schema.check_shape((header.channels, *sized), str(where))
+        elif not schema.resize:
+            schema.check_shape((3, header.height, header.width), str(where))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pixels = _decoded(image, header, schema)
+    except InvalidInput:
+        raise
+    except Exception as error:  # a damaged file makes decoders raise anything
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InvalidInput(f"{where} is damaged or cut short: {reason}") from None
+    return pixels
+
+
+def _decoded(image: Image.Image, header: Header, schema: ImageSchema) -> npt.NDArray[Any]:
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    size = (schema.width, schema.height)
+    if header.deep:
+        grey = np.asarray(image, dtype=np.float32) / np.float32(65535)
+        if not (grey.min() >= 0 and grey.max() <= 1):
+            raise ValueError("its values exceed 16 bits")
+        if image.size != size:
+            grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR))
+            grey = grey.clip(0, 1)
+        return np.repeat(grey[None], schema.channels, axis=0)
+    image = image.convert("L" if header.channels == 1 else "RGB")  # drops alpha
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    if header.channels == 1:
+        return np.repeat(pixels[None], schema.channels, axis=0)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _bomb(where: Path | str) -> str:
+    return (
+        f"{where} claims more than {MOST_PIXELS // 1_000_000} million pixels; "
+        "it may be a decompression bomb: reduce it first"
+    )

@@ -1,0 +1,221 @@
+"""Where images lie: a folder, MVTec's layout, folders by class, one image, or one array file."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lampblack.data.images.arrays import is_array_file, read_array_file
+from lampblack.data.images.decoding import EXTENSIONS
+from lampblack.data.images.schema import Pixels
+from lampblack.exceptions import InvalidInput
+
+Role = Literal["fit", "score"]
+GOOD, TRAIN, TEST, MASKS = "good", "train", "test", "ground_truth"
+EXPECTED = (
+    "a folder of images, MVTec's layout (train/good, test/good, test/DEFECT), a folder with one "
+    "folder a class, an IDX file (also .gz), .npy or .npz"
+)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images that were found, in the order of their keys.
+
+    source: images as paths, or as an array (n, channels, height, width). keys: what names each in
+    the output, its path below the folder. labels: its class, where the layout has classes. masks:
+    the file that marks its defect, where the layout has such. normal: classes that are normal.
+    """
+
+    source: list[Path] | Pixels
+    keys: list[str]
+    labels: list[str] | None = None
+    masks: list[Path | None] | None = None
+    normal: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def is_normal(self) -> npt.NDArray[np.bool_]:
+        """Which images are normal by their class (n,). Raises InvalidInput without classes."""
+        if self.labels is None or not self.normal:
+            raise InvalidInput("the images have no classes that say which are normal")
+        return np.isin(self.labels, self.normal)
+
+    def take(self, index: npt.NDArray[np.int64]) -> ImageSet:
+        """The images at these positions."""
+
+        def chosen(values: list[str]) -> list[str]:
+            return [values[i] for i in index]
+
+        paths = self.source
+        return replace(
+            self,
+            source=[paths[i] for i in index] if isinstance(paths, list) else paths[index],
+            keys=chosen(self.keys),
+            labels=None if self.labels is None else chosen(self.labels),
+            masks=None if self.masks is None else [self.masks[i] for i in index],
+        )
+
+
+def holds_images(path: Path) -> bool:
+    """Whether a path is images rather than a file of rows: a folder, an image or array file."""
+    return path.is_dir() or path.suffix.lower() in EXTENSIONS or is_array_file(path)
+
+
+def find_images(path: str | Path, *, role: Role = "score", normal: Sequence[str] = ()) -> ImageSet:
+    """Find the images at `path`.
+
+    role: "fit" takes normal images alone (train/good of MVTec's layout, the classes named in
+    `normal`), "score" takes all (test/* of MVTec's). normal: names of normal classes; "good" where
+    there is a class of that name. Raises InvalidInput, saying what was found and what is expected.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InvalidInput(f"{path} does not exist")
+    images = _in_folder(path, role) if path.is_dir() else _in_file(path)
+    images = _with_normal(path, images, tuple(normal))
+    if role == "fit" and images.labels is not None:
+        images = _normal_alone(path, images)
+    return images
+
+
+def _in_file(path: Path) -> ImageSet:
+    if path.suffix.lower() in EXTENSIONS:
+        return ImageSet([path], [path.name])
+    if not is_array_file(path):
+        raise InvalidInput(f"{path} is not an image or a file of images; expected is {EXPECTED}")
+    values, labels = read_array_file(path)
+    return ImageSet(values, [str(i) for i in range(len(values))], labels)
+
+
+def _in_folder(root: Path, role: Role) -> ImageSet:
+    if (root / TRAIN / GOOD).is_dir():  # MVTec's layout, from its top
+        if role == "score" and not (root / TEST).is_dir():
+            raise InvalidInput(f"{root} has {TRAIN}/{GOOD} and no {TEST}; name the folder to score")
+        return _by_class(root, [root / (TRAIN if role == "fit" else TEST)])
+    folders = [entry for entry in _entries(root) if entry.is_dir()]
+    here = [entry for entry in _entries(root) if _is_image(entry)]
+    inside = [folder for folder in folders if any(_images_below(folder))]
+    if here and inside:
+        raise InvalidInput(
+            f"{root} holds {len(here)} images beside folders of images "
+            f"({', '.join(folder.name for folder in inside[:5])}); name one of them, or give each "
+            "class a folder"
+        )
+    if inside:
+        return _by_class(root, [root])
+    if not here:
+        raise InvalidInput(f"{root} holds no images but {_found(root)}; expected is {EXPECTED}")
+    return _checked(root, ImageSet(here, [entry.name for entry in here]))
+
+
+def _by_class(root: Path, parents: list[Path]) -> ImageSet:
+    """One folder a class below each parent; the mask of test/DEFECT/x.png is in ground_truth."""
+    paths, labels, masks = [], [], []
+    for parent in parents:
+        for folder in _entries(parent):
+            if not folder.is_dir():
+                continue
+            for path in _images_below(folder):
+                paths.append(path)
+                labels.append(folder.name)
+                masks.append(_mask_of(path, parent))
+    if not paths:
+        raise InvalidInput(f"{parents[0]} holds no images; expected is {EXPECTED}")
+    keys = [path.relative_to(root).as_posix() for path in paths]
+    found = masks if any(masks) else None
+    return _checked(root, ImageSet(paths, keys, labels, found))
+
+
+def _mask_of(path: Path, parent: Path) -> Path | None:
+    below = path.relative_to(parent)
+    folder = parent.parent / MASKS / below.parent
+    for name in (f"{path.stem}_mask.png", f"{path.stem}.png"):
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, in order, without hidden files."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise InvalidInput(f"{folder} cannot be read: {error.strerror}") from None
+
+
+def _images_below(folder: Path) -> Iterable[Path]:
+    for entry in _entries(folder):
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _images_below(entry)
+        elif _is_image(entry):
+            yield entry
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.is_dir()
+
+
+def _found(root: Path) -> str:
+    """What a folder without images holds."""
+    names = [Path(name) for _, _, files in os.walk(root) for name in files]
+    counts = Counter(name.suffix.lower() or "without extension" for name in names)
+    shown = ", ".join(f"{count} files {kind}" for kind, count in counts.most_common(3))
+    return shown or "nothing"
+
+
+def _checked(root: Path, images: ImageSet) -> ImageSet:
+    """Refuse links that lead out of the folder, and two images whose keys differ only in ending."""
+    assert isinstance(images.source, list)
+    inside = root.resolve()
+    for path in images.source:
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            raise InvalidInput(f"{path} is a link out of {root}; copy the image into the folder")
+    first: dict[str, str] = {}
+    for key in images.keys:
+        stem = os.path.splitext(key)[0].lower()
+        if stem in first:
+            raise InvalidInput(
+                f"{root / first[stem]} and {key} have the same key (a path without its ending); "
+                "rename one"
+            )
+        first[stem] = key
+    return images
+
+
+def _with_normal(path: Path, images: ImageSet, normal: tuple[str, ...]) -> ImageSet:
+    if images.labels is None:
+        if normal:
+            raise InvalidInput(f"--normal {normal[0]}: {path} has no classes; leave it out")
+        return images
+    classes = sorted(set(images.labels))
+    for name in normal:
+        if name not in classes:
+            raise InvalidInput(
+                f"--normal {name}: {path} has no such class; it has {_some(classes)}"
+            )
+    implied = (GOOD,) if GOOD in classes else ()
+    return replace(images, normal=normal or implied)
+
+
+def _normal_alone(path: Path, images: ImageSet) -> ImageSet:
+    assert images.labels is not None
+    if not images.normal:
+        raise InvalidInput(
+            f"{path} has the classes {_some(sorted(set(images.labels)))}; "
+            "say which is normal: --normal NAME"
+        )
+    return images.take(np.flatnonzero(images.is_normal))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

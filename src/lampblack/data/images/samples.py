@@ -1,0 +1,192 @@
+"""Images ready to be learned from: by position, in memory or decoded from files when needed."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lampblack.data.images.decoding import decode
+from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
+from lampblack.exceptions import InvalidInput
+
+MOST_WORKERS = 4
+AHEAD = 2  # batches that each worker decodes ahead: memory is bounded by workers × AHEAD + 1
+FEWEST_FOR_WORKERS = 256  # images below which starting processes takes longer than decoding
+IN_MEMORY = 1 << 30  # bytes of decoded images that are kept rather than decoded in every epoch
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images in memory, or mapped from a file: values (n, channels, height, width)."""
+
+    values: Pixels
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, index: Positions) -> ArrayImages:
+        """The images at these positions."""
+        return ArrayImages(self.values[index])
+
+    def chunks(self, size: int) -> Iterator[ArrayImages]:
+        """The images in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield ArrayImages(self.values[start : start + size])
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Images in files, decoded when they are read; `deep` where some have 16 bits."""
+
+    paths: tuple[Path, ...]
+    schema: ImageSchema
+    deep: bool
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all of them decoded."""
+        return len(self) * int(np.prod(self.schema.shape)) * (4 if self.deep else 1)
+
+    def take(self, index: Positions) -> FileImages:
+        """The images at these positions."""
+        return FileImages(tuple(self.paths[i] for i in index), self.schema, self.deep)
+
+    def chunks(self, size: int) -> Iterator[ArrayImages]:
+        """The images in order, `size` at a time."""
+        yield from FileReader(self).batches(self.positions(size))
+
+    def positions(self, size: int) -> list[Positions]:
+        """The positions in order, `size` at a time."""
+        every = np.arange(len(self))
+        return [every[start : start + size] for start in range(0, len(self), size)]
+
+    def in_memory(self) -> ArrayImages:
+        """All of them decoded. Raises InvalidInput naming a file at fault."""
+        values = np.empty((len(self), *self.schema.shape), np.float32 if self.deep else np.uint8)
+        filled = 0
+        for images in self.chunks(64):
+            values[filled : filled + len(images)] = images.values
+            filled += len(images)
+        return ArrayImages(values)
+
+
+Images = ArrayImages | FileImages
+
+
+class FileReader:
+    """Decodes batches of files, ahead of whoever uses them, in processes of its own.
+
+    At most `MOST_WORKERS × AHEAD + 1` batches are in memory. A few images are decoded in this
+    process.
+    """
+
+    def __init__(self, images: FileImages) -> None:
+        self._images = images
+        self._order = _Order()
+        self._loader: Any = None
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batches(self, positions: Sequence[Positions]) -> Iterator[ArrayImages]:
+        """The images at each of these positions. Raises InvalidInput naming a file at fault."""
+        for results in self.results(positions):
+            for result in results:
+                if isinstance(result, str):
+                    raise InvalidInput(result)
+            yield ArrayImages(self.stack(results))
+
+    def read(self, positions: Sequence[Positions]) -> Iterator[npt.NDArray[np.float32]]:
+        """The images at each of these positions as a network takes them."""
+        for images in self.batches(positions):
+            yield to_unit(images.values)
+
+    def digest(self) -> str:
+        """A hash of the files' names, sizes and times of change."""
+        facts = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in self._images.paths]
+        return hashlib.sha256(repr((facts, self._images.schema)).encode()).hexdigest()
+
+    def stack(self, results: list[Any]) -> Pixels:
+        """Decoded images as one array."""
+        kind = np.float32 if self._images.deep else np.uint8
+        none = np.empty((0, *self._images.schema.shape), kind)
+        return np.stack([_as_kind(r, kind) for r in results]) if results else none
+
+    def results(self, positions: Sequence[Positions]) -> Iterator[list[Any]]:
+        """Each image as an array, or the sentence that says why there is none."""
+        read = _Read(self._images.paths, self._images.schema)
+        if sum(map(len, positions)) < FEWEST_FOR_WORKERS or not _may_start_processes():
+            for batch in positions:
+                yield [read[i] for i in batch]
+            return
+        self._order.batches = [batch.tolist() for batch in positions]
+        if self._loader is None:
+            self._loader = _loader(read, self._order)
+        yield from self._loader
+
+
+class _Order:
+    """The batches of the next pass; a list that can be exchanged between passes."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class _Read:
+    """Decodes the file at a position; errors are handed on as text."""
+
+    def __init__(self, paths: Sequence[Path], schema: ImageSchema) -> None:
+        self._paths, self._schema = paths, schema
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, position: int) -> Any:
+        try:
+            return decode(self._paths[position], self._schema)
+        except InvalidInput as error:
+            return str(error)
+
+
+def _loader(read: _Read, order: _Order) -> Any:
+    import torch
+    from torch.utils.data import DataLoader
+
+    return DataLoader(
+        read,  # type: ignore[arg-type]
+        batch_sampler=order,
+        collate_fn=list,
+        num_workers=min(MOST_WORKERS, os.cpu_count() or 1),
+        prefetch_factor=AHEAD,
+        persistent_workers=True,
+        generator=torch.Generator().manual_seed(0),  # else it draws from the global state
+    )
+
+
+def _may_start_processes() -> bool:
+    return not multiprocessing.current_process().daemon
+
+
+def _as_kind(values: npt.NDArray[Any], kind: type) -> npt.NDArray[Any]:
+    if kind is np.float32 and values.dtype == np.uint8:
+        return to_unit(values)
+    return values
