@@ -1,17 +1,19 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
-Parts: tables, sensitivity, arrhythmia, memory, kdd, tour, render; without any, all of them. Results
-are appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again,
-so that a killed run goes on where it was. Delete a file to measure anew.
+Parts: tables, sensitivity, arrhythmia, images, memory, kdd, tour, render; without any, all of them.
+Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already is not
+run again, so that a killed run goes on where it was. Delete a file to measure anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("tables", "sensitivity", "arrhythmia", "memory", "kdd", "tour", "render")
+PARTS = ("tables", "sensitivity", "arrhythmia", "images", "memory", "kdd", "tour", "render")
 
 Job = tuple[str, str, int]  # set, method, seed
 
@@ -43,8 +45,18 @@ def run_job(job: Job) -> dict[str, Any]:
     return {"set": name, "method": method, "seed": seed, "protocol": "label-free", **figures}
 
 
-def run_jobs(jobs: list[Job], file: Path, processes: int) -> None:
-    """Run what is not in the file yet, each result appended as it comes."""
+def run_jobs(
+    jobs: list[Job],
+    file: Path,
+    processes: int,
+    run: Callable[[Job], dict[str, Any]] = run_job,
+    *,
+    fresh: bool = False,
+) -> None:
+    """Run what is not in the file yet, each result appended as it comes.
+
+    fresh: a new process for every job, so that its memory can be measured.
+    """
     from benchmarks.render import read
 
     if not jobs:
@@ -53,8 +65,10 @@ def run_jobs(jobs: list[Job], file: Path, processes: int) -> None:
     done = {(row["set"], row["method"], row["seed"]) for row in read(file.stem)}
     open_jobs = [job for job in jobs if job not in done]
     versions = provenance()
-    with ProcessPoolExecutor(processes) as pool, file.open("a") as output:
-        futures = [pool.submit(run_job, job) for job in open_jobs]
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, max_tasks_per_child=1 if fresh else None)
+    with pool, file.open("a") as output:
+        futures = [pool.submit(run, job) for job in open_jobs]
         for count, future in enumerate(as_completed(futures), start=1):
             output.write(json.dumps({**future.result(), **versions}) + "\n")
             output.flush()
@@ -115,6 +129,11 @@ def main() -> None:
         run_jobs(sensitivity_jobs(), RESULTS / "sensitivity.jsonl", chosen.processes)
     if "arrhythmia" in parts:
         run_jobs(arrhythmia_jobs(), RESULTS / "arrhythmia.jsonl", chosen.processes)
+    if "images" in parts:
+        from benchmarks import images
+
+        file = RESULTS / "images.jsonl"
+        run_jobs(images.jobs(), file, chosen.processes, images.run_job, fresh=True)
     from benchmarks import memory, render, shell
 
     if "memory" in parts:

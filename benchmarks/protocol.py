@@ -103,7 +103,7 @@ def judge(fit: Callable[[Matrix], Fitted], split: Split) -> dict[str, float]:
 
 
 def _parts(detector: Fitted, split: Split) -> dict[str, float]:
-    if not getattr(detector, "latent_weight", 0):
+    if not getattr(detector, "parameters_", {}).get("latent_weight"):
         return {}
     explained = detector.explain(split.test)
     normal = ~split.is_anomaly

@@ -51,6 +51,31 @@ def frame() -> pd.DataFrame:
     return mixed_frame()
 
 
+def discs(n: int, seed: int = 0, size: int = 16, channels: int = 1) -> np.ndarray:
+    """Photographs of discs (n, channels, size, size) uint8, each a little off the middle."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size]
+    centres = rng.normal((size - 1) / 2, size / 30, (n, 2))
+    radii = np.hypot(x - centres[:, :1, None], y - centres[:, 1:, None])
+    values = np.where(radii < size / 3, 180.0, 60.0)[:, None] + rng.normal(
+        0, 5, (n, channels, size, size)
+    )
+    return values.clip(0, 255).astype(np.uint8)
+
+
+IMAGE_FAST = {"max_steps": 30, "width": 4, "latent_dim": 8, "random_state": 0}
+
+
+@pytest.fixture(scope="session")
+def images() -> np.ndarray:
+    return discs(260)
+
+
+@pytest.fixture(scope="session")
+def fitted_images(images: np.ndarray) -> lampblack.TollDetector:
+    return lampblack.TollDetector(**IMAGE_FAST).fit(images)
+
+
 @pytest.fixture(scope="session")
 def fitted(normal: np.ndarray) -> lampblack.TollDetector:
     return lampblack.TollDetector(**FAST).fit(normal)

@@ -31,6 +31,7 @@ def evaluate(
     is_alarm: npt.NDArray[np.bool_],
     is_anomaly: npt.NDArray[np.bool_],
     promised: float,
+    noun: str = "rows",
 ) -> Evaluation:
     """Compare scores (n,) and alarms (n,) with the truth (n,).
 
@@ -43,7 +44,9 @@ def evaluate(
     anomalies = int(is_anomaly.sum())
     if anomalies in (0, len(is_anomaly)):
         which = "no anomaly" if anomalies == 0 else "no normal row"
-        raise InvalidInput(f"there is {which} among {len(is_anomaly)} rows; evaluation needs both")
+        raise InvalidInput(
+            f"there is {which} among {len(is_anomaly)} {noun}; evaluation needs both"
+        )
     alarms = int(is_alarm.sum())
     hits = int((is_alarm & is_anomaly).sum())
     return Evaluation(
@@ -58,6 +61,48 @@ def evaluate(
         alarms=alarms,
         false_alarm_rate=float(is_alarm[~is_anomaly].mean()),
         promised_false_alarm_rate=promised,
+    )
+
+
+class PixelEvaluation(TypedDict):
+    """How well maps agree with masks."""
+
+    images_with_masks: int
+    pixel_auroc: float
+    aupro: float
+
+
+PRO_LIMIT = 0.3  # of the false-positive rate up to which AUPRO integrates, MVTec's
+
+
+def evaluate_pixels(maps: npt.NDArray[np.float32], masks: npt.NDArray[np.bool_]) -> PixelEvaluation:
+    """Compare maps (n, height, width) with masks of the same shape, True where there is a defect.
+
+    AUROC over all pixels; and AUPRO, the area under the per-region overlap: the mean over connected
+    regions (pixels that touch at a side or corner) of their share above the threshold, against the
+    share of normal pixels above it, up to 0.3, divided by 0.3 (Bergmann et al. 2021, IJCV 129).
+    Raises InvalidInput where no pixel, or every pixel, is marked.
+    """
+    from scipy.ndimage import label
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    if not masks.any() or masks.all():
+        which = "no pixel is" if not masks.any() else "all pixels are"
+        raise InvalidInput(f"{which} marked in the masks; maps cannot be judged by them")
+    weights = np.ones(masks.shape)
+    for i in np.flatnonzero(masks.any(axis=(1, 2))):
+        regions, _ = label(masks[i], structure=np.ones((3, 3)))
+        sizes = np.bincount(regions.ravel())
+        weights[i][masks[i]] = 1.0 / sizes[regions[masks[i]]]
+    truth, scores = masks.ravel(), maps.ravel()
+    # Each region weighs as much as any other: the weighted hit rate is the mean overlap.
+    false, overlap, _ = roc_curve(truth, scores, sample_weight=weights.ravel())
+    within = np.append(false[false < PRO_LIMIT], PRO_LIMIT)
+    area = np.trapezoid(np.interp(within, false, overlap), within)
+    return PixelEvaluation(
+        images_with_masks=len(masks),
+        pixel_auroc=float(roc_auc_score(truth, scores)),
+        aupro=float(area / PRO_LIMIT),
     )
 
 

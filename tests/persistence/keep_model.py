@@ -1,4 +1,4 @@
-"""Write a small model of the present format: `python -m tests.persistence.keep_model`.
+"""Write small models of the present format: `python -m tests.persistence.keep_model`.
 
 Once a format is released its folder stays as it is, so that later versions show that they read it.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import lampblack
 from lampblack.persistence.config import FORMAT
-from tests.conftest import mixed_frame
+from tests.conftest import discs, mixed_frame
 
 
 def main() -> None:
@@ -27,6 +27,17 @@ def main() -> None:
         "predictions": detector.predict(rows).tolist(),
     }
     (folder / f"format-{FORMAT}.json").write_text(json.dumps(expected, indent=1) + "\n")
+    images = discs(200, size=8)
+    detector = lampblack.TollDetector(max_steps=60, width=4, latent_dim=4).fit(images)
+    detector.save(folder / f"format-{FORMAT}-images.model")
+    some = discs(6, seed=1, size=8)
+    some[5] = 255 - some[5]
+    expected = {
+        "images": some.tolist(),
+        "scores": detector.anomaly_score(some).tolist(),
+        "predictions": detector.predict(some).tolist(),
+    }
+    (folder / f"format-{FORMAT}-images.json").write_text(json.dumps(expected) + "\n")
 
 
 if __name__ == "__main__":

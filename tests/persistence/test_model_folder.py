@@ -333,9 +333,12 @@ def test_folder_records_versions_and_threads(saved: Path) -> None:
 def test_model_of_every_former_format_loads(path: Path) -> None:
     detector = lampblack.load(path)
     expected = json.loads((FORMER / f"{path.stem}.json").read_text())
-    frame = pd.DataFrame(expected["rows"]).assign(at=lambda f: pd.to_datetime(f["at"]))
-    np.testing.assert_allclose(detector.anomaly_score(frame), expected["scores"], rtol=1e-4)
-    assert detector.predict(frame).tolist() == expected["predictions"]
+    if "images" in expected:
+        X = np.array(expected["images"], dtype=np.uint8)
+    else:
+        X = pd.DataFrame(expected["rows"]).assign(at=lambda f: pd.to_datetime(f["at"]))
+    np.testing.assert_allclose(detector.anomaly_score(X), expected["scores"], rtol=1e-4)
+    assert detector.predict(X).tolist() == expected["predictions"]
 
 
 def test_a_model_of_each_format_up_to_this_one_is_kept() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import typer
 
+from lampblack.cli.images import image_schema, refuse_image_options, refuse_table_options
 from lampblack.cli.options import Reading, Selection
-from lampblack.cli.rows import ModelRows, report_skipped, row_format
+from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
+from lampblack.data.images.folders import find_images, holds_images
 from lampblack.detectors.registry import load
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence import check_target
@@ -21,24 +24,34 @@ def run(
     reading: Reading,
     selection: Selection,
     false_alarm_rate: float | None,
+    normal: list[str],
     device: str,
 ) -> None:
     """Recalibrate the model on every row of `data` and save it."""
     check_target(output)
-    detector = load(model, device=device)
+    samples: Any
+    if holds_images(data):
+        refuse_table_options(reading, selection)
+        what, detector = "images", load(model, device=device)
+        image_schema(detector, model, data)
+        samples = find_images(data, role="fit", normal=normal)
+    else:
+        refuse_image_options(normal=normal)
+        what, detector = "rows", load_for_rows(model, data, device)
+        rows = ModelRows(data, detector.schema_, row_format(reading, detector.reading_), selection)
+        tables = [batch.table for batch in rows]
+        report_skipped(rows.skipped)
+        if not tables:
+            raise InvalidInput(f"{data}: no row was left to calibrate on")
+        samples = pa.concat_tables(tables)
     if false_alarm_rate is not None:
         detector.set_params(false_alarm_rate=false_alarm_rate)
-    rows = ModelRows(data, detector.schema_, row_format(reading, detector.reading_), selection)
-    tables = [batch.table for batch in rows]
-    report_skipped(rows.skipped)
-    if not tables:
-        raise InvalidInput(f"{data}: no row was left to calibrate on")
     before = detector.calibration_.threshold
-    detector.recalibrate(pa.concat_tables(tables))
+    detector.recalibrate(samples)
     detector.save(output)
     facts = detector.calibration_
     typer.echo(
-        f"threshold {facts.threshold:.6g} (was {before:.6g}) from {len(facts.scores):,} rows: at "
-        f"most {facts.promised:.2%} of new normal rows raise an alarm, in expectation"
+        f"threshold {facts.threshold:.6g} (was {before:.6g}) from {len(facts.scores):,} {what}: at "
+        f"most {facts.promised:.2%} of new normal {what} raise an alarm, in expectation"
     )
     typer.echo(f"saved {output}")

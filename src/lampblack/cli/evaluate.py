@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import typer
 
+from lampblack.cli import images
 from lampblack.cli.options import Reading, Selection
-from lampblack.cli.rows import ModelRows, report_skipped, row_format
+from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
+from lampblack.data.images.folders import holds_images
 from lampblack.detectors.registry import load
-from lampblack.evaluation import Evaluation, evaluate
+from lampblack.evaluation import evaluate
 from lampblack.exceptions import InvalidInput
 
 SHOWN_LABELS = 10
@@ -26,14 +29,31 @@ def run(
     reading: Reading,
     selection: Selection,
     *,
-    label: str,
+    label: str | None,
     anomaly: list[str],
     normal: list[str],
+    resize: bool,
+    skip_unreadable: bool,
     device: str,
     as_json: bool,
 ) -> None:
     """Score every row of `data` and print how well scores and decisions agree with the labels."""
-    detector = load(model, device=device)
+    if holds_images(data):
+        images.refuse_table_options(reading, selection, label=label, anomaly=anomaly)
+        found = images.evaluate(
+            load(model, device=device),
+            model,
+            data,
+            normal=normal,
+            resize=resize,
+            skip_unreadable=skip_unreadable,
+        )
+        _show(found, as_json)
+        return
+    images.refuse_image_options(resize=resize, skip_unreadable=skip_unreadable)
+    if label is None:
+        raise InvalidInput("say which column holds the label: --label COLUMN")
+    detector = load_for_rows(model, data, device)
     if label in detector.schema_.names:
         raise InvalidInput(
             f"the model was fitted with column {label!r} as an input and cannot be judged by it; "
@@ -51,11 +71,7 @@ def run(
     anomaly_score = np.concatenate(scores)
     truth = _truth(np.concatenate(labels), label, anomaly, normal)
     alarm = anomaly_score > detector.calibration_.threshold
-    result = evaluate(anomaly_score, alarm, truth, detector.false_alarm_rate_)
-    if as_json:
-        typer.echo(json.dumps(_without_nan(result), indent=1))
-    else:
-        _print(result)
+    _show(evaluate(anomaly_score, alarm, truth, detector.false_alarm_rate_), as_json)
 
 
 def _as_labels(values: pa.ChunkedArray, column: str) -> npt.NDArray[np.object_]:
@@ -99,11 +115,18 @@ def _truth(
     return np.isin(labels.astype(str), anomaly) if anomaly else ~np.isin(labels.astype(str), normal)
 
 
-def _without_nan(result: Evaluation) -> dict[str, Any]:
+def _show(result: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_without_nan(result), indent=1))
+    else:
+        _print(result)
+
+
+def _without_nan(result: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value != value else value for name, value in result.items()}
 
 
-def _print(result: Evaluation) -> None:
+def _print(result: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -7,14 +7,18 @@ from typing import Any
 
 import typer
 
+from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.options import Reading, Selection, known_names
 from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
 from lampblack.data.files import column_names, read_rows
 from lampblack.data.filters import parse_where
+from lampblack.data.images.folders import find_images, holds_images
 from lampblack.data.schema import Schema
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence import check_target
+
+IMAGE_PARAMETERS = ("image_size", "network")
 
 
 def run(
@@ -25,9 +29,14 @@ def run(
     selection: Selection,
     parameters: dict[str, Any],
     checkpoint: Path | None,
+    normal: list[str],
 ) -> None:
     """Read, choose columns, fit, save, and say what was promised."""
     check_target(output)
+    if holds_images(data):
+        _fit_images(data, output, name, reading, selection, parameters, checkpoint, normal)
+        return
+    refuse_image_options(normal=normal, **{n: parameters.get(n) for n in IMAGE_PARAMETERS})
     format_ = row_format(reading)
     names = column_names(data, format_)
     chosen = _chosen_columns(names, selection)
@@ -58,6 +67,24 @@ def run(
     _say(output, detector)
 
 
+def _fit_images(
+    data: Path,
+    output: Path,
+    name: str,
+    reading: Reading,
+    selection: Selection,
+    parameters: dict[str, Any],
+    checkpoint: Path | None,
+    normal: list[str],
+) -> None:
+    refuse_table_options(reading, selection)
+    images = find_images(data, role="fit", normal=normal)
+    detector = DETECTORS[name](**parameters)
+    detector.fit(images, checkpoint_dir=checkpoint)
+    detector.save(output)
+    _say(output, detector, "images")
+
+
 def _chosen_columns(names: list[str], selection: Selection) -> list[str]:
     columns = list(dict.fromkeys(known_names(selection.columns, names, "--columns"))) or names
     excluded = known_names(selection.exclude, names, "--exclude")
@@ -75,22 +102,22 @@ def _chosen_columns(names: list[str], selection: Selection) -> list[str]:
     return chosen
 
 
-def _say(output: Path, detector: Any) -> None:
+def _say(output: Path, detector: Any, what: str = "rows") -> None:
     facts = detector.calibration_
     rows = detector.rows_
     last = detector.history_[-1]
     typer.echo(
-        f"{type(detector).__name__}: {rows['train']:,} rows trained, {rows['calibration']:,} "
+        f"{type(detector).__name__}: {rows['train']:,} {what} trained, {rows['calibration']:,} "
         f"calibrated; {last['step']:.0f} steps, loss {last['loss']:.4g}"
     )
     if facts.origin == "held-out":
         typer.echo(
-            f"threshold {facts.threshold:.6g}: at most {facts.promised:.2%} of new normal rows "
+            f"threshold {facts.threshold:.6g}: at most {facts.promised:.2%} of new normal {what} "
             "raise an alarm, in expectation"
         )
     else:
         typer.echo(
-            f"threshold {facts.threshold:.6g}: flags {facts.requested:.2%} of these rows; "
+            f"threshold {facts.threshold:.6g}: flags {facts.requested:.2%} of these {what}; "
             "nothing is promised for new ones"
         )
     typer.echo(f"saved {output}")

@@ -44,7 +44,12 @@ def lampblack(
 @app.command()
 @reported
 def fit(
-    data: Annotated[Path, typer.Argument(help="Normal rows: CSV (also .gz) or Parquet.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Normal rows (CSV, also .gz, or Parquet) or normal images (a folder, IDX, .npz)."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to save the model.")],
     detector: Annotated[
         options.DetectorName, typer.Option("--detector", "-d", help="Which detector to fit.")
@@ -57,6 +62,13 @@ def fit(
     types: options.Types = None,
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    normal: options.Normal = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Images: resize all to squares of so many pixels.")
+    ] = None,
+    network: Annotated[
+        options.NetworkName | None, typer.Option(help="Images: a published network by name.")
+    ] = None,
     false_alarm_rate: Annotated[
         float | None,
         typer.Option(help="Share of new normal rows that may raise an alarm. [default: 0.01]"),
@@ -89,7 +101,7 @@ def fit(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Fit a detector to normal rows and save it as a model folder."""
+    """Fit a detector to normal rows or images and save it as a model folder."""
     from lampblack.cli.fit import run
 
     parameters: dict[str, Any] = {
@@ -97,6 +109,8 @@ def fit(
         "contamination": contamination,
         "reconstruction_error": error and error.value,
         "latent_weight": latent_weight,
+        "image_size": image_size,
+        "network": network and network.value,
         "max_steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -119,6 +133,7 @@ def fit(
         options.Selection.of(columns, exclude, where, on_bad_row),
         given,
         checkpoint,
+        normal or [],
     )
 
 
@@ -126,7 +141,12 @@ def fit(
 @reported
 def score(
     model: options.Model,
-    data: Annotated[Path, typer.Argument(help="Rows to score: CSV (also .gz) or Parquet.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Rows (CSV, also .gz, or Parquet) or images (a folder, a file) to score."
+        ),
+    ],
     output: Annotated[
         str | None,
         typer.Option(
@@ -139,6 +159,11 @@ def score(
     explain: Annotated[
         int, typer.Option(min=0, help="Add the columns that contribute most, this many.")
     ] = 0,
+    heatmaps: Annotated[
+        Path | None, typer.Option(help="Images: folder for heat maps and a contact sheet.")
+    ] = None,
+    resize: options.Resize = False,
+    skip_unreadable: options.SkipUnreadable = False,
     exclude: options.Exclude = None,
     where: options.Where = None,
     no_header: options.NoHeader = False,
@@ -148,10 +173,11 @@ def score(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Score rows: decisions, p-values, reasons.
+    """Score rows or images: decisions, p-values, reasons.
 
-    Files are streamed and may be larger than memory. Each row gets its key, its anomaly score, its
-    p-value and the decision; --explain adds the columns that contribute most.
+    Files are streamed and may be larger than memory. Each row or image gets its key, its anomaly
+    score, its p-value and the decision; --explain adds the columns that contribute most, --heatmaps
+    draws the pixels that do.
     """
     from lampblack.cli.score import run
 
@@ -163,6 +189,9 @@ def score(
         options.Selection.of(None, exclude, where, on_bad_row),
         id_column=id_column,
         explain=explain,
+        heatmaps=heatmaps,
+        resize=resize,
+        skip_unreadable=skip_unreadable,
         device=device,
         quiet=quiet,
     )
@@ -172,14 +201,24 @@ def score(
 @reported
 def evaluate(
     model: options.Model,
-    data: Annotated[Path, typer.Argument(help="Rows with a label: CSV (also .gz) or Parquet.")],
-    label: Annotated[str, typer.Option(help="Column that holds the label.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Rows with a label (CSV, also .gz, or Parquet) or images (one folder a class)."
+        ),
+    ],
+    label: Annotated[
+        str | None, typer.Option(help="Tables: the column that holds the label.")
+    ] = None,
     anomaly: Annotated[
-        list[str] | None, typer.Option(help="Label of anomalies; may be given again.")
+        list[str] | None, typer.Option(help="Tables: label of anomalies; may be given again.")
     ] = None,
     normal: Annotated[
-        list[str] | None, typer.Option(help="Label of normal rows, all others being anomalies.")
+        list[str] | None,
+        typer.Option(help="Label, or folder, of the normal ones, all others being anomalies."),
     ] = None,
+    resize: options.Resize = False,
+    skip_unreadable: options.SkipUnreadable = False,
     exclude: options.Exclude = None,
     where: options.Where = None,
     no_header: options.NoHeader = False,
@@ -191,7 +230,8 @@ def evaluate(
 ) -> None:
     """Compare scores and decisions with labels.
 
-    Prints AUROC, average precision, F1 at the threshold and the realised false-alarm rate.
+    Prints AUROC, average precision, F1 at the threshold and the realised false-alarm rate; for
+    images with masks also the AUROC over pixels and AUPRO.
     """
     from lampblack.cli.evaluate import run
 
@@ -203,6 +243,8 @@ def evaluate(
         label=label,
         anomaly=anomaly or [],
         normal=normal or [],
+        resize=resize,
+        skip_unreadable=skip_unreadable,
         device=device,
         as_json=as_json,
     )
@@ -212,7 +254,10 @@ def evaluate(
 @reported
 def calibrate(
     model: options.Model,
-    data: Annotated[Path, typer.Argument(help="New normal rows: CSV (also .gz) or Parquet.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help="New normal rows (CSV, also .gz, or Parquet) or images (a folder)."),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Save here. [default: in place]")
     ] = None,
@@ -225,6 +270,7 @@ def calibrate(
     delimiter: options.Delimiter = None,
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    normal: options.Normal = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
 ) -> None:
     """Set a new threshold without training."""
@@ -237,6 +283,7 @@ def calibrate(
         options.Reading.of(no_header, delimiter, None, missing),
         options.Selection.of(None, exclude, where, on_bad_row),
         false_alarm_rate,
+        normal or [],
         device,
     )
 

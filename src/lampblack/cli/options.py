@@ -26,6 +26,7 @@ class ErrorName(str, Enum):
     l2 = "l2"
     l1 = "l1"
     l2_norm = "l2_norm"
+    ssim = "ssim"
 
 
 class AmplificationName(str, Enum):
@@ -34,6 +35,14 @@ class AmplificationName(str, Enum):
     none = "none"
     log = "log"
     quantile = "quantile"
+
+
+class NetworkName(str, Enum):
+    """Networks for images; a test holds them equal to those of the library."""
+
+    auto = "auto"
+    toll_mnist = "toll-mnist"
+    toll_cifar10 = "toll-cifar10"
 
 
 class BadRowChoice(str, Enum):
@@ -69,6 +78,16 @@ Missing = Annotated[
 OnBadRow = Annotated[
     BadRowChoice,
     typer.Option("--on-bad-row", help="Stop at a row that cannot be read, or skip and count it."),
+]
+
+
+Normal = Annotated[
+    list[str] | None,
+    typer.Option("--normal", help="Images: class that is normal (a folder); may be given again."),
+]
+Resize = Annotated[bool, typer.Option("--resize", help="Images: bring other sizes to the model's.")]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Images: go on past one that cannot be read.")
 ]
 
 

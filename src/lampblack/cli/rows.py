@@ -15,7 +15,10 @@ import typer
 from lampblack.cli.options import Reading, Selection, known_names
 from lampblack.data.files import OnBadRow, RowFormat, SkippedRow, column_names, iter_rows
 from lampblack.data.filters import parse_where
+from lampblack.data.images.schema import ImageSchema
 from lampblack.data.schema import Rows, Schema
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.registry import load
 from lampblack.exceptions import InvalidInput
 
 SHOWN_SKIPS = 1000
@@ -51,6 +54,14 @@ class Batch:
     table: pa.Table
     others: pa.Table
     numbers: Numbers
+
+
+def load_for_rows(model: Path, data: Path, device: str) -> ReconstructionDetector:
+    """A model that was fitted on a table."""
+    detector = load(model, device=device)
+    if isinstance(detector.schema_, ImageSchema):
+        raise InvalidInput(f"{model} was fitted on images, and {data} is a file of rows")
+    return detector
 
 
 class ModelRows:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 import typer
 
+from lampblack.cli import images
 from lampblack.cli.alarms import Alarms
+from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.options import Reading, Selection
-from lampblack.cli.rows import Batch, ModelRows, report_skipped, row_format
+from lampblack.cli.output import Output, progress, refuse_own_input
+from lampblack.cli.rows import Batch, ModelRows, load_for_rows, report_skipped, row_format
+from lampblack.data.images.folders import holds_images
 from lampblack.data.schema import Rows
-from lampblack.data.writing import RowWriter, open_writer
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
 from lampblack.exceptions import InvalidInput
@@ -33,11 +34,28 @@ def run(
     *,
     id_column: str | None,
     explain: int,
+    heatmaps: Path | None,
+    resize: bool,
+    skip_unreadable: bool,
     device: str,
     quiet: bool,
 ) -> None:
     """Score every row; write all of them to `output`, or else show the strongest alarms."""
-    detector = load(model, device=device)
+    if holds_images(data):
+        refuse_table_options(reading, selection, id=id_column, explain=explain)
+        images.score(
+            load(model, device=device),
+            model,
+            data,
+            output,
+            heatmaps=heatmaps,
+            resize=resize,
+            skip_unreadable=skip_unreadable,
+            quiet=quiet,
+        )
+        return
+    refuse_image_options(heatmaps=heatmaps, resize=resize, skip_unreadable=skip_unreadable)
+    detector = load_for_rows(model, data, device)
     if explain > len(detector.schema_.columns):
         raise InvalidInput(
             f"--explain {explain}: the model has {len(detector.schema_.columns)} columns"
@@ -46,14 +64,14 @@ def run(
     if id_column in (*RESULTS, *reasons):
         raise InvalidInput(f"--id {id_column}: the output has a column of that name; rename it")
     if output is not None and output != "-":
-        _refuse_own_input(Path(output), model, data)
+        refuse_own_input(Path(output), model, data)
     keep = () if id_column is None or id_column in detector.schema_.names else (id_column,)
     format_ = row_format(reading, detector.reading_)
     rows = ModelRows(data, detector.schema_, format_, selection, keep)
     to_screen = output is None
     alarms = Alarms(detector, keep=to_screen)
-    with _progress(quiet or (not to_screen and output == "-")) as advance:
-        with _Output(output) as write:
+    with progress("score", None, "rows", quiet or output == "-") as advance:
+        with Output(output) as write:
             for batch in rows:
                 key = _key(batch, id_column)
                 scored = alarms.add(key, batch.table, batch.rows)
@@ -68,15 +86,6 @@ def run(
         typer.echo("give -o scores.csv (or .parquet) for every row")
     elif output != "-":
         typer.echo(f"{alarms.summary()}; wrote {output}")
-
-
-def _refuse_own_input(output: Path, model: Path, data: Path) -> None:
-    """Refuse to write over the rows that are read, or into the model."""
-    place = output.resolve()
-    if place == data.resolve():
-        raise InvalidInput(f"{output}: is the file that is scored; give another name")
-    if model.resolve() in (place, *place.parents):
-        raise InvalidInput(f"{output}: lies in the model's folder; write somewhere else")
 
 
 def _key(batch: Batch, id_column: str | None) -> pa.Array:
@@ -110,47 +119,3 @@ def _results(
             columns[f"column_{k + 1}"] = pa.array(names[order[:, k]], pa.string())
             columns[f"contribution_{k + 1}"] = pa.array(ranked[np.arange(len(ranked)), order[:, k]])
     return pa.table(columns)
-
-
-class _Output:
-    """A writer that opens with the first table, whose schema it takes."""
-
-    def __init__(self, output: str | None) -> None:
-        self._output = output
-        self._context: Any = nullcontext()
-        self._writer: RowWriter | None = None
-
-    def __enter__(self) -> Any:
-        return self._write
-
-    def _write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            assert self._output is not None
-            self._context = open_writer(self._output, table.schema)
-            self._writer = self._context.__enter__()
-        self._writer.write(table)
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Any]:
-    """A count of rows with its rate on standard error; nothing where that is not a terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda rows: None
-        return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.completed:,} rows  {task.speed:,.0f} rows/s"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("score", total=None)
-        bar.tasks[0].finished_speed = 0.0
-        yield lambda rows: bar.advance(task, rows)

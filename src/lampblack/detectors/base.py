@@ -63,6 +63,9 @@ Networks = tuple[nn.Module, nn.Module]
 Values = npt.NDArray[np.float64]
 
 
+MOST_PIXELS_A_STEP = 1 << 18
+
+
 class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Learn to reconstruct normal samples; score one by what the reconstruction lacks.
 
@@ -116,7 +119,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         Overrides what a column's own type implies, for integer codes say.
     batch_size, max_steps, learning_rate, schedule
         The budget of training: a fixed number of steps of Adam. schedule is "one_cycle" (rises,
-        then decays to zero) or "constant".
+        then decays to zero) or "constant". By default fewer images a step where they are large:
+        64 of 64×64 pixels, 16 of 128×128 and above.
     early_stopping, validation_fraction, patience
         Stop when the loss on held-out normal rows has not improved for `patience` epochs, and keep
         the best weights. Off by default.
@@ -159,11 +163,11 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         },
         "images": {
             "latent_weight": 0.0,
-            "width": 16,
-            "latent_dim": 64,
+            "width": 32,
+            "latent_dim": 128,
             "batch_size": 128,
-            "max_steps": 600,
-            "learning_rate": 2e-3,
+            "max_steps": 300,
+            "learning_rate": 1e-3,
         },
     }
 
@@ -483,7 +487,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             raise InvalidInput(f"hidden must hold whole numbers from 1, and is {self.hidden!r}")
         size: Any = self.image_size
         if isinstance(size, tuple | list) and not (
-            len(size) == 2 and all(isinstance(side, int | np.integer) and side >= 1 for side in size)
+            len(size) == 2
+            and all(isinstance(side, int | np.integer) and side >= 1 for side in size)
         ):
             raise InvalidInput(f"image_size must be a number or (height, width), and is {size!r}")
         if self.networks is not None and len(self.networks) != 2:
@@ -513,6 +518,9 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             )
         defaults = self.DEFAULTS["images" if images else "table"]
         self.filled_in_ = {n: value for n, value in defaults.items() if parameters[n] is None}
+        if shape is not None and parameters["batch_size"] is None:
+            fitting = MOST_PIXELS_A_STEP // (shape[1] * shape[2])
+            self.filled_in_["batch_size"] = min(defaults["batch_size"], max(16, fitting))
         self.parameters_ = {**parameters, **self.filled_in_}
 
     def _checked(self, X: Any) -> CheckedSamples:

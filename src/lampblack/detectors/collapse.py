@@ -17,6 +17,7 @@ CONSTANT = 0.01  # spread of reconstructions, relative to that of the rows
 SILENT = 1e-4  # spread of the remainder, relative to that of the errors
 GRACE = 0.25  # share of the budget before the first look: an untrained network is flat too,
 FEWEST_STEPS = 100  # and in fewer steps it has not gone anywhere
+TOLD = 0.6  # AUROC of chimeras above which the norm is taken for a score rather than for noise
 LOOKS = 3  # looks in a row that must agree: a schedule may pass through a collapse
 
 
@@ -28,9 +29,10 @@ class CollapseWatch:
     The codes have collapsed when the decoder makes the same of all rows: over rows, no element of
     the reconstruction has a standard deviation above 1 % of that of the rows' own elements. The
     error is then the distance to one constant point. Where a latent weight is on, the norm of the
-    code may still differ between rows and the warning says so: such a score can be good (Toll
-    works by a collapse caught part-way) or noise. Nothing that is trained depends on what the
-    watch sees.
+    code may still tell rows apart: Toll works by a collapse caught part-way. Whether it does is
+    seen without labels, on chimeras whose first half comes from one row and second half from
+    another. If their scores are no higher than those of rows (AUROC below 0.6), a warning says so;
+    else it is noted, not warned of. Nothing that is trained depends on what the watch sees.
     """
 
     def __init__(
@@ -62,7 +64,8 @@ class CollapseWatch:
         self._collapsed_looks += 1
         if self._collapsed_looks == LOOKS:
             scored = self._score_batch(self._rows, z, reconstruction)
-            self._warn(step, silent=_spread(scored.remainder) < SILENT * _spread(scored.error))
+            silent = _spread(scored.remainder) < SILENT * _spread(scored.error)
+            self._say(step, None if silent else self._chimeras_told(scored.score))
 
     def conclude(self, step: int) -> None:
         """Look at the weights that are kept, and let this look decide."""
@@ -78,15 +81,36 @@ class CollapseWatch:
         """Put back what `state` gave."""
         self._collapsed_looks, self.notes = state["collapsed_looks"], list(state["notes"])
 
-    def _warn(self, step: int, *, silent: bool) -> None:
+    def _chimeras_told(self, scores: Tensor) -> float:
+        """AUROC of scores of chimeras against those of the rows they are made of."""
+        from sklearn.metrics import roc_auc_score
+
+        first = torch.arange(self._rows[0].numel(), device=self._rows.device)
+        first = (first < len(first) // 2).reshape(self._rows.shape[1:])
+        chimeras = torch.where(first, self._rows, self._rows.roll(1, dims=0))
+        mixed = self._score_batch(chimeras, *self._networks(chimeras)).score
+        truth = [0] * len(scores) + [1] * len(mixed)
+        return float(roc_auc_score(truth, torch.cat([scores, mixed]).cpu().numpy()))
+
+    def _say(self, step: int, told: float | None) -> None:
+        fact = (
+            f"the codes have collapsed by step {step}: {self._which} samples are all "
+            "reconstructed alike"
+        )
+        if told is not None and told >= TOLD:
+            self.notes.append(
+                f"{fact}; the score rests on the norm of the code, which tells them from chimeras "
+                f"of two with AUROC {told:.2f}"
+            )
+            return
         left = (
             "codes do not differ either, so the score is the distance to one point"
-            if silent
-            else "only the norm of the code still differs, and may be noise"
+            if told is None
+            else "the norm of the code still differs, but seems to be noise: it tells them from "
+            f"chimeras of two with AUROC {told:.2f}"
         )
         self.notes.append(
-            f"the codes have collapsed by step {step}: {self._which} rows are all reconstructed "
-            f"alike; {left}; lower latent_weight, use schedule='one_cycle', or widen the network"
+            f"{fact}; {left}; lower latent_weight, use schedule='one_cycle', or widen the network"
         )
         warnings.warn(self.notes[-1], CollapseWarning, stacklevel=2)
 

@@ -64,8 +64,7 @@ def check_images(X: Any, schema: ImageSchema) -> Images:
         return X
     source = _source(X, role="score")
     if not isinstance(source, np.ndarray):
-        deep = any(not _is_pil(s) and read_header(Path(s)).deep for s in source)
-        return _from_list(source, schema, deep)
+        return _from_list(source, schema, deep=False)  # only a fit keeps them in memory
     if source.shape[1] == 1 and schema.channels == 3:
         source = np.repeat(source, 3, axis=1)
     source = _resized(source, schema) if schema.resize else source

@@ -42,7 +42,7 @@ class TollDetector(ReconstructionDetector):
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
         "table": {**ReconstructionDetector.DEFAULTS["table"], "latent_weight": 0.1},
-        "images": {**ReconstructionDetector.DEFAULTS["images"], "latent_weight": 100.0},
+        "images": {**ReconstructionDetector.DEFAULTS["images"], "latent_weight": 1000.0},
     }
 
     def __init__(

@@ -16,6 +16,7 @@ from lampblack.networks.dense import drawn
 NetworkName = Literal["auto", "toll-mnist", "toll-cifar10"]
 
 MOST_CHANNELS = 128
+SLOPE = 0.2  # of leaky rectifiers
 SMALLEST_MAP = 4  # pixels a side below which a map is not halved again
 
 
@@ -30,9 +31,11 @@ def convolutional_networks(
     """Encoder (channels, height, width) → latent_dim and its mirror image.
 
     Every block halves height and width (3×3 convolutions of stride 2, rounding up) and doubles the
-    channels, from `width` up to 128; batch norm and ReLU follow. depth: blocks; None halves until
-    the shorter side is 4 to 7 pixels. The code has no activation; the decoder ends in a sigmoid,
-    for pixels in [0, 1]. First weights are drawn from `generator`.
+    channels, from `width` up to 128; batch norm and a leaky ReLU follow. depth: blocks; None halves
+    until the shorter side is 4 to 7 pixels. The code has no activation. The decoder has no batch
+    norm: it would scale a code up again that Toll has pulled to the origin, so that its norm would
+    cost nothing, and the reconstruction of small codes would be noise. It ends in a sigmoid, for
+    pixels in [0, 1]. First weights are drawn from `generator`.
     """
     make = partial(drawn, generator=generator)
     channels, *size = shape
@@ -47,9 +50,9 @@ def convolutional_networks(
     encoder: list[nn.Module] = []
     for before, after in pairwise(maps):
         encoder += [make(nn.Conv2d, before, after, 3, stride=2, padding=1)]
-        encoder += [nn.BatchNorm2d(after), nn.ReLU()]
+        encoder += [nn.BatchNorm2d(after), nn.LeakyReLU(SLOPE)]
     encoder += [nn.Flatten(), make(nn.Linear, flat, latent_dim)]
-    decoder: list[nn.Module] = [make(nn.Linear, latent_dim, flat), nn.BatchNorm1d(flat), nn.ReLU()]
+    decoder: list[nn.Module] = [make(nn.Linear, latent_dim, flat), nn.LeakyReLU(SLOPE)]
     decoder.append(nn.Unflatten(1, (maps[-1], *sizes[-1])))
     for block in reversed(range(depth)):
         odd = tuple(1 - (2 * sizes[block + 1][axis] - sizes[block][axis]) for axis in (0, 1))
@@ -65,7 +68,7 @@ def convolutional_networks(
             )
         )
         if block:
-            decoder += [nn.BatchNorm2d(maps[block]), nn.ReLU()]
+            decoder.append(nn.LeakyReLU(SLOPE))
     decoder.append(nn.Sigmoid())
     return nn.Sequential(*encoder), nn.Sequential(*decoder)
 

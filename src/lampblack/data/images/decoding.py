@@ -50,6 +50,19 @@ def decode(path: Path, schema: ImageSchema) -> npt.NDArray[Any]:
         return _pixels(image, path, schema)
 
 
+def decode_mask(path: Path, schema: ImageSchema) -> npt.NDArray[np.bool_]:
+    """A mask as (height, width), True where anything is marked, at the schema's size."""
+    with Opened(path) as image:
+        try:
+            grey = image.convert("L").resize(
+                (schema.width, schema.height), Image.Resampling.NEAREST
+            )
+        except Exception as error:  # a damaged file makes decoders raise anything
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise InvalidInput(f"{path} is damaged or cut short: {reason}") from None
+    return np.asarray(grey) > 0
+
+
 def from_pil(image: Image.Image, where: str, schema: ImageSchema) -> npt.NDArray[Any]:
     """An image in memory, as `decode` gives it; `where` names it in messages."""
     return _pixels(image, where, schema)

@@ -78,7 +78,8 @@ class FileImages:
         values = np.empty((len(self), *self.schema.shape), np.float32 if self.deep else np.uint8)
         filled = 0
         for images in self.chunks(64):
-            values[filled : filled + len(images)] = images.values
+            pixels = to_unit(images.values) if self.deep else images.values
+            values[filled : filled + len(images)] = pixels
             filled += len(images)
         return ArrayImages(values)
 
@@ -120,10 +121,11 @@ class FileReader:
         return hashlib.sha256(repr((facts, self._images.schema)).encode()).hexdigest()
 
     def stack(self, results: list[Any]) -> Pixels:
-        """Decoded images as one array."""
-        kind = np.float32 if self._images.deep else np.uint8
-        none = np.empty((0, *self._images.schema.shape), kind)
-        return np.stack([_as_kind(r, kind) for r in results]) if results else none
+        """Decoded images as one array, of bytes unless some have 16 bits."""
+        if not results:
+            return np.empty((0, *self._images.schema.shape), np.uint8)
+        deep = any(values.dtype != np.uint8 for values in results)
+        return np.stack([to_unit(values) if deep else values for values in results])
 
     def results(self, positions: Sequence[Positions]) -> Iterator[list[Any]]:
         """Each image as an array, or the sentence that says why there is none."""
@@ -184,9 +186,3 @@ def _loader(read: _Read, order: _Order) -> Any:
 
 def _may_start_processes() -> bool:
     return not multiprocessing.current_process().daemon
-
-
-def _as_kind(values: npt.NDArray[Any], kind: type) -> npt.NDArray[Any]:
-    if kind is np.float32 and values.dtype == np.uint8:
-        return to_unit(values)
-    return values

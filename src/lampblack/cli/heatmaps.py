@@ -1,0 +1,178 @@
+"""Heat maps as pictures: input, expectation and map side by side, and a sheet of the strongest."""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from lampblack.data.images.samples import ArrayImages
+from lampblack.data.images.schema import to_unit
+from lampblack.exceptions import InvalidInput
+
+SHEET = "contact-sheet.png"
+ON_SHEET = 20  # alarms on the contact sheet
+SMALLEST_SIDE = 160  # pixels a side that a panel is enlarged to
+GAP = 8
+BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
+# From cold to hot; lightness rises evenly, so that it reads in print and for the colour-blind.
+COLOURS = np.array(
+    [[5, 5, 20], [60, 15, 100], [140, 35, 105], [215, 70, 60], [250, 150, 25], [250, 250, 165]]
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+class HeatMaps:
+    """Collects maps while images are scored, and draws them when the scale of all is known.
+
+    Until then they lie in a hidden folder beside `folder`, which takes its name at the end; on an
+    error it is removed. All maps of a run share one scale, from 0 to the highest of the images' own
+    99 % quantiles: a single glaring pixel must not hide everything else.
+    """
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self._folder = folder
+        if folder.exists() and not folder.is_dir():
+            raise InvalidInput(f"{folder} is a file; give the name of a folder for heat maps")
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / SHEET).exists():
+            raise InvalidInput(f"{folder} holds other files; give a new folder for heat maps")
+        inside = data.resolve()
+        if folder.resolve() == inside or inside in folder.resolve().parents:
+            raise InvalidInput(f"{folder} lies among the images that are scored; choose another")
+        if not folder.absolute().parent.is_dir():
+            raise InvalidInput(f"the folder {folder.absolute().parent} does not exist")
+
+    def __enter__(self) -> HeatMaps:
+        name = f".{self._folder.name}.{secrets.token_hex(4)}.part"
+        self._beside = self._folder.absolute().parent / name
+        self._raw = self._beside / ".raw"
+        self._raw.mkdir(parents=True)
+        self._keys: list[str] = []
+        self._top = 0.0
+        self._strongest: list[tuple[float, int]] = []
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        shutil.rmtree(self._beside, ignore_errors=True)
+
+    def add(
+        self,
+        keys: list[str],
+        images: ArrayImages,
+        expected: npt.NDArray[np.float32],
+        blame: Floats,
+        scores: Floats,
+        alarm: npt.NDArray[np.bool_],
+    ) -> None:
+        """Take a batch over: images and expected (n, channels, h, w), blame (n, h, w)."""
+        by_image = np.quantile(blame.reshape(len(blame), -1), 0.99, axis=1)
+        self._top = max(self._top, float(by_image.max(initial=0.0)))
+        for i, key in enumerate(keys):
+            number = len(self._keys)
+            self._keys.append(key)
+            np.savez(
+                self._raw / f"{number}.npz",
+                image=_bytes(to_unit(images.values[i : i + 1])[0]),
+                expected=_bytes(expected[i]),
+                blame=blame[i].astype(np.float32),
+                score=scores[i],
+            )
+            if alarm[i]:
+                heapq.heappush(self._strongest, (float(scores[i]), -number))
+                self._strongest = heapq.nlargest(ON_SHEET, self._strongest)
+
+    def finish(self, threshold: float) -> int:
+        """Draw every map and the contact sheet, and give the folder its name; how many maps."""
+        panels: dict[int, Image.Image] = {}
+        on_sheet = {-number for _, number in self._strongest}
+        for number, key in enumerate(self._keys):
+            raw = self._raw / f"{number}.npz"
+            with np.load(raw) as values:
+                picture = _side_by_side(
+                    values["image"], values["expected"], _coloured(values["blame"], self._top)
+                )
+            raw.unlink()
+            file = (self._beside / key).with_suffix(".png")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(file)
+            if number in on_sheet:
+                panels[number] = picture
+        self._raw.rmdir()
+        captions = [(self._keys[-number], score) for score, number in self._strongest]
+        pictures = [panels[-number] for _, number in self._strongest]
+        _sheet(pictures, captions, threshold).save(self._beside / SHEET)
+        if self._folder.is_dir():
+            shutil.rmtree(self._folder)
+        self._beside.rename(self._folder)
+        return len(self._keys)
+
+
+def _bytes(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """An image (channels, h, w) in [0, 1] as (h, w, 3) bytes; the first three are its colours."""
+    shown = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0)
+    return np.asarray(np.rint(shown.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def _coloured(blame: npt.NDArray[np.float32], top: float) -> npt.NDArray[np.uint8]:
+    """A map (h, w) as colours (h, w, 3), 0 to `top`."""
+    level = np.clip(blame / top if top else blame * 0, 0, 1) * (len(COLOURS) - 1)
+    marks = np.arange(len(COLOURS))
+    channels = [np.interp(level, marks, COLOURS[:, c]) for c in range(3)]
+    return np.asarray(np.rint(np.stack(channels, axis=-1)).astype(np.uint8))
+
+
+def _side_by_side(*panels: npt.NDArray[np.uint8]) -> Image.Image:
+    """Panels (h, w, 3) in a row, small ones enlarged without smoothing."""
+    height, width, _ = panels[0].shape
+    scale = max(1, -(-SMALLEST_SIDE // max(height, width)))
+    size = (width * scale, height * scale)
+    row = Image.new("RGB", (3 * size[0] + 2 * GAP, size[1]), BACKGROUND)
+    for i, panel in enumerate(panels):
+        enlarged = Image.fromarray(panel).resize(size, Image.Resampling.NEAREST)
+        row.paste(enlarged, (i * (size[0] + GAP), 0))
+    return row
+
+
+def _sheet(
+    pictures: list[Image.Image], captions: list[tuple[str, float]], threshold: float
+) -> Image.Image:
+    """The strongest alarms in two columns, each under its name and score."""
+    font = ImageFont.load_default(14)
+    if not pictures:
+        empty = Image.new("RGB", (420, 40), BACKGROUND)
+        text = f"no alarm: no score above {threshold:.4g}"
+        ImageDraw.Draw(empty).text((GAP, GAP), text, INK, font)
+        return empty
+    width, height = pictures[0].size
+    columns = 1 if len(pictures) == 1 else 2
+    line = 20
+    step = height + line + 2 * GAP
+    head = 2 * line + GAP
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * (width + 3 * GAP) + GAP, head + rows * step), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    title = f"{len(pictures)} strongest alarms, threshold {threshold:.4g}"
+    draw.text((GAP, GAP), title, INK, font)
+    draw.text(
+        (GAP, GAP + line), "each: image, what was expected, what answers for the score", INK, font
+    )
+    for i, (picture, (key, score)) in enumerate(zip(pictures, captions, strict=True)):
+        x = GAP + (i % columns) * (width + 3 * GAP)
+        y = head + (i // columns) * step
+        draw.text((x, y), _shortened(f"{key}  {score:.4g}", width, font), INK, font)
+        sheet.paste(picture, (x, y + line))
+    return sheet
+
+
+def _shortened(text: str, width: int, font: Any) -> str:
+    """A text cut at its start until it fits into so many pixels."""
+    while len(text) > 1 and font.getlength(text) > width:
+        text = "…" + text[2:] if text.startswith("…") else "…" + text[1:]
+    return text

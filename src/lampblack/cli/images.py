@@ -1,0 +1,297 @@
+"""The commands on images: a folder or file of images to a model, to scores, to heat maps."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import typer
+
+from lampblack import evaluation
+from lampblack.cli.heatmaps import HeatMaps
+from lampblack.cli.options import Reading, Selection
+from lampblack.cli.output import Output, progress, refuse_own_input
+from lampblack.data.images.folders import ImageSet, find_images
+from lampblack.data.images.samples import ArrayImages, FileImages, FileReader
+from lampblack.data.images.schema import ImageSchema
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.blocks import block_size
+from lampblack.exceptions import InvalidInput
+
+SHOWN = 10
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that could not be scored, and the sentence that says why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one block with their positions in the set; `unreadable` are those left out."""
+
+    positions: npt.NDArray[np.int64]
+    keys: list[str]
+    images: ArrayImages
+    unreadable: list[Unreadable]
+
+
+def refuse_table_options(reading: Reading, selection: Selection, **others: Any) -> None:
+    """Raise InvalidInput for an option that has no meaning for images."""
+    given = {
+        "--no-header": reading.no_header,
+        "--delimiter": reading.delimiter,
+        "--types": reading.types,
+        "--missing": reading.missing,
+        "--columns": selection.columns,
+        "--exclude": selection.exclude,
+        "--where": selection.where,
+        "--on-bad-row": selection.skip_bad_rows,
+        **{f"--{name.replace('_', '-')}": value for name, value in others.items()},
+    }
+    for name, value in given.items():
+        if value:
+            raise InvalidInput(f"{name} is for tables, and these are images; leave it out")
+
+
+def refuse_image_options(**given: Any) -> None:
+    """Raise InvalidInput for an option that has no meaning for a table."""
+    for name, value in given.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidInput(f"{option} is for images, and this is a file of rows; leave it out")
+
+
+def image_schema(detector: ReconstructionDetector, model: Path, data: Path) -> ImageSchema:
+    """The images that a model takes. Raises InvalidInput where it was fitted on a table."""
+    if not isinstance(detector.schema_, ImageSchema):
+        raise InvalidInput(f"{model} was fitted on a table, and {data} holds images")
+    return detector.schema_
+
+
+def batches(found: ImageSet, schema: ImageSchema, *, skip_unreadable: bool) -> Iterator[Batch]:
+    """Images block by block. Without `skip_unreadable`, one that cannot be read ends it."""
+    size = block_size(schema.shape)
+    if not isinstance(found.source, list):
+        from lampblack.detectors.image_reading import check_images
+
+        images = check_images(found.source, schema)
+        assert isinstance(images, ArrayImages)
+        first = 0
+        for chunk in images.chunks(size):
+            positions = np.arange(first, first + len(chunk))
+            yield Batch(positions, [found.keys[i] for i in positions], chunk, [])
+            first += len(chunk)
+        return
+    files = FileImages(tuple(found.source), schema, deep=False)
+    reader = FileReader(files)
+    for positions, results in zip(
+        files.positions(size), reader.results(files.positions(size)), strict=True
+    ):
+        bad = [i for i, result in enumerate(results) if isinstance(result, str)]
+        if bad and not skip_unreadable:
+            hint = "; --skip-unreadable goes on past such images"
+            raise InvalidInput(f"{results[bad[0]]}{hint}")
+        good = [i for i in range(len(results)) if i not in bad]
+        yield Batch(
+            positions[good],
+            [found.keys[positions[i]] for i in good],
+            ArrayImages(reader.stack([results[i] for i in good])),
+            [Unreadable(found.keys[positions[i]], results[i]) for i in bad],
+        )
+
+
+def score(
+    detector: ReconstructionDetector,
+    model: Path,
+    data: Path,
+    output: str | None,
+    *,
+    heatmaps: Path | None,
+    resize: bool,
+    skip_unreadable: bool,
+    quiet: bool,
+) -> None:
+    """Score every image; write scores to `output` and maps to `heatmaps`, or show the alarms."""
+    schema = image_schema(detector, model, data)
+    if resize:
+        schema = schema.model_copy(update={"resize": True})
+    if output is not None and output != "-":
+        refuse_own_input(Path(output), model, data)
+    found = find_images(data, role="score")
+    calibration = detector.calibration_
+    unreadable: list[Unreadable] = []
+    strongest: list[tuple[float, int, str]] = []
+    rows = alarms = 0
+    maps = HeatMaps(heatmaps, data) if heatmaps is not None else nullcontext()
+    with progress("score", len(found), "images", quiet or output == "-") as advance:
+        with Output(output) as write, maps as draw:
+            for batch in batches(found, schema, skip_unreadable=skip_unreadable):
+                scores = detector.anomaly_score(batch.images)
+                unreadable += batch.unreadable
+                alarm = scores > calibration.threshold
+                rows, alarms = rows + len(scores), alarms + int(alarm.sum())
+                for i in np.flatnonzero(alarm):
+                    entry = (float(scores[i]), -int(batch.positions[i]), batch.keys[i])
+                    heapq.heappush(strongest, entry)
+                    strongest = heapq.nlargest(SHOWN, strongest)
+                if output is not None:
+                    write(_results(detector, batch, scores, alarm))
+                if draw is not None and len(scores):
+                    explanation = detector.explain(batch.images)
+                    expected = detector.reconstruct(batch.images)
+                    draw.add(batch.keys, batch.images, expected, explanation.blame(), scores, alarm)
+                advance(len(scores) + len(batch.unreadable))
+            if not rows:
+                _report(unreadable)
+                raise InvalidInput(f"{data}: no image was left to score")
+            drawn = draw.finish(calibration.threshold) if draw is not None else 0
+    _report(unreadable)
+    share = alarms / rows
+    summary = f"{rows:,} images, {alarms:,} alarms ({share:.2%})"
+    if heatmaps is not None and output != "-":
+        typer.echo(f"wrote {drawn:,} heat maps and contact-sheet.png to {heatmaps}")
+    if output is None:
+        _print(detector, found, schema, summary, strongest)
+        typer.echo("give -o scores.csv (or .parquet) for every image, --heatmaps FOLDER for maps")
+    elif output != "-":
+        typer.echo(f"{summary}; wrote {output}")
+
+
+def evaluate(
+    detector: ReconstructionDetector,
+    model: Path,
+    data: Path,
+    *,
+    normal: list[str],
+    resize: bool,
+    skip_unreadable: bool,
+) -> dict[str, Any]:
+    """How well scores and decisions agree with the classes, and maps with masks if there are."""
+    schema = image_schema(detector, model, data)
+    if resize:
+        schema = schema.model_copy(update={"resize": True})
+    found = find_images(data, role="score", normal=normal)
+    if found.labels is None or not found.normal:
+        classes = ", ".join(sorted(set(found.labels or ()))[:10]) or "none"
+        raise InvalidInput(
+            f"{data}: say which class is normal, with --normal NAME; classes found: {classes}"
+        )
+    is_anomaly = ~found.is_normal
+    scores, truth, maps, masks = [], [], [], []
+    unreadable: list[Unreadable] = []
+    for batch in batches(found, schema, skip_unreadable=skip_unreadable):
+        scores.append(detector.anomaly_score(batch.images))
+        truth.append(is_anomaly[batch.positions])
+        unreadable += batch.unreadable
+        if found.masks is not None and len(batch.positions):
+            blame = detector.explain(batch.images).blame()
+            for position, values in zip(batch.positions, blame, strict=True):
+                mask = _mask(found, int(position), bool(is_anomaly[position]), schema)
+                if mask is not None:
+                    maps.append(values.astype(np.float32))
+                    masks.append(mask)
+    _report(unreadable)
+    if not scores or not len(np.concatenate(scores)):
+        raise InvalidInput(f"{data}: no image was left to evaluate")
+    anomaly_score = np.concatenate(scores)
+    alarm = anomaly_score > detector.calibration_.threshold
+    judged = evaluation.evaluate(
+        anomaly_score, alarm, np.concatenate(truth), detector.false_alarm_rate_, "images"
+    )
+    result = {"images" if name == "rows" else name: value for name, value in judged.items()}
+    if maps:
+        result |= evaluation.evaluate_pixels(np.array(maps), np.array(masks))
+    return result
+
+
+def _mask(
+    found: ImageSet, position: int, is_anomaly: bool, schema: ImageSchema
+) -> npt.NDArray[np.bool_] | None:
+    """The marked pixels (height, width); none of a normal image, None where they are unknown."""
+    assert found.masks is not None
+    path = found.masks[position]
+    if path is None:
+        return None if is_anomaly else np.zeros((schema.height, schema.width), dtype=bool)
+    from lampblack.data.images.decoding import decode_mask
+
+    return decode_mask(path, schema)
+
+
+def _results(
+    detector: ReconstructionDetector,
+    batch: Batch,
+    scores: npt.NDArray[np.float64],
+    alarm: npt.NDArray[np.bool_],
+) -> pa.Table:
+    """The output's columns for one batch; unreadable images have no score."""
+    calibration = detector.calibration_
+    held_out = calibration.origin == "held-out"
+    none = [None] * len(batch.unreadable)
+    p_values = calibration.p_values(scores).tolist() if held_out else [None] * len(scores)
+    decisions = np.where(alarm, "anomaly", "normal").tolist()
+    return pa.table(
+        {
+            "image": pa.array(batch.keys + [u.key for u in batch.unreadable], pa.string()),
+            "anomaly_score": pa.array([*scores.tolist(), *none], pa.float64()),
+            "p_value": pa.array([*p_values, *none], pa.float64()),
+            "decision": pa.array([*decisions, *[UNREADABLE] * len(none)], pa.string()),
+        }
+    )
+
+
+def _report(unreadable: list[Unreadable]) -> None:
+    if not unreadable:
+        return
+    noun = "image was" if len(unreadable) == 1 else "images were"
+    typer.echo(f"lampblack: {len(unreadable)} {noun} not readable:", err=True)
+    for image in unreadable[:1000]:
+        typer.echo(f"  {image.reason}", err=True)
+
+
+def _print(
+    detector: ReconstructionDetector,
+    found: ImageSet,
+    schema: ImageSchema,
+    summary: str,
+    strongest: list[tuple[float, int, str]],
+) -> None:
+    """Print the strongest alarms, each with the place that answers for most of it."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    calibration = detector.calibration_
+    console.print(f"{summary}, threshold {calibration.threshold:.6g}", highlight=False)
+    if not strongest:
+        return
+    chosen = found.take(np.array([-position for _, position, _ in strongest]))
+    blame = np.concatenate(
+        [
+            detector.explain(batch.images).blame()
+            for batch in batches(chosen, schema, skip_unreadable=False)
+        ]
+    )
+    table = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
+    for name in ("image", "score", "p"):
+        table.add_column(name, justify="left" if name == "image" else "right", overflow="fold")
+    table.add_column("strongest at (column, row)")
+    for (value, _, key), values in zip(strongest, blame, strict=True):
+        row, column = np.unravel_index(int(values.argmax()), values.shape)
+        p = "-"
+        if calibration.origin == "held-out":
+            p = f"{calibration.p_values(np.array([value]))[0]:.4f}"
+        table.add_row(escape(key), f"{value:.4g}", p, f"{column}, {row}")
+    console.print(table)
