@@ -148,6 +148,7 @@ def main() -> None:
         shell.run_kdd(RESULTS / "kdd.txt")
     if "tour" in parts:
         shell.run_tour(RESULTS / "tour.txt")
+        shell.run_image_tour(RESULTS / "image-tour.txt")
     if "render" in parts:
         render.render()
 

@@ -181,6 +181,11 @@ def tour() -> str:
     return _recorded("tour")
 
 
+def image_tour() -> str:
+    """The commands on images and what they printed."""
+    return _recorded("image-tour")
+
+
 BLOCKS = {
     "tables": tables,
     "sets": sets,
@@ -190,6 +195,7 @@ BLOCKS = {
     "memory": memory,
     "kdd": kdd,
     "tour": tour,
+    "image-tour": image_tour,
 }
 CHOICES = {
     "LAMP's form": ("LAMP (log, min-max)", "LAMP (quantile, ours)"),

@@ -1,6 +1,6 @@
 """lampblack: find what normal data cannot explain.
 
-Reconstruction-based anomaly detection for tables, with thresholds that keep their promise and
+Reconstruction-based anomaly detection for tables and images, with thresholds that keep their promise and
 reasons for every alarm. Importing this package loads no torch; its names do when first used.
 """
 
@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lampblack.data.images.folders import find_images
     from lampblack.detectors.autoencoder import AutoencoderDetector
     from lampblack.detectors.lamp import LAMPDetector
     from lampblack.detectors.registry import load
@@ -21,10 +22,18 @@ _HOMES = {
     "AutoencoderDetector": "lampblack.detectors.autoencoder",
     "LAMPDetector": "lampblack.detectors.lamp",
     "TollDetector": "lampblack.detectors.toll",
+    "find_images": "lampblack.data.images.folders",
     "load": "lampblack.detectors.registry",
 }
 
-__all__ = ["AutoencoderDetector", "LAMPDetector", "TollDetector", "__version__", "load"]
+__all__ = [
+    "AutoencoderDetector",
+    "LAMPDetector",
+    "TollDetector",
+    "__version__",
+    "find_images",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

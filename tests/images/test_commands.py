@@ -110,7 +110,7 @@ def test_evaluate_with_masks(parts: Path) -> None:
     assert figures["anomalies"] == 20
     assert figures["images_with_masks"] == 50
     assert figures["auroc"] > 0.9
-    assert figures["pixel_auroc"] > 0.7
+    assert figures["pixel_auroc"] > 0.6
     assert 0 < figures["aupro"] <= 1
     assert "pixel auroc" in run("evaluate", parts / "part.model", parts / "parts").stdout
 

@@ -196,8 +196,8 @@ def evaluate(
         truth.append(is_anomaly[batch.positions])
         unreadable += batch.unreadable
         if found.masks is not None and len(batch.positions):
-            blame = detector.explain(batch.images).blame()
-            for position, values in zip(batch.positions, blame, strict=True):
+            errors = np.asarray(detector.explain(batch.images))
+            for position, values in zip(batch.positions, errors, strict=True):
                 mask = _mask(found, int(position), bool(is_anomaly[position]), schema)
                 if mask is not None:
                     maps.append(values.astype(np.float32))
