@@ -22,6 +22,7 @@ def test_public_names_are_frozen() -> None:
         "LAMPDetector",
         "TollDetector",
         "__version__",
+        "find_images",
         "load",
     ]
     for name in lampblack.__all__:
@@ -107,6 +108,6 @@ def test_api_reference_is_built_from_the_docstrings(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", str(ROOT / "docs" / "build.py"), str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
     page = (tmp_path / "lampblack" / "detectors" / "base.html").read_text()
-    assert "How anomalous each row is" in page
+    assert "How anomalous each sample is" in page
     for name in lampblack.__all__:
         assert name in (tmp_path / "lampblack.html").read_text()

@@ -1,7 +1,8 @@
 """lampblack: find what normal data cannot explain.
 
-Reconstruction-based anomaly detection for tables and images, with thresholds that keep their promise and
-reasons for every alarm. Importing this package loads no torch; its names do when first used.
+Reconstruction-based anomaly detection for tables and images, with thresholds that keep their
+promise and reasons for every alarm. Importing this package loads no torch; its names do when first
+used.
 """
 
 from __future__ import annotations

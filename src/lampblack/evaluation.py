@@ -83,6 +83,7 @@ def evaluate_pixels(maps: npt.NDArray[np.float32], masks: npt.NDArray[np.bool_])
     share of normal pixels above it, up to 0.3, divided by 0.3 (Bergmann et al. 2021, IJCV 129).
     Raises InvalidInput where no pixel, or every pixel, is marked.
     """
+    from scipy.integrate import trapezoid
     from scipy.ndimage import label
     from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -98,11 +99,11 @@ def evaluate_pixels(maps: npt.NDArray[np.float32], masks: npt.NDArray[np.bool_])
     # Each region weighs as much as any other: the weighted hit rate is the mean overlap.
     false, overlap, _ = roc_curve(truth, scores, sample_weight=weights.ravel())
     within = np.append(false[false < PRO_LIMIT], PRO_LIMIT)
-    area = np.trapezoid(np.interp(within, false, overlap), within)
+    area = float(trapezoid(np.interp(within, false, overlap), within))
     return PixelEvaluation(
         images_with_masks=len(masks),
         pixel_auroc=float(roc_auc_score(truth, scores)),
-        aupro=float(area / PRO_LIMIT),
+        aupro=min(1.0, area / PRO_LIMIT),
     )
 
 
