@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,128 @@ def arrhythmia() -> str:
     return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
 
 
+def _image_rows(kind: str, methods: Iterable[str]) -> Rows:
+    """Results of one data set's classes and these methods, by method in their order."""
+    found = [row for row in read("images") if row["set"].split()[0] == kind]
+    return [row for method in methods for row in found if row["method"] == method]
+
+
+def _image_table(kind: str) -> str:
+    """Mean over classes of the mean over seeds, with time and memory of one fit."""
+    from benchmarks import images
+
+    rows = _image_rows(kind, [*images.IMAGES, *images.SSIM])
+    if not rows:
+        return "Not measured yet.\n"
+    by_class = _mean_by_class(rows)
+    lines = [
+        "| method | AUROC | − autoencoder (L2) | wins / losses | seeds | fit, CPU s | peak, MiB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method]
+        names = [name for name in by_class if method in by_class[name]]
+        auroc = 100 * _mean([by_class[name][method] for name in names])
+        gaps = [by_class[n][method] - by_class[n]["autoencoder (L2)"] for n in names]
+        mean, error = _mean_and_error(gaps)
+        same = method == "autoencoder (L2)"
+        against = (
+            ""
+            if same
+            else f"{100 * mean:+.2f}" + (f" ± {100 * error:.2f}" if len(gaps) > 1 else "")
+        )
+        wins = "" if same else f"{sum(g > 0 for g in gaps)} / {sum(g < 0 for g in gaps)}"
+        seeds = _seeds(sorted({row["seed"] for row in own}))
+        seconds, peak = _mean([r["fit_cpu_s"] for r in own]), max(r["peak_mib"] for r in own)
+        lines.append(
+            f"| {method} | {auroc:.2f} | {against} | {wins} | {seeds} | {seconds:.0f} | {peak:,} |"
+        )
+    return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
+
+
+def _mean_by_class(rows: Rows) -> dict[str, dict[str, float]]:
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        values[row["set"]][row["method"]].append(row["auroc"])
+    return {name: {m: _mean(v) for m, v in by.items()} for name, by in sorted(values.items())}
+
+
+def mnist() -> str:
+    """One-class MNIST over ten digits."""
+    return _image_table("mnist")
+
+
+def cifar10() -> str:
+    """One-class CIFAR-10 over ten classes."""
+    return _image_table("cifar10")
+
+
+def elpv() -> str:
+    """Solar cells."""
+    return _image_table("elpv")
+
+
+def digits() -> str:
+    """AUROC of every digit and method."""
+    from benchmarks import images
+
+    rows = _image_rows("mnist", [*images.IMAGES, *images.SSIM])
+    by_class = _mean_by_class(rows)
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [f"| digit | {' | '.join(methods)} |", "|---" * (len(methods) + 1) + "|"]
+    for name, values in by_class.items():
+        cells = (f"{100 * values[m]:.1f}" if m in values else "" for m in methods)
+        lines.append(f"| {name.split()[1]} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def amplification() -> str:
+    """What amplification alone changes, over error metrics and digits."""
+    from benchmarks import images
+
+    by_class = _mean_by_class(_image_rows("mnist", [*images.IMAGES, *images.SSIM]))
+    lines = ["| error | digits | amplified − plain, AUROC points |", "|---|---|---|"]
+    every = []
+    for error in ("L1", "L2", "SSIM"):
+        pair = (f"autoencoder ({error})", f"LAMP ({error})")
+        gaps = [v[pair[1]] - v[pair[0]] for v in by_class.values() if {*pair} <= v.keys()]
+        every += gaps
+        if gaps:
+            mean, standard_error = _mean_and_error(gaps)
+            lines.append(
+                f"| {error} | {len(gaps)} | {100 * mean:+.2f} ± {100 * standard_error:.2f} |"
+            )
+    if every:
+        mean, standard_error = _mean_and_error(every)
+        lines.append(f"| all | {len(every)} | {100 * mean:+.2f} ± {100 * standard_error:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def plateau() -> str:
+    """AUROC of Toll on two digits as one setting moves, and of error and norm alone."""
+    from benchmarks import images
+
+    rows = [r for r in _image_rows("mnist", ["Toll", *images.PLATEAU]) if r["set"] in PLATEAU_SETS]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [
+        f"| setting | {' | '.join(f'digit {s.split()[1]}' for s in PLATEAU_SETS)} "
+        "| error alone | norm alone |",
+        "|---|---|---|---|---|",
+    ]
+    for method in methods:
+        own = [row for row in rows if row["method"] == method]
+        cells = []
+        for name in PLATEAU_SETS:
+            values = [row["auroc"] for row in own if row["set"] == name]
+            spread = f" ({100 * min(values):.1f} to {100 * max(values):.1f})" if values[1:] else ""
+            cells.append(f"{100 * _mean(values):.1f}{spread}" if values else "")
+        for figure in ("auroc_error", "auroc_norm"):
+            known = [row[figure] for row in own if row.get(figure) is not None]
+            cells.append(f"{100 * _mean(known):.1f}" if known else "")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _recorded(name: str) -> str:
     return f"```\n{(RESULTS / f'{name}.txt').read_text().rstrip()}\n```\n"
 
@@ -153,7 +276,9 @@ def _recorded(name: str) -> str:
 def memory() -> str:
     """Peak memory of scoring by file, and what it is above scoring a few rows."""
     rows = read("memory")
-    least = rows[0]["peak_mib"] if rows else 0
+    if not rows:
+        return "Not measured yet.\n"
+    least = rows[0]["peak_mib"]
     lines = [
         "| `lampblack score` of | file, MB | rows | peak memory, MiB | above the first row, MiB "
         "| CPU s |",
@@ -196,7 +321,14 @@ BLOCKS = {
     "kdd": kdd,
     "tour": tour,
     "image-tour": image_tour,
+    "mnist": mnist,
+    "digits": digits,
+    "amplification": amplification,
+    "plateau": plateau,
+    "cifar10": cifar10,
+    "elpv": elpv,
 }
+PLATEAU_SETS = ("mnist 8", "mnist 2")
 CHOICES = {
     "LAMP's form": ("LAMP (log, min-max)", "LAMP (quantile, ours)"),
     "detector": ("autoencoder", "LAMP (quantile, ours)", "Toll", "LAMP × Toll"),
