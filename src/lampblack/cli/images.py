@@ -17,13 +17,14 @@ import typer
 from lampblack import evaluation
 from lampblack.cli.heatmaps import HeatMaps
 from lampblack.cli.options import Reading, Selection
-from lampblack.cli.output import Output, progress, refuse_own_input
+from lampblack.cli.output import Output, refuse_own_input
 from lampblack.data.images.folders import ImageSet, find_images
 from lampblack.data.images.samples import ArrayImages, FileImages, FileReader
 from lampblack.data.images.schema import ImageSchema
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.blocks import block_size
 from lampblack.exceptions import InvalidInput
+from lampblack.training.progress import counted
 
 SHOWN = 10
 UNREADABLE = "unreadable"
@@ -135,7 +136,7 @@ def score(
     strongest: list[tuple[float, int, str]] = []
     rows = alarms = 0
     maps = HeatMaps(heatmaps, data) if heatmaps is not None else nullcontext()
-    with progress("score", len(found), "images", quiet or output == "-") as advance:
+    with counted("score", len(found), "images", quiet or output == "-") as advance:
         with Output(output) as write, maps as draw:
             for batch in batches(found, schema, skip_unreadable=skip_unreadable):
                 scores = detector.anomaly_score(batch.images)

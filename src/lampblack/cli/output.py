@@ -1,9 +1,9 @@
-"""What the commands that score share: an output that opens late, and a bar of progress."""
+"""What the commands that score share: an output that opens late."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,38 +42,3 @@ class Output:
 
     def __exit__(self, *error: Any) -> None:
         self._context.__exit__(*error)
-
-
-@contextmanager
-def progress(
-    description: str, total: int | None, unit: str, quiet: bool
-) -> Iterator[Callable[[int], None]]:
-    """A count with its rate, and with the time left where the total is known, on standard error.
-
-    Nothing is shown where that is not a terminal.
-    """
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda count: None
-        return
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    rate = TextColumn(f"{{task.completed:,}} {unit}  {{task.speed:,.0f}} {unit}/s")
-    columns = (
-        (SpinnerColumn(), rate, TimeElapsedColumn())
-        if total is None
-        else (BarColumn(), rate, TimeRemainingColumn())
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(description, total=total)
-        bar.tasks[0].finished_speed = 0.0
-        yield lambda count: bar.advance(task, count)

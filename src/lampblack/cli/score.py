@@ -13,7 +13,7 @@ from lampblack.cli import images
 from lampblack.cli.alarms import Alarms
 from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.options import Reading, Selection
-from lampblack.cli.output import Output, progress, refuse_own_input
+from lampblack.cli.output import Output, refuse_own_input
 from lampblack.cli.rows import Batch, ModelRows, load_for_rows, report_skipped, row_format
 from lampblack.data.images.folders import holds_images
 from lampblack.data.schema import Rows
@@ -21,6 +21,7 @@ from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import TableExplanation
+from lampblack.training.progress import counted
 
 RESULTS = ("anomaly_score", "p_value", "decision")
 
@@ -70,7 +71,7 @@ def run(
     rows = ModelRows(data, detector.schema_, format_, selection, keep)
     to_screen = output is None
     alarms = Alarms(detector, keep=to_screen)
-    with progress("score", None, "rows", quiet or output == "-") as advance:
+    with counted("score", None, "rows", quiet or output == "-") as advance:
         with Output(output) as write:
             for batch in rows:
                 key = _key(batch, id_column)

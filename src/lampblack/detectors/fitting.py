@@ -33,6 +33,7 @@ from lampblack.exceptions import InvalidInput, TrainingWarning
 from lampblack.networks import AutoencoderPair
 from lampblack.training.callbacks import Callback, ProgressBar, Record
 from lampblack.training.loop import Loop
+from lampblack.training.progress import counted
 from lampblack.training.samples import Samples, StreamedSamples, TensorSamples
 from lampblack.training.schedule import Budget
 from lampblack.training.threads import threads_for_step
@@ -95,7 +96,8 @@ def fit_samples(
     seeds = Seeds.draw(detector.random_state)
     split = split_rows(len(samples), detector, seeds.split)
     if isinstance(samples, FileImages) and samples.n_bytes <= IN_MEMORY:
-        samples = samples.in_memory()
+        with counted("read", len(samples), "images", not detector.verbose) as advance:
+            samples = samples.in_memory(advance)
     detector.schema_ = schema
     detector.encoder_ = _fitted_encoder(detector, schema, samples, split.train)
     silent = _unrepeated_text(detector.encoder_)

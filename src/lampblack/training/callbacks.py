@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lampblack.training.progress import rate_column
 from lampblack.training.schedule import Budget
 
 Record = dict[str, float]
@@ -52,7 +53,8 @@ class ProgressBar(Callback):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("steps  loss {task.fields[loss]}"),
+            rate_column("steps"),
+            TextColumn("loss {task.fields[loss]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,14 +73,18 @@ class FileImages:
         every = np.arange(len(self))
         return [every[start : start + size] for start in range(0, len(self), size)]
 
-    def in_memory(self) -> ArrayImages:
-        """All of them decoded. Raises InvalidInput naming a file at fault."""
+    def in_memory(self, advance: Callable[[int], None] = lambda count: None) -> ArrayImages:
+        """All of them decoded. `advance` is told how many more are.
+
+        Raises InvalidInput naming a file at fault.
+        """
         values = np.empty((len(self), *self.schema.shape), np.float32 if self.deep else np.uint8)
         filled = 0
         for images in self.chunks(64):
             pixels = to_unit(images.values) if self.deep else images.values
             values[filled : filled + len(images)] = pixels
             filled += len(images)
+            advance(len(images))
         return ArrayImages(values)
 
 

@@ -1,0 +1,52 @@
+"""Bars on the terminal: how many, how fast, how much longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def rate_column(unit: str) -> Any:
+    """A column of a rich progress bar: units a second, a dash before the first."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            shown = "-" if speed is None else f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
+            return Text(f"{shown} {unit}/s")
+
+    return Rate()
+
+
+@contextmanager
+def counted(
+    description: str, total: int | None, unit: str, quiet: bool
+) -> Iterator[Callable[[int], None]]:
+    """A count with its rate, and with the time left where the total is known, on standard error.
+
+    Nothing is shown where that is not a terminal.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda count: None
+        return
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    count = TextColumn(f"{{task.description}}  {{task.completed:,}} {unit}")
+    known = (BarColumn(), count, rate_column(unit), TimeRemainingColumn())
+    unknown = (SpinnerColumn(), count, rate_column(unit), TimeElapsedColumn())
+    with Progress(*(unknown if total is None else known), console=console) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda count: bar.advance(task, count)
