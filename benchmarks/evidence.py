@@ -1,7 +1,7 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
-Parts: tables, sensitivity, arrhythmia, images, memory, kdd, tour, render; without any, all of them.
-Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already is not
+Parts: tables, sensitivity, arrhythmia, images, memory, kdd, digits, tour, render; without any, all
+of them. Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already is not
 run again, so that a killed run goes on where it was. Delete a file to measure anew.
 """
 
@@ -22,7 +22,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("tables", "sensitivity", "arrhythmia", "images", "memory", "kdd", "tour", "render")
+PARTS = (
+    "tables",
+    "sensitivity",
+    "arrhythmia",
+    "images",
+    "memory",
+    "kdd",
+    "digits",
+    "tour",
+    "render",
+)
 
 Job = tuple[str, str, int]  # set, method, seed
 
@@ -146,6 +156,8 @@ def main() -> None:
 
     if "kdd" in parts:
         shell.run_kdd(RESULTS / "kdd.txt")
+    if "digits" in parts:
+        shell.run_digits(RESULTS / "digits.txt")
     if "tour" in parts:
         shell.run_tour(RESULTS / "tour.txt")
         shell.run_image_tour(RESULTS / "image-tour.txt")

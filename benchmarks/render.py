@@ -306,6 +306,11 @@ def tour() -> str:
     return _recorded("tour")
 
 
+def digits_session() -> str:
+    """The commands on MNIST and what they printed."""
+    return _recorded("digits")
+
+
 def image_tour() -> str:
     """The commands on images and what they printed."""
     return _recorded("image-tour")
@@ -321,6 +326,7 @@ BLOCKS = {
     "kdd": kdd,
     "tour": tour,
     "image-tour": image_tour,
+    "digits-session": digits_session,
     "mnist": mnist,
     "digits": digits,
     "amplification": amplification,

@@ -18,6 +18,10 @@ lampblack fit kddcup.data_10_percent.gz --no-header --where "c42 != 'normal.'" -
 lampblack evaluate attacks.model corrected.gz --label c42 --anomaly normal.
 lampblack score attacks.model corrected.gz --explain 2 -o scores.parquet
 """
+DIGITS = """
+lampblack fit train-images-idx3-ubyte.gz --normal 8 -o eight.model
+lampblack evaluate eight.model t10k-images-idx3-ubyte.gz --normal 8
+"""
 TOUR = """
 lampblack fit normal.csv -o pump.model
 lampblack score pump.model today.csv --id part --exclude verdict
@@ -119,11 +123,19 @@ def run_tour(output: Path) -> None:
 
 def run_kdd(output: Path) -> None:
     """KDD Cup 99 as it is; the rare "normal." rows are the anomalies, as in the papers."""
-    source = data_folder() / "kddcup99"
+    _session_on_data("kddcup99", KDD, output)
+
+
+def run_digits(output: Path) -> None:
+    """MNIST as it is, the digit 8 normal."""
+    _session_on_data("mnist", DIGITS, output)
+
+
+def _session_on_data(name: str, commands: str, output: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for file in source.glob("*.gz"):
+        for file in (data_folder() / name).glob("*.gz"):
             shutil.copy(file, folder)
-        output.write_text(_session(KDD, Path(folder)))
+        output.write_text(_session(commands, Path(folder)))
 
 
 def _session(commands: str, folder: Path) -> str:
