@@ -181,7 +181,7 @@ def test_info_shows_columns_threshold_and_json(folder: Path) -> None:
     shown = run("info", folder / "pump.model").stdout
     for fact in ("TollDetector", "threshold", "1.00%", "flow (number, may be missing)", "torch"):
         assert fact in shown
-    assert json.loads(run("info", folder / "pump.model", "--json").stdout)["format"] == 1
+    assert json.loads(run("info", folder / "pump.model", "--json").stdout)["format"] == 2
 
 
 def test_calibrate_sets_a_new_threshold_without_training(folder: Path) -> None:

@@ -77,14 +77,14 @@ def test_heat_maps_of_every_image_on_one_scale(parts: Path, tmp_path: Path) -> N
     assert "wrote 50 heat maps and contact-sheet.png" in result.stdout
     drawn = sorted(path.relative_to(maps).as_posix() for path in maps.rglob("*.png"))
     assert len(drawn) == 51
-    assert drawn[:2] == ["contact-sheet.png", "dent/000.png"]
-    picture = np.asarray(Image.open(maps / "dent" / "000.png")).astype(int)
+    assert drawn[:2] == ["contact-sheet.png", "images/dent/000.png"]
+    picture = np.asarray(Image.open(maps / "images" / "dent" / "000.png")).astype(int)
     assert picture.shape == (160, 3 * 160 + 16, 3)
     shown = np.asarray(Image.open(parts / "parts" / "test" / "dent" / "000.png"))
     np.testing.assert_array_equal(picture[::10, :160:10, 0], shown)
     heat = picture[::10, 336::10].sum(axis=2)
     assert heat[1:5, 9:13].mean() > 2 * np.median(heat)
-    normal = np.asarray(Image.open(maps / "good" / "000.png")).astype(int)[:, 336:]
+    normal = np.asarray(Image.open(maps / "images" / "good" / "000.png")).astype(int)[:, 336:]
     assert normal.sum() < picture[:, 336:].sum()
     assert not list(tmp_path.glob(".maps*"))
     assert run(*command).exit_code == 0, "heat maps of an earlier run are replaced"
@@ -95,11 +95,31 @@ def test_heat_maps_never_take_a_folder_of_something_else(parts: Path, tmp_path: 
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     data, model = parts / "parts" / "test", parts / "part.model"
     assert "holds other files" in refused("score", model, data, "--heatmaps", tmp_path / "mine")
-    assert "is a file" in refused(
+    assert "is no folder" in refused(
         "score", model, data, "--heatmaps", tmp_path / "mine" / "thesis.txt"
     )
-    assert "lies among the images" in refused("score", model, data, "--heatmaps", data / "maps")
+    for inside in (data / "maps", model / "maps", parts):
+        line = refused("score", model, data, "--heatmaps", inside)
+        assert "lie in each other" in line or "holds other files" in line
     assert "does not exist" in refused("score", model, data, "--heatmaps", tmp_path / "a" / "b")
+    (tmp_path / "empty").mkdir()
+    assert "lie in each other" in refused(
+        "score", model, data, "-o", tmp_path / "empty" / "s.csv", "--heatmaps", tmp_path / "empty"
+    )
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    assert "is no folder" in refused("score", model, data, "--heatmaps", tmp_path / "link")
+    assert run("score", model, data, "--heatmaps", tmp_path / "maps").exit_code == 0
+    (tmp_path / "maps" / "notes.txt").write_text("x")
+    assert "holds other files" in refused("score", model, data, "--heatmaps", tmp_path / "maps")
+    assert (tmp_path / "maps" / "notes.txt").exists()
+
+
+def test_an_image_named_like_the_sheet_keeps_its_map(parts: Path, tmp_path: Path) -> None:
+    for name in ("contact-sheet", "other"):
+        save(tmp_path / "data" / f"{name}.png", discs(1, seed=4)[0, 0])
+    run("score", parts / "part.model", tmp_path / "data", "--heatmaps", tmp_path / "maps")
+    drawn = {path.relative_to(tmp_path / "maps").as_posix() for path in tmp_path.rglob("maps/**/*")}
+    assert {"contact-sheet.png", "images/contact-sheet.png", "images/other.png"} <= drawn
 
 
 def test_evaluate_with_masks(parts: Path) -> None:
@@ -161,6 +181,7 @@ def test_info(parts: Path) -> None:
     result = run("info", parts / "part.model")
     assert "16×16 pixels, 1 channels" in result.stdout
     assert "101 train" in result.stdout
+    assert "of new normal images" in result.stdout
 
 
 def test_unreadable_image_stops_the_run_unless_skipped(parts: Path, tmp_path: Path) -> None:
@@ -180,6 +201,7 @@ def test_unreadable_image_stops_the_run_unless_skipped(parts: Path, tmp_path: Pa
     assert f"{folder / '4.png'} is not an image" in result.stderr
     table = pa_csv.read_csv(out)
     assert table.num_rows == 5
+    assert table["image"].to_pylist() == [f"{i}.png" for i in range(5)]
     bad = [row for row in table.to_pylist() if row["decision"] == "unreadable"]
     assert [row["image"] for row in bad] == ["2.png", "4.png"]
     assert all(row["anomaly_score"] is None for row in bad)
@@ -198,7 +220,35 @@ def test_other_size_needs_resize(parts: Path, tmp_path: Path) -> None:
     assert "0.png has 24×24 pixels, and the model takes 16×16; resize it" in refused(
         "score", model, tmp_path / "big"
     )
+    assert "has 24×24 pixels" in refused("score", model, tmp_path / "big", "--skip-unreadable")
     assert run("score", model, tmp_path / "big", "--resize").exit_code == 0
+
+
+def test_masks_are_checked_and_missing_ones_counted(parts: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(parts / "parts", tmp_path / "parts")
+    masks = tmp_path / "parts" / "ground_truth" / "dent"
+    for i in range(5):
+        (masks / f"{i:03}_mask.png").unlink()
+    image = Image.open(masks / "005_mask.png")
+    (masks / "005_mask.png").unlink()
+    image.save(masks / "005.bmp")
+    result = run("evaluate", parts / "part.model", tmp_path / "parts", "--json")
+    assert json.loads(result.stdout)["images_with_masks"] == 45
+    assert "5 of 20 anomalies have no mask" in result.stderr
+    save(masks / "006_mask.png", np.zeros((8, 32), np.uint8))
+    assert "006_mask.png has 32×8 pixels, and its image 16×16" in refused(
+        "evaluate", parts / "part.model", tmp_path / "parts"
+    )
+
+
+def test_a_path_that_does_not_exist_is_said_so(parts: Path, tmp_path: Path) -> None:
+    for command in ("score", "evaluate", "calibrate"):
+        assert "nowhere does not exist" in refused(
+            command, parts / "part.model", tmp_path / "nowhere"
+        )
+    assert "nowhere does not exist" in refused("fit", tmp_path / "nowhere", "-o", tmp_path / "m")
 
 
 def test_options_of_tables_and_images_are_not_mixed_up(parts: Path, tmp_path: Path) -> None:

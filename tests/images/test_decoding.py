@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lampblack.data.images import decoding
-from lampblack.data.images.decoding import decode, read_header
+from lampblack.data.images.decoding import decode, decode_mask, read_header
 from lampblack.data.images.samples import FileImages
 from lampblack.data.images.schema import ImageSchema, check_array, to_unit
 from lampblack.exceptions import InvalidInput
@@ -119,6 +119,8 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, colour: np.ndarray) -
     assert "CMYK (print) colours; convert it to RGB or grey" in refused(path, COLOUR)
     path = write(tmp_path / "float.tif", Image.fromarray(np.ones((16, 16), np.float32)))
     assert "32-bit floats" in refused(path)
+    path = write(tmp_path / "integers.tif", Image.fromarray(np.ones((16, 16), np.int32)))
+    assert "32-bit integers" in refused(path)
     frames = [Image.fromarray(f[0]) for f in discs(3)]
     frames[0].save(tmp_path / "film.tif", save_all=True, append_images=frames[1:])
     assert "holds 3 images" in refused(tmp_path / "film.tif")
@@ -167,6 +169,21 @@ def test_mutated_files_never_crash_or_hang(tmp_path: Path, colour: np.ndarray, n
     assert "refused" in outcomes
 
 
+def test_masks_keep_small_marks_and_turn_with_their_image(tmp_path: Path) -> None:
+    marks = np.zeros((128, 96), np.uint8)
+    marks[70:73, 10:13] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for options, shape in (({}, (128, 96)), ({"exif": exif}, (96, 128))):
+        mask = write(tmp_path / "m.png", Image.fromarray(marks), **options)
+        image = write(tmp_path / "i.png", Image.fromarray(marks), **options)
+        schema = ImageSchema(channels=1, height=shape[0] // 8, width=shape[1] // 8, resize=True)
+        read = decode_mask(mask, image, schema)
+        assert read.any()
+        whole = ImageSchema(channels=1, height=shape[0], width=shape[1])
+        np.testing.assert_array_equal(decode_mask(mask, image, whole), decode(image, whole)[0] > 0)
+
+
 def test_extensions_have_a_decoder() -> None:
     Image.init()
     known = {end for end, kind in Image.registered_extensions().items() if kind in decoding.FORMATS}
@@ -198,6 +215,14 @@ def test_arrays_of_every_kind_lie_in_the_unit_interval() -> None:
 def test_arrays_that_are_no_images_are_refused(values: np.ndarray, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         check_array(values)
+
+
+def test_masked_pixels_are_refused() -> None:
+    masked = np.ma.masked_array(discs(2), mask=discs(2) > 150)
+    with pytest.raises(InvalidInput, match="are masked"):
+        check_array(masked)
+    whole = check_array(np.ma.masked_array(discs(2), mask=False))
+    np.testing.assert_array_equal(to_unit(whole), to_unit(discs(2)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

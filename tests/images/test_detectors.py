@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -20,7 +21,12 @@ from torch import nn
 
 import lampblack
 from lampblack.data.images import samples
-from lampblack.exceptions import InvalidInput, LampblackWarning, SchemaMismatch
+from lampblack.exceptions import (
+    InvalidInput,
+    LampblackWarning,
+    SchemaMismatch,
+    TrainingError,
+)
 from lampblack.training.checkpoint import FILE
 from tests.conftest import FAST, IMAGE_FAST, discs
 
@@ -123,6 +129,40 @@ def test_bytes_and_floats_give_the_same_bits(images: np.ndarray) -> None:
     np.testing.assert_array_equal(
         by_bytes.anomaly_score(images), by_floats.anomaly_score(images.astype("f4") / 255)
     )
+
+
+def test_layout_in_memory_does_not_change_the_bits() -> None:
+    last = np.ascontiguousarray(discs(260, channels=3).transpose(0, 2, 3, 1))
+    first = last.transpose(0, 3, 1, 2)
+    scores = [
+        lampblack.TollDetector(**IMAGE_FAST).fit(X).anomaly_score(first)
+        for X in (first, np.ascontiguousarray(first), first.astype("f4") / np.float32(255))
+    ]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    np.testing.assert_array_equal(scores[0], scores[2])
+
+
+def test_killed_worker_ends_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "FEWEST_FOR_WORKERS", 0)
+    monkeypatch.setattr(samples, "decode", lambda path, schema: os.kill(os.getpid(), 9))
+    paths = save_all(tmp_path, discs(20))
+    with pytest.raises(TrainingError, match="a process that decodes images was killed"):
+        lampblack.TollDetector(**IMAGE_FAST).fit(paths)
+
+
+def test_start_method_that_imports_the_script_decodes_here(tmp_path: Path) -> None:
+    save_all(tmp_path / "images", discs(300))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, sys, lampblack\n"
+        "multiprocessing.set_start_method('spawn')\n"
+        "d = lampblack.TollDetector(max_steps=2, width=2, latent_dim=2).fit(sys.argv[1])\n"
+        "print(d.rows_['train'])\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "images")]
+    assert subprocess.run(command, check=True, capture_output=True).stdout.strip() == b"201"
 
 
 def test_every_way_to_hand_images_over_gives_the_same_scores(
@@ -324,6 +364,12 @@ def test_parameters_without_meaning_are_refused(images: np.ndarray, normal: np.n
             lampblack.TollDetector(**parameters).fit(normal)
     with pytest.raises(InvalidInput, match="is for images, and this is a table"):
         lampblack.TollDetector(reconstruction_error="ssim").fit(normal)
+    with pytest.raises(InvalidInput, match="pair of torch modules"):
+        lampblack.TollDetector(networks=(1, 2)).fit(images)
+    with pytest.raises(InvalidInput, match="is a generator, which has no order"):
+        lampblack.TollDetector().fit(path for path in ["a.png"])
+    sized = lampblack.TollDetector(**IMAGE_FAST, image_size=np.int64(8)).fit(images)
+    assert sized.schema_.shape == (1, 8, 8)
     with pytest.raises(InvalidInput, match="image_size must be"):
         lampblack.TollDetector(image_size=(3, 4, 5)).fit(images)
 

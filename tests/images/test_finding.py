@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,41 @@ def test_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     assert len(find_images(tmp_path / "in")) == 2
     (tmp_path / "in" / "c.png").symlink_to(tmp_path / "outside.png")
     assert "in/c.png is a link out of" in refused(tmp_path / "in")
+
+
+def test_link_to_a_folder_is_not_followed(tmp_path: Path) -> None:
+    save(tmp_path / "outside" / "x.png", discs(1)[0, 0])
+    save(tmp_path / "in" / "a" / "0.png", discs(1)[0, 0])
+    (tmp_path / "in" / "b").symlink_to(tmp_path / "outside")
+    (tmp_path / "in" / "again").symlink_to(".")
+    assert find_images(tmp_path / "in").keys == ["a/0.png"]
+
+
+def test_names_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to("a.png")
+    assert "is a link to itself" in refused(tmp_path)
+    (tmp_path / "a.png").unlink()
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))).write_bytes(b"x")
+    assert "the name is not valid text" in refused(tmp_path)
+    assert "does not exist" in refused(Path("x" * 5000))
+
+
+def test_empty_folder_of_good_images_is_named(mvtec: Path) -> None:
+    for path in (mvtec / "train" / "good").iterdir():
+        path.unlink()
+    with pytest.raises(InvalidInput, match="train/good holds no images"):
+        find_images(mvtec, role="fit")
+    with pytest.raises(InvalidInput, match="role must be"):
+        find_images(mvtec, role="train")
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([0.0, 1.0]), np.array([b"0", b"1"]), np.array([[0], [1]])], ids=str
+)
+def test_labels_of_any_type(tmp_path: Path, labels: np.ndarray) -> None:
+    np.savez(tmp_path / "a.NPZ", x=discs(2), y=labels)
+    (tmp_path / "a.NPZ.npz").rename(tmp_path / "a.NPZ")
+    assert find_images(tmp_path / "a.NPZ", normal="0").is_normal.tolist() == [True, False]
 
 
 def test_folders_that_link_in_a_circle_end(tmp_path: Path) -> None:

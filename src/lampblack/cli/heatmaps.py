@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import os
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import to_unit
 from lampblack.exceptions import InvalidInput
 
-SHEET = "contact-sheet.png"
+SHEET, IMAGES = "contact-sheet.png", "images"
 ON_SHEET = 20  # alarms on the contact sheet
 SMALLEST_SIDE = 160  # pixels a side that a panel is enlarged to
 GAP = 8
@@ -37,23 +39,29 @@ class HeatMaps:
     99 % quantiles: a single glaring pixel must not hide everything else.
     """
 
-    def __init__(self, folder: Path, data: Path) -> None:
-        self._folder = folder
-        if folder.exists() and not folder.is_dir():
-            raise InvalidInput(f"{folder} is a file; give the name of a folder for heat maps")
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / SHEET).exists():
+    def __init__(self, folder: Path, keep: Sequence[Path]) -> None:
+        """keep: what must not lie in `folder`, nor `folder` in it: data, model, output."""
+        self._folder = Path(os.path.abspath(folder))
+        if self._folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise InvalidInput(f"{folder} is no folder; give the name of a folder for heat maps")
+        if folder.is_dir() and any(folder.iterdir()) and not _only_heat_maps(folder):
             raise InvalidInput(f"{folder} holds other files; give a new folder for heat maps")
-        inside = data.resolve()
-        if folder.resolve() == inside or inside in folder.resolve().parents:
-            raise InvalidInput(f"{folder} lies among the images that are scored; choose another")
-        if not folder.absolute().parent.is_dir():
-            raise InvalidInput(f"the folder {folder.absolute().parent} does not exist")
+        if not self._folder.parent.is_dir():
+            raise InvalidInput(f"the folder {self._folder.parent} does not exist; create it first")
+        place = self._folder.resolve()
+        for path in keep:
+            other = path.resolve()
+            if place == other or place in other.parents or other in place.parents:
+                raise InvalidInput(f"{folder} and {path} lie in each other; choose another folder")
 
     def __enter__(self) -> HeatMaps:
         name = f".{self._folder.name}.{secrets.token_hex(4)}.part"
-        self._beside = self._folder.absolute().parent / name
+        self._beside = self._folder.parent / name
         self._raw = self._beside / ".raw"
-        self._raw.mkdir(parents=True)
+        try:
+            self._raw.mkdir(parents=True)
+        except OSError as error:
+            raise InvalidInput(f"{self._folder} cannot be written: {error.strerror}") from None
         self._keys: list[str] = []
         self._top = 0.0
         self._strongest: list[tuple[float, int]] = []
@@ -99,7 +107,7 @@ class HeatMaps:
                     values["image"], values["expected"], _coloured(values["blame"], self._top)
                 )
             raw.unlink()
-            file = (self._beside / key).with_suffix(".png")
+            file = self._beside / IMAGES / Path(key).with_suffix(".png")
             file.parent.mkdir(parents=True, exist_ok=True)
             picture.save(file)
             if number in on_sheet:
@@ -108,10 +116,20 @@ class HeatMaps:
         captions = [(self._keys[-number], score) for score, number in self._strongest]
         pictures = [panels[-number] for _, number in self._strongest]
         _sheet(pictures, captions, threshold).save(self._beside / SHEET)
+        former = self._beside.with_suffix(".old")
         if self._folder.is_dir():
-            shutil.rmtree(self._folder)
+            self._folder.rename(former)
         self._beside.rename(self._folder)
+        shutil.rmtree(former, ignore_errors=True)
         return len(self._keys)
+
+
+def _only_heat_maps(folder: Path) -> bool:
+    """Whether a folder is what an earlier run wrote, and nothing else."""
+    if {entry.name for entry in folder.iterdir()} - {SHEET, IMAGES}:
+        return False
+    inside = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    return all(path.suffix == ".png" and not path.is_symlink() for path in inside)
 
 
 def _bytes(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

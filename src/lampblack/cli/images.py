@@ -23,7 +23,7 @@ from lampblack.data.images.samples import ArrayImages, FileImages, FileReader
 from lampblack.data.images.schema import ImageSchema
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.blocks import block_size
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, SchemaMismatch
 from lampblack.training.progress import counted
 
 SHOWN = 10
@@ -34,6 +34,7 @@ UNREADABLE = "unreadable"
 class Unreadable:
     """An image that could not be scored, and the sentence that says why."""
 
+    position: int
     key: str
     reason: str
 
@@ -100,16 +101,18 @@ def batches(found: ImageSet, schema: ImageSchema, *, skip_unreadable: bool) -> I
     for positions, results in zip(
         files.positions(size), reader.results(files.positions(size)), strict=True
     ):
-        bad = [i for i, result in enumerate(results) if isinstance(result, str)]
-        if bad and not skip_unreadable:
-            hint = "; --skip-unreadable goes on past such images"
-            raise InvalidInput(f"{results[bad[0]]}{hint}")
+        bad = [i for i, result in enumerate(results) if isinstance(result, InvalidInput)]
+        for i in bad:
+            if isinstance(results[i], SchemaMismatch):
+                raise results[i]
+            if not skip_unreadable:
+                raise InvalidInput(f"{results[i]}; --skip-unreadable goes on past such images")
         good = [i for i in range(len(results)) if i not in bad]
         yield Batch(
             positions[good],
             [found.keys[positions[i]] for i in good],
             ArrayImages(reader.stack([results[i] for i in good])),
-            [Unreadable(found.keys[positions[i]], results[i]) for i in bad],
+            [Unreadable(int(positions[i]), found.keys[positions[i]], str(results[i])) for i in bad],
         )
 
 
@@ -135,7 +138,8 @@ def score(
     unreadable: list[Unreadable] = []
     strongest: list[tuple[float, int, str]] = []
     rows = alarms = 0
-    maps = HeatMaps(heatmaps, data) if heatmaps is not None else nullcontext()
+    keep = [data, model, *([Path(output)] if output not in (None, "-") else [])]
+    maps = HeatMaps(heatmaps, keep) if heatmaps is not None else nullcontext()
     with counted("score", len(found), "images", quiet or output == "-") as advance:
         with Output(output) as write, maps as draw:
             for batch in batches(found, schema, skip_unreadable=skip_unreadable):
@@ -204,6 +208,15 @@ def evaluate(
                     maps.append(values.astype(np.float32))
                     masks.append(mask)
     _report(unreadable)
+    if found.masks is not None:
+        known = np.array([mask is not None for mask in found.masks])
+        unmarked = int((is_anomaly & ~known).sum())
+        if unmarked:
+            typer.echo(
+                f"lampblack: note: {unmarked} of {is_anomaly.sum()} anomalies have no mask; the "
+                "figures over pixels leave them out",
+                err=True,
+            )
     if not scores or not len(np.concatenate(scores)):
         raise InvalidInput(f"{data}: no image was left to evaluate")
     anomaly_score = np.concatenate(scores)
@@ -227,7 +240,8 @@ def _mask(
         return None if is_anomaly else np.zeros((schema.height, schema.width), dtype=bool)
     from lampblack.data.images.decoding import decode_mask
 
-    return decode_mask(path, schema)
+    assert isinstance(found.source, list)
+    return decode_mask(path, found.source[position], schema)
 
 
 def _results(
@@ -239,15 +253,21 @@ def _results(
     """The output's columns for one batch; unreadable images have no score."""
     calibration = detector.calibration_
     held_out = calibration.origin == "held-out"
-    none = [None] * len(batch.unreadable)
     p_values = calibration.p_values(scores).tolist() if held_out else [None] * len(scores)
     decisions = np.where(alarm, "anomaly", "normal").tolist()
+    rows = [
+        *zip(
+            batch.positions.tolist(), batch.keys, scores.tolist(), p_values, decisions, strict=True
+        ),
+        *((u.position, u.key, None, None, UNREADABLE) for u in batch.unreadable),
+    ]
+    _, keys, values, p, decision = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
     return pa.table(
         {
-            "image": pa.array(batch.keys + [u.key for u in batch.unreadable], pa.string()),
-            "anomaly_score": pa.array([*scores.tolist(), *none], pa.float64()),
-            "p_value": pa.array([*p_values, *none], pa.float64()),
-            "decision": pa.array([*decisions, *[UNREADABLE] * len(none)], pa.string()),
+            "image": pa.array(keys, pa.string()),
+            "anomaly_score": pa.array(values, pa.float64()),
+            "p_value": pa.array(p, pa.float64()),
+            "decision": pa.array(decision, pa.string()),
         }
     )
 

@@ -20,17 +20,17 @@ def run(model: Path, *, as_json: bool) -> None:
     from rich.table import Table
 
     facts = config.calibration
+    used = "images" if config.images is not None else "rows"
     promise = (
-        f"at most {facts.promised:.2%} of new normal rows, in expectation"
+        f"at most {facts.promised:.2%} of new normal {used}, in expectation"
         if facts.origin == "held-out"
-        else f"none: flags {facts.requested:.2%} of the training rows"
+        else f"none: flags {facts.requested:.2%} of the training {used}"
     )
     last = config.history[-1] if config.history else {}
     table = Table(show_header=False)
     table.add_row("detector", config.detector)
     table.add_row("threshold", f"{facts.threshold:.6g}")
     table.add_row("false alarms promised", promise)
-    used = "images" if config.images is not None else "rows"
     table.add_row(used, ", ".join(f"{count:,} {use}" for use, count in config.rows.items()))
     table.add_row("steps", f"{last.get('step', 0):.0f}, last loss {last.get('loss', 0):.4g}")
     parameters = ", ".join(f"{name}={value!r}" for name, value in config.parameters.items())

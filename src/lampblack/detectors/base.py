@@ -491,8 +491,11 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             and all(isinstance(side, int | np.integer) and side >= 1 for side in size)
         ):
             raise InvalidInput(f"image_size must be a number or (height, width), and is {size!r}")
-        if self.networks is not None and len(self.networks) != 2:
-            raise InvalidInput("networks must be a pair: (encoder, decoder)")
+        pair = self.networks
+        if pair is not None and not (
+            len(pair) == 2 and all(isinstance(network, nn.Module) for network in pair)
+        ):
+            raise InvalidInput("networks must be a pair of torch modules: (encoder, decoder)")
 
     def _resolve_parameters(self, schema: AnySchema) -> None:
         """Set `parameters_`: the parameters, with the defaults for this kind of data filled in."""

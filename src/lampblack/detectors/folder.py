@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from lampblack.calibration import Calibration
 from lampblack.data.encoder import TableEncoder
@@ -84,7 +85,7 @@ def from_parts(
         parameters["hidden"] = tuple(parameters["hidden"])
         detector = cls(**parameters)
         detector._check_parameters()
-        detector.filled_in_ = dict(config.filled_in)
+        detector.filled_in_ = _filled_in(detector, config)
         detector.parameters_ = {**detector.get_params(deep=False), **detector.filled_in_}
         _set_data(detector, parts)
         pair = initial_networks(detector, seed=0)
@@ -101,6 +102,18 @@ def from_parts(
     detector.rows_, detector.versions_ = dict(config.rows), dict(config.versions)
     detector.threads_, detector.reading_ = config.threads, dict(config.reading)
     return detector
+
+
+def _filled_in(detector: ReconstructionDetector, config: ModelConfig) -> dict[str, Any]:
+    """The defaults that were filled in, after checking that they are such and can be used."""
+    defaults = detector.DEFAULTS["images" if config.images is not None else "table"]
+    given = detector.get_params(deep=False)
+    expected = {name for name in defaults if given[name] is None}
+    if set(config.filled_in) != expected:
+        raise ValueError(f"filled_in must hold {sorted(expected)}")
+    merged = {**given, **config.filled_in}
+    validate_parameter_constraints(detector._parameter_constraints, merged, "filled_in")
+    return dict(config.filled_in)
 
 
 def _set_data(detector: ReconstructionDetector, parts: ModelParts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def _wanted(image_size: ImageSize) -> tuple[int, int] | None:
     """(height, width) that was asked for."""
     if image_size is None:
         return None
-    pair = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    pair: Any = (image_size, image_size) if isinstance(image_size, Integral) else image_size
     return int(pair[0]), int(pair[1])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,12 @@ def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np
         )
     except ValueError as error:
         raise InvalidInput(_one_line(error)) from None
+    except TypeError:
+        if isinstance(X, Iterator | Set):
+            raise InvalidInput(
+                f"X is a {type(X).__name__}, which has no order or end; pass a list"
+            ) from None
+        raise
     return np.asarray(array)
 
 

@@ -24,7 +24,7 @@ def is_array_file(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             start = file.read(6)
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             return True
         if start.startswith(NUMPY_MAGIC):
             return True
@@ -56,7 +56,7 @@ def read_array_file(path: Path) -> tuple[Pixels, list[str] | None]:
 
 
 def _read(path: Path) -> tuple[Pixels, npt.NDArray[Any] | None]:
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return _read_npz(path)
     with path.open("rb") as file:
         if file.read(6) == NUMPY_MAGIC:
@@ -79,8 +79,20 @@ def _read_npz(path: Path) -> tuple[Pixels, npt.NDArray[Any] | None]:
             "must hold one array (n, height, width) or (n, channels, height, width); "
             f"it holds {found}"
         )
-    labels = next((arrays[n] for n in LABEL_NAMES if n in arrays and arrays[n].ndim == 1), None)
-    return arrays[images[0]], labels
+    labels = next((arrays[name] for name in LABEL_NAMES if name in arrays), None)
+    return arrays[images[0]], None if labels is None else _as_labels(labels)
+
+
+def _as_labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Labels (n,) of an array (n,) or (n, 1): whole numbers as such, bytes as text."""
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise InvalidInput(f"its labels have shape {values.shape}; expected is one for each image")
+    if values.dtype.kind == "S":
+        return values.astype(str)
+    whole = values.dtype.kind == "f" and bool(np.all(values == np.floor(values)))
+    return values.astype(np.int64) if whole else values
 
 
 def _read_idx(path: Path) -> npt.NDArray[Any]:

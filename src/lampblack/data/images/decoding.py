@@ -50,17 +50,26 @@ def decode(path: Path, schema: ImageSchema) -> npt.NDArray[Any]:
         return _pixels(image, path, schema)
 
 
-def decode_mask(path: Path, schema: ImageSchema) -> npt.NDArray[np.bool_]:
-    """A mask as (height, width), True where anything is marked, at the schema's size."""
+def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArray[np.bool_]:
+    """A mask as (height, width), at the schema's size: True where any of a pixel is marked.
+
+    image_path: the image that it belongs to, and whose size it must have.
+    """
     with Opened(path) as image:
         try:
-            grey = image.convert("L").resize(
-                (schema.width, schema.height), Image.Resampling.NEAREST
-            )
+            turned = ImageOps.exif_transpose(image)
+            marked = Image.fromarray((np.asarray(turned.convert("L")) > 0).astype(np.float32))
+            sized = marked.resize((schema.width, schema.height), Image.Resampling.BOX)
         except Exception as error:  # a damaged file makes decoders raise anything
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise InvalidInput(f"{path} is damaged or cut short: {reason}") from None
-    return np.asarray(grey) > 0
+    header = read_header(image_path)
+    if turned.size != (header.width, header.height):
+        raise InvalidInput(
+            f"{path} has {turned.size[0]}×{turned.size[1]} pixels, and its image "
+            f"{header.width}×{header.height}; a mask has the size of its image"
+        )
+    return np.asarray(sized) > 0
 
 
 def from_pil(image: Image.Image, where: str, schema: ImageSchema) -> npt.NDArray[Any]:
@@ -106,12 +115,13 @@ class Opened:
 
 
 def _header(image: Image.Image, where: Path | str) -> Header:
-    if image.mode in (*GREY, *DEEP):
+    if image.mode in (*GREY, *DEEP) and not (image.mode == "I" and image.format == "TIFF"):
         channels = 1
     elif image.mode in COLOUR:
         channels = 3
     else:
-        what = {"CMYK": "CMYK (print) colours", "F": "32-bit floats"}.get(image.mode, image.mode)
+        names = {"CMYK": "CMYK (print) colours", "F": "32-bit floats", "I": "32-bit integers"}
+        what = names.get(image.mode, f"the mode {image.mode}")
         raise InvalidInput(f"{where} has {what}; convert it to RGB or grey")
     width, height = image.size
     if width * height > MOST_PIXELS:

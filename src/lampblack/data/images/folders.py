@@ -67,11 +67,27 @@ class ImageSet:
 
 
 def holds_images(path: Path) -> bool:
-    """Whether a path is images rather than a file of rows: a folder, an image or array file."""
+    """Whether a path is images rather than a file of rows: a folder, an image or array file.
+
+    Raises InvalidInput where there is nothing.
+    """
+    check_exists(path)
     return path.is_dir() or path.suffix.lower() in EXTENSIONS or is_array_file(path)
 
 
-def find_images(path: str | Path, *, role: Role = "score", normal: Sequence[str] = ()) -> ImageSet:
+def check_exists(path: Path) -> None:
+    """Raise InvalidInput where there is nothing at `path`."""
+    try:
+        there = path.exists()
+    except OSError:  # a name that no system takes
+        there = False
+    if not there:
+        raise InvalidInput(f"{str(path)[:200]} does not exist")
+
+
+def find_images(
+    path: str | Path, *, role: Role = "score", normal: str | Sequence[str] = ()
+) -> ImageSet:
     """Find the images at `path`.
 
     role: "fit" takes normal images alone (train/good of MVTec's layout, the classes named in
@@ -79,10 +95,12 @@ def find_images(path: str | Path, *, role: Role = "score", normal: Sequence[str]
     there is a class of that name. Raises InvalidInput, saying what was found and what is expected.
     """
     path = Path(path)
-    if not path.exists():
-        raise InvalidInput(f"{path} does not exist")
+    normal = (normal,) if isinstance(normal, str) else tuple(normal)
+    if role not in ("fit", "score"):
+        raise InvalidInput(f'role must be "fit" or "score", and is {role!r}')
+    check_exists(path)
     images = _in_folder(path, role) if path.is_dir() else _in_file(path)
-    images = _with_normal(path, images, tuple(normal))
+    images = _with_normal(path, images, normal)
     if role == "fit" and images.labels is not None:
         images = _normal_alone(path, images)
     return images
@@ -101,8 +119,10 @@ def _in_folder(root: Path, role: Role) -> ImageSet:
     if (root / TRAIN / GOOD).is_dir():  # MVTec's layout, from its top
         if role == "score" and not (root / TEST).is_dir():
             raise InvalidInput(f"{root} has {TRAIN}/{GOOD} and no {TEST}; name the folder to score")
+        if role == "fit" and not any(_images_below(root / TRAIN / GOOD)):
+            raise InvalidInput(f"{root / TRAIN / GOOD} holds no images")
         return _by_class(root, [root / (TRAIN if role == "fit" else TEST)])
-    folders = [entry for entry in _entries(root) if entry.is_dir()]
+    folders = [entry for entry in _entries(root) if _is_folder(entry)]
     here = [entry for entry in _entries(root) if _is_image(entry)]
     inside = [folder for folder in folders if any(_images_below(folder))]
     if here and inside:
@@ -123,7 +143,7 @@ def _by_class(root: Path, parents: list[Path]) -> ImageSet:
     paths, labels, masks = [], [], []
     for parent in parents:
         for folder in _entries(parent):
-            if not folder.is_dir():
+            if not _is_folder(folder):
                 continue
             for path in _images_below(folder):
                 paths.append(path)
@@ -139,10 +159,8 @@ def _by_class(root: Path, parents: list[Path]) -> ImageSet:
 def _mask_of(path: Path, parent: Path) -> Path | None:
     below = path.relative_to(parent)
     folder = parent.parent / MASKS / below.parent
-    for name in (f"{path.stem}_mask.png", f"{path.stem}.png"):
-        if (folder / name).is_file():
-            return folder / name
-    return None
+    names = [f"{path.stem}{tail}{end}" for tail in ("_mask", "") for end in sorted(EXTENSIONS)]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -155,10 +173,15 @@ def _entries(folder: Path) -> list[Path]:
 
 def _images_below(folder: Path) -> Iterable[Path]:
     for entry in _entries(folder):
-        if entry.is_dir() and not entry.is_symlink():
+        if _is_folder(entry):
             yield from _images_below(entry)
         elif _is_image(entry):
             yield entry
+
+
+def _is_folder(path: Path) -> bool:
+    """A folder of its own: links to folders are not followed, they may lead anywhere or back."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def _is_image(path: Path) -> bool:
@@ -178,7 +201,15 @@ def _checked(root: Path, images: ImageSet) -> ImageSet:
     assert isinstance(images.source, list)
     inside = root.resolve()
     for path in images.source:
-        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+        try:
+            place = path.resolve()
+            str(path).encode()
+        except (RuntimeError, OSError):
+            raise InvalidInput(f"{path} is a link to itself; remove it") from None
+        except UnicodeEncodeError:
+            shown = os.fsencode(path).decode(errors="backslashreplace")
+            raise InvalidInput(f"{shown}: the name is not valid text; rename it") from None
+        if not place.is_relative_to(inside):
             raise InvalidInput(f"{path} is a link out of {root}; copy the image into the folder")
     first: dict[str, str] = {}
     for key in images.keys:
@@ -209,6 +240,8 @@ def _with_normal(path: Path, images: ImageSet, normal: tuple[str, ...]) -> Image
 
 def _normal_alone(path: Path, images: ImageSet) -> ImageSet:
     assert images.labels is not None
+    if (path / GOOD).is_dir() and not images.normal:
+        raise InvalidInput(f"{path / GOOD} holds no images")
     if not images.normal:
         raise InvalidInput(
             f"{path} has the classes {_some(sorted(set(images.labels)))}; "

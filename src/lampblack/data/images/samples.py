@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lampblack.data.images.decoding import decode
 from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, TrainingError
 
 MOST_WORKERS = 4
 AHEAD = 2  # batches that each worker decodes ahead: memory is bounded by workers × AHEAD + 1
@@ -110,8 +110,8 @@ class FileReader:
         """The images at each of these positions. Raises InvalidInput naming a file at fault."""
         for results in self.results(positions):
             for result in results:
-                if isinstance(result, str):
-                    raise InvalidInput(result)
+                if isinstance(result, InvalidInput):
+                    raise result
             yield ArrayImages(self.stack(results))
 
     def read(self, positions: Sequence[Positions]) -> Iterator[npt.NDArray[np.float32]]:
@@ -132,7 +132,7 @@ class FileReader:
         return np.stack([to_unit(values) if deep else values for values in results])
 
     def results(self, positions: Sequence[Positions]) -> Iterator[list[Any]]:
-        """Each image as an array, or the sentence that says why there is none."""
+        """Each image as an array, or the error that says why there is none."""
         read = _Read(self._images.paths, self._images.schema)
         if sum(map(len, positions)) < FEWEST_FOR_WORKERS or not _may_start_processes():
             for batch in positions:
@@ -141,7 +141,16 @@ class FileReader:
         self._order.batches = [batch.tolist() for batch in positions]
         if self._loader is None:
             self._loader = _loader(read, self._order)
-        yield from self._loader
+        try:
+            yield from self._loader
+        except RuntimeError as error:
+            self._loader = None
+            if "DataLoader worker" not in str(error):
+                raise
+            raise TrainingError(
+                "a process that decodes images was killed; the likely cause is too little memory: "
+                "use smaller images (--image-size) or close other programs"
+            ) from None
 
 
 class _Order:
@@ -158,7 +167,7 @@ class _Order:
 
 
 class _Read:
-    """Decodes the file at a position; errors are handed on as text."""
+    """Decodes the file at a position; errors are handed on as values."""
 
     def __init__(self, paths: Sequence[Path], schema: ImageSchema) -> None:
         self._paths, self._schema = paths, schema
@@ -170,7 +179,7 @@ class _Read:
         try:
             return decode(self._paths[position], self._schema)
         except InvalidInput as error:
-            return str(error)
+            return error
 
 
 def _loader(read: _Read, order: _Order) -> Any:
@@ -189,4 +198,6 @@ def _loader(read: _Read, order: _Order) -> Any:
 
 
 def _may_start_processes() -> bool:
-    return not multiprocessing.current_process().daemon
+    """Not from a daemon; and only by forking, since any other way imports the caller's script."""
+    forks = multiprocessing.get_start_method() == "fork"
+    return forks and not multiprocessing.current_process().daemon

@@ -56,7 +56,8 @@ class ImageSchema(BaseModel):
         if (height, width) != (self.height, self.width):
             raise SchemaMismatch(
                 f"{where} has {width}×{height} pixels, and the model takes "
-                f"{self.width}×{self.height}; resize it, or ask for that (--resize)"
+                f"{self.width}×{self.height}; resize it, or let score do so (--resize), or fit "
+                "again with image_size (--image-size)"
             )
 
 
@@ -70,6 +71,10 @@ def check_array(values: Pixels) -> Pixels:
     values: (n, channels, height, width) or (n, height, width). Raises InvalidInput for anything
     else, naming the image and the pixel at fault.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.getmaskarray(values).any():
+            raise InvalidInput("pixels of these images are masked; give every pixel a value")
+        values = np.asarray(values)
     if values.ndim not in (3, 4):
         raise InvalidInput(
             "images are an array (n, height, width) or (n, channels, height, width), "
@@ -119,7 +124,7 @@ def _check_floats(images: Pixels, first: int) -> None:
 def to_unit(values: Pixels) -> npt.NDArray[np.float32]:
     """Pixel values as float32 in [0, 1]: the same bits for uint8 and for its values over 255."""
     if values.dtype == np.uint8:
-        return values.astype(np.float32) / np.float32(255)
+        return values.astype(np.float32, order="C") / np.float32(255)
     if values.dtype == np.uint16:
-        return values.astype(np.float32) / np.float32(65535)
-    return values.astype(np.float32)
+        return values.astype(np.float32, order="C") / np.float32(65535)
+    return values.astype(np.float32, order="C")
