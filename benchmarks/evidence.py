@@ -1,8 +1,8 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
 Parts: tables, sensitivity, arrhythmia, images, memory, kdd, digits, tour, render; without any, all
-of them. Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already is not
-run again, so that a killed run goes on where it was. Delete a file to measure anew.
+of them. Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already
+is not run again, so that a killed run goes on where it was. Delete a file to measure anew.
 """
 
 from __future__ import annotations
