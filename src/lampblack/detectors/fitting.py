@@ -191,8 +191,9 @@ def _train(
         patience=fitted["patience"] if fitted["early_stopping"] else None,
     )
     fingerprint = _fingerprint(detector, networks, data, validation) if checkpoint_dir else ""
+    operations = _operations(networks, detector.encoder_) * min(len(data), budget.batch_size)
     with (
-        threads_for_step(_operations(networks, detector.encoder_) * budget.batch_size),
+        threads_for_step(operations),
         _generator(detector, seeds.batches) as generator,
     ):
         loop = Loop(
