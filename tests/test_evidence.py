@@ -38,5 +38,25 @@ def test_every_set_method_and_seed_is_in_the_results() -> None:
     found = {(row["set"], row["method"], row["seed"]) for row in rows}
     assert len(sets) == 28
     assert found == {(s, m, seed) for s in sets for m in methods.TABLES for seed in range(5)}
+    tried = {(row["set"], row["method"], row["seed"]) for row in render.read("sensitivity")}
+    assert tried == {(s, m, seed) for s in sets for m in methods.SENSITIVITY for seed in range(3)}
     arrhythmia = {(row["method"], row["seed"]) for row in render.read("arrhythmia")}
     assert arrhythmia == {(m, seed) for m in methods.ARRHYTHMIA for seed in range(10)}
+
+
+def test_results_on_images_are_of_jobs_that_the_script_runs() -> None:
+    from benchmarks import images
+
+    found = [(row["set"], row["method"], row["seed"]) for row in render.read("images")]
+    assert len(set(found)) == len(found)
+    assert set(found) <= set(images.jobs())
+
+
+def test_memory_of_scoring_is_measured_and_below_the_promise() -> None:
+    from benchmarks import memory
+
+    rows = {row["set"]: row for row in render.read("memory")}
+    assert rows.keys() == memory.CASES.keys()
+    least = rows["2,000 rows"]["peak_mib"]
+    assert rows["CSV"]["file_mb"] >= 5000
+    assert all(row["peak_mib"] - least < 700 for row in rows.values())
