@@ -153,6 +153,7 @@ def main() -> None:
         with file.open("a") as output:
             for row in memory.measure(done):
                 output.write(json.dumps({**row, **provenance()}) + "\n")
+                output.flush()
 
     if "kdd" in parts:
         shell.run_kdd(RESULTS / "kdd.txt")
