@@ -38,9 +38,9 @@ def read(name: str) -> Rows:
 
 def tables() -> str:
     """Means over sets and seeds, average rank, wins against the plain autoencoder."""
-    rows = read("tables")
+    rows = _ordered(read("tables"))
     by_set = _means(rows, "auroc")
-    methods = list(dict.fromkeys(row["method"] for row in _ordered(rows)))
+    methods = list(dict.fromkeys(row["method"] for row in rows))
     ranks = {name: _ranks(by_set[name]) for name in by_set}
     lines = [
         "| method | AUROC | AP | F1 | rank | − autoencoder | wins / losses | fit, CPU s |",
@@ -66,9 +66,9 @@ def tables() -> str:
 
 def sets() -> str:
     """Mean AUROC of every set and method."""
-    rows = read("tables")
+    rows = _ordered(read("tables"))
     by_set = _means(rows, "auroc")
-    methods = list(dict.fromkeys(row["method"] for row in _ordered(rows)))
+    methods = list(dict.fromkeys(row["method"] for row in rows))
     lines = [f"| set | {' | '.join(methods)} |", "|---" * (len(methods) + 1) + "|"]
     for name, values in by_set.items():
         cells = " | ".join(f"{100 * values[method]:.1f}" for method in methods)
@@ -78,7 +78,7 @@ def sets() -> str:
 
 def choice() -> str:
     """Choices made on these sets, and the same choices leaving one set out."""
-    by_set = _means(read("tables"), "auroc")
+    by_set = _means(_ordered(read("tables")), "auroc")
     lines = [
         "| choice among | chosen on all sets | AUROC of it | held out: AUROC of what the other "
         "sets choose | chosen otherwise for |",
@@ -98,9 +98,9 @@ def choice() -> str:
 
 def sensitivity() -> str:
     """Mean AUROC of Toll's settings, and what is chosen among them leaving one set out."""
-    rows = read("sensitivity")
+    rows = _ordered(read("sensitivity"))
     by_set = _means(rows, "auroc")
-    settings = list(dict.fromkeys(row["method"] for row in _ordered(rows)))
+    settings = list(dict.fromkeys(row["method"] for row in rows))
     lines = ["| setting | AUROC | − default |", "|---|---|---|"]
     for setting in settings:
         differences = [by_set[n][setting] - by_set[n]["Toll"] for n in by_set]
@@ -202,10 +202,7 @@ def _image_table(kind: str) -> str:
 
 
 def _mean_by_class(rows: Rows) -> dict[str, dict[str, float]]:
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        values[row["set"]][row["method"]].append(row["auroc"])
-    return {name: {m: _mean(v) for m, v in by.items()} for name, by in sorted(values.items())}
+    return dict(sorted(_means(rows, "auroc").items()))
 
 
 def mnist() -> str:
@@ -370,7 +367,7 @@ def _ordered(rows: Rows) -> Rows:
 def _means(rows: Rows, figure: str) -> dict[str, dict[str, float]]:
     """Mean over seeds, by set and method."""
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in _ordered(rows):
+    for row in rows:
         values[row["set"]][row["method"]].append(row[figure])
     return {name: {m: _mean(v) for m, v in by.items()} for name, by in values.items()}
 

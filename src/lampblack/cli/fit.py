@@ -14,6 +14,7 @@ from lampblack.data.files import column_names, read_rows
 from lampblack.data.filters import parse_where
 from lampblack.data.images.folders import find_images, holds_images
 from lampblack.data.schema import Schema
+from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence import check_target
@@ -33,10 +34,26 @@ def run(
 ) -> None:
     """Read, choose columns, fit, save, and say what was promised."""
     check_target(output)
-    if holds_images(data):
-        _fit_images(data, output, name, reading, selection, parameters, checkpoint, normal)
-        return
-    refuse_image_options(normal=normal, **{n: parameters.get(n) for n in IMAGE_PARAMETERS})
+    detector = DETECTORS[name](**parameters)
+    images = holds_images(data)
+    if images:
+        refuse_table_options(reading, selection)
+        detector.fit(find_images(data, role="fit", normal=normal), checkpoint_dir=checkpoint)
+    else:
+        refuse_image_options(normal=normal, **{n: parameters.get(n) for n in IMAGE_PARAMETERS})
+        _fit_rows(detector, data, reading, selection, checkpoint)
+    detector.save(output)
+    _say(output, detector, "images" if images else "rows")
+
+
+def _fit_rows(
+    detector: ReconstructionDetector,
+    data: Path,
+    reading: Reading,
+    selection: Selection,
+    checkpoint: Path | None,
+) -> None:
+    """Fit to the rows of a file; remember how it was written and which columns were left out."""
     format_ = row_format(reading)
     names = column_names(data, format_)
     chosen = _chosen_columns(names, selection)
@@ -53,7 +70,6 @@ def run(
         data, schema, table, rows.row_numbers, skip=selection.skip_bad_rows
     )
     report_skipped([*rows.skipped, *refused])
-    detector = DETECTORS[name](**parameters)
     detector.fit(table, checkpoint_dir=checkpoint)
     left_out = tuple(name for name in names if name not in chosen)
     detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
@@ -63,26 +79,6 @@ def run(
         "missing": list(format_.missing),
         "types": {name: kind for name, kind in format_.types.items() if name in chosen},
     }
-    detector.save(output)
-    _say(output, detector)
-
-
-def _fit_images(
-    data: Path,
-    output: Path,
-    name: str,
-    reading: Reading,
-    selection: Selection,
-    parameters: dict[str, Any],
-    checkpoint: Path | None,
-    normal: list[str],
-) -> None:
-    refuse_table_options(reading, selection)
-    images = find_images(data, role="fit", normal=normal)
-    detector = DETECTORS[name](**parameters)
-    detector.fit(images, checkpoint_dir=checkpoint)
-    detector.save(output)
-    _say(output, detector, "images")
 
 
 def _chosen_columns(names: list[str], selection: Selection) -> list[str]:
@@ -102,7 +98,7 @@ def _chosen_columns(names: list[str], selection: Selection) -> list[str]:
     return chosen
 
 
-def _say(output: Path, detector: Any, what: str = "rows") -> None:
+def _say(output: Path, detector: Any, what: str) -> None:
     facts = detector.calibration_
     rows = detector.rows_
     last = detector.history_[-1]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from lampblack.data.images.decoding import Header, from_pil, pil_header, read_header
+from lampblack.data.images.decoding import Header, header_of, pixels_of, read_header
 from lampblack.data.images.folders import ImageSet, find_images
 from lampblack.data.images.samples import ArrayImages, FileImages, Images
 from lampblack.data.images.schema import ImageSchema, Pixels, check_array, to_unit
@@ -119,7 +119,7 @@ def _wanted(image_size: ImageSize) -> tuple[int, int] | None:
 def _header_of(item: Any, position: int) -> tuple[str, Header]:
     if _is_pil(item):
         where = f"image {position}"
-        return where, pil_header(item, where)
+        return where, header_of(item, where)
     return str(item), read_header(Path(item))
 
 
@@ -147,7 +147,7 @@ def _from_list(source: list[Any], schema: ImageSchema, deep: bool) -> Images:
     for position, item in enumerate(source):
         if not _is_pil(item):
             raise InvalidInput("X mixes paths and images; give one or the other")
-        decoded.append(from_pil(item, f"image {position}", schema))
+        decoded.append(pixels_of(item, f"image {position}", schema))
     if any(values.dtype != np.uint8 for values in decoded):
         decoded = [to_unit(values) for values in decoded]
     return ArrayImages(np.stack(decoded))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.data.images.schema import Pixels, check_array
+from lampblack.data.images.schema import Pixels, check_array, damaged
 from lampblack.exceptions import InvalidInput
 
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -48,8 +48,7 @@ def read_array_file(path: Path) -> tuple[Pixels, list[str] | None]:
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error}") from None
     except Exception as error:  # whatever a damaged file makes the readers raise
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InvalidInput(f"{path} is damaged or cut short: {reason}") from None
+        raise damaged(path, error) from None
     if labels is not None and len(labels) != len(images):
         raise InvalidInput(f"{path}: there are {len(images)} images and {len(labels)} labels")
     return images, None if labels is None else [str(label) for label in labels.tolist()]

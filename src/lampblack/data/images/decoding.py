@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from lampblack.data.images.schema import ImageSchema
+from lampblack.data.images.schema import ImageSchema, damaged
 from lampblack.exceptions import InvalidInput
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # decoders that a file may reach
@@ -36,7 +36,7 @@ class Header(NamedTuple):
 def read_header(path: Path) -> Header:
     """Channels and size of an image file. Raises InvalidInput naming the file."""
     with Opened(path) as image:
-        return _header(image, path)
+        return header_of(image, path)
 
 
 def decode(path: Path, schema: ImageSchema) -> npt.NDArray[Any]:
@@ -47,7 +47,7 @@ def decode(path: Path, schema: ImageSchema) -> npt.NDArray[Any]:
     decoded, or is not of the schema and the schema does not resize.
     """
     with Opened(path) as image:
-        return _pixels(image, path, schema)
+        return pixels_of(image, path, schema)
 
 
 def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArray[np.bool_]:
@@ -61,8 +61,7 @@ def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArra
             marked = Image.fromarray((np.asarray(turned.convert("L")) > 0).astype(np.float32))
             sized = marked.resize((schema.width, schema.height), Image.Resampling.BOX)
         except Exception as error:  # a damaged file makes decoders raise anything
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise InvalidInput(f"{path} is damaged or cut short: {reason}") from None
+            raise damaged(path, error) from None
     header = read_header(image_path)
     if turned.size != (header.width, header.height):
         raise InvalidInput(
@@ -70,16 +69,6 @@ def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArra
             f"{header.width}×{header.height}; a mask has the size of its image"
         )
     return np.asarray(sized) > 0
-
-
-def from_pil(image: Image.Image, where: str, schema: ImageSchema) -> npt.NDArray[Any]:
-    """An image in memory, as `decode` gives it; `where` names it in messages."""
-    return _pixels(image, where, schema)
-
-
-def pil_header(image: Image.Image, where: str) -> Header:
-    """Channels and size of an image in memory."""
-    return _header(image, where)
 
 
 class Opened:
@@ -114,7 +103,8 @@ class Opened:
         self._image.close()
 
 
-def _header(image: Image.Image, where: Path | str) -> Header:
+def header_of(image: Image.Image, where: Path | str) -> Header:
+    """Channels and size of an open image; `where` names it in messages."""
     if image.mode in (*GREY, *DEEP) and not (image.mode == "I" and image.format == "TIFF"):
         channels = 1
     elif image.mode in COLOUR:
@@ -133,9 +123,10 @@ def _header(image: Image.Image, where: Path | str) -> Header:
     return Header(channels, height, width, image.mode in DEEP)
 
 
-def _pixels(image: Image.Image, where: Path | str, schema: ImageSchema) -> npt.NDArray[Any]:
+def pixels_of(image: Image.Image, where: Path | str, schema: ImageSchema) -> npt.NDArray[Any]:
+    """An open image, as `decode` gives it; `where` names it in messages."""
     try:
-        header = _header(image, where)
+        header = header_of(image, where)
         if not (header.channels == 1 and schema.channels == 3):
             sized = (header.height, header.width)
             if schema.resize:
@@ -149,8 +140,7 @@ def _pixels(image: Image.Image, where: Path | str, schema: ImageSchema) -> npt.N
     except InvalidInput:
         raise
     except Exception as error:  # a damaged file makes decoders raise anything
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InvalidInput(f"{where} is damaged or cut short: {reason}") from None
+        raise damaged(where, error) from None
     return pixels
 
 

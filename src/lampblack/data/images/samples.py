@@ -199,5 +199,6 @@ def _loader(read: _Read, order: _Order) -> Any:
 
 def _may_start_processes() -> bool:
     """Not from a daemon; and only by forking, since any other way imports the caller's script."""
-    forks = multiprocessing.get_start_method() == "fork"
+    chosen = multiprocessing.get_start_method(allow_none=True)  # else asking would fix it
+    forks = (chosen or multiprocessing.get_all_start_methods()[0]) == "fork"
     return forks and not multiprocessing.current_process().daemon

@@ -65,6 +65,12 @@ def _channels(count: int) -> str:
     return f"{count} channel" + ("s" if count > 1 else "")
 
 
+def damaged(where: object, error: Exception) -> InvalidInput:
+    """The one line for whatever a damaged file makes a reader raise."""
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return InvalidInput(f"{where} is damaged or cut short: {reason}")
+
+
 def check_array(values: Pixels) -> Pixels:
     """Images as an array (n, channels, height, width) of uint8, uint16, bool or floats in [0, 1].
 
