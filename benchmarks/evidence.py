@@ -1,8 +1,9 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
-Parts: tables, sensitivity, arrhythmia, images, memory, kdd, digits, tour, render; without any, all
-of them. Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already
-is not run again, so that a killed run goes on where it was. Delete a file to measure anew.
+Parts: tables, sensitivity, arrhythmia, images, adversarial, memory, kdd, digits, tour, render;
+without any, all of them. Results are appended to benchmarks/results/*.jsonl job by job; a job that
+is there already is not run again, so that a killed run goes on where it was. Delete a file to
+measure anew.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ PARTS = (
     "sensitivity",
     "arrhythmia",
     "images",
+    "adversarial",
     "memory",
     "kdd",
     "digits",
@@ -144,6 +146,11 @@ def main() -> None:
 
         file = RESULTS / "images.jsonl"
         run_jobs(images.jobs(), file, chosen.processes, images.run_job, fresh=True)
+    if "adversarial" in parts:
+        from benchmarks import adversarial
+
+        file = RESULTS / "adversarial.jsonl"
+        run_jobs(adversarial.jobs(), file, chosen.processes, adversarial.run_job)
     from benchmarks import memory, render, shell
 
     if "memory" in parts:

@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.protocol import Fitted, Matrix
-from lampblack import AutoencoderDetector, LAMPDetector, TollDetector
+from lampblack import AMADetector, AutoencoderDetector, LAMPDetector, TollDetector
 from lampblack.exceptions import LampblackWarning
 
 Fit = Callable[[Matrix], Fitted]
@@ -38,7 +38,8 @@ def ours(cls: type, **parameters: Any) -> Callable[[int], Fit]:
                 warnings.simplefilter(
                     "ignore", LampblackWarning
                 )  # small sets promise less than 1 %
-                return cls(random_state=seed, **parameters).fit(train)
+                rows, labels = train if isinstance(train, tuple) else (train, None)
+                return cls(random_state=seed, **parameters).fit(rows, labels)
 
         return fit
 
@@ -87,6 +88,7 @@ TABLES: dict[str, Callable[[int], Fit]] = {
     "LAMP (quantile, ours)": ours(LAMPDetector, amplification="quantile"),
     "Toll": ours(TollDetector),
     "LAMP × Toll": ours(TollDetector, amplification="quantile"),
+    "AMA": ours(AMADetector),
     "untrained autoencoder": ours(AutoencoderDetector, **UNTRAINED),
     "untrained Toll": ours(TollDetector, **UNTRAINED),
     "kNN (k = 5)": nearest_neighbours,

@@ -6,12 +6,13 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "evidence.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "evidence.md", ROOT / "docs" / "methods" / "ama.md")
 
 Rows = list[dict[str, Any]]
 
@@ -325,7 +326,32 @@ def image_tour() -> str:
     return _recorded("image-tour")
 
 
+def _of_adversarial(name: str, *arguments: Any) -> Callable[[], str]:
+    def block() -> str:
+        from benchmarks import render_adversarial
+
+        return str(getattr(render_adversarial, name)(read("adversarial"), *arguments))
+
+    return block
+
+
+def _parts_on(sets: str) -> Callable[[], str]:
+    def block() -> str:
+        from benchmarks import adversarial, render_adversarial
+
+        return render_adversarial.by_part(read("adversarial"), getattr(adversarial, sets))
+
+    return block
+
+
 BLOCKS = {
+    "far": _of_adversarial("far"),
+    "far-in-short": _of_adversarial("far", ("", "joint")),
+    "parts-tables": _parts_on("TABLES"),
+    "parts-digits": _parts_on("DIGITS"),
+    "contaminated": _of_adversarial("contaminated"),
+    "labelled": _of_adversarial("labelled"),
+    "score-choice": _of_adversarial("score_choice"),
     "tables": tables,
     "sets": sets,
     "choice": choice,

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_public_names_are_frozen() -> None:
     assert lampblack.__all__ == [
+        "AMADetector",
         "AutoencoderDetector",
         "LAMPDetector",
         "TollDetector",

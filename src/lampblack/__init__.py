@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lampblack.data.images.folders import find_images
+    from lampblack.detectors.ama import AMADetector
     from lampblack.detectors.autoencoder import AutoencoderDetector
     from lampblack.detectors.lamp import LAMPDetector
     from lampblack.detectors.registry import load
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AMADetector": "lampblack.detectors.ama",
     "AutoencoderDetector": "lampblack.detectors.autoencoder",
     "LAMPDetector": "lampblack.detectors.lamp",
     "TollDetector": "lampblack.detectors.toll",
@@ -28,6 +30,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AMADetector",
     "AutoencoderDetector",
     "LAMPDetector",
     "TollDetector",

@@ -24,10 +24,15 @@ class Reason:
 class Explanation:
     """What every part of n samples, a column or a pixel, adds to their anomaly scores.
 
-    contributions: (n, columns) or (n, height, width), non-negative, the parts of the reconstruction
-    error. remainder: (n,), what the score holds besides, called `remainder_name` ("latent": the
+    contributions: (n, columns) or (n, height, width), the parts of the reconstruction error, not
+    negative. remainder: (n,), what the score holds besides, called `remainder_name` ("latent": the
     weighted norm of the code; all zeros where it has no weight). Sample by sample, contributions
     and remainder sum to the whole anomaly score, to float32 accuracy.
+    For AMA's scores by a critic the contributions are signed integrated gradients along the way
+    from the reconstruction to the sample: what raised and what lowered the score on that way. The
+    remainder, "at the reconstruction", is the score of the reconstruction itself; two-sided scores
+    have one, since a sample that is reconstructed perfectly is unusual, too. The sum is then the
+    score to within 1 % of the larger of the two.
     attributed: like the contributions, which parts move the remainder: signed integrated gradients
     from the reconstruction to the sample, for alarms of which the remainder is more than half,
     zeros for others. They sum to what the remainder rose by on that way, to within 1 % or what
@@ -61,14 +66,19 @@ class Explanation:
     def blame(self) -> Values:
         """How much of each score each part answers for, non-negative, shaped like contributions.
 
-        A part's contribution; and, where the remainder was attributed, the share of it that the
-        part has among those that raise it. A sample's blame never exceeds its score.
+        A part's contribution, if it raises the score; and, where the remainder was attributed, the
+        share of it that the part has among those that raise it. A sample's blame never exceeds its
+        score: where parts that lower it make room for more, all are scaled down to it.
         """
+        positive = np.clip(self.contributions, 0.0, None)
+        whole = positive.sum(axis=self._parts, keepdims=True)
+        score = self.scores.reshape(whole.shape)
+        scale = np.divide(score, whole, out=np.ones_like(whole), where=whole > score)
         raising = np.clip(self.attributed, 0.0, None)
         total = raising.sum(axis=self._parts, keepdims=True)
         share = np.divide(raising, total, out=np.zeros_like(raising), where=total > 0)
         remainder = self.remainder.reshape(-1, *[1] * len(self._parts))
-        return np.asarray(self.contributions + share * remainder)
+        return np.asarray(positive * scale + share * remainder)
 
     @property
     def _parts(self) -> tuple[int, ...]:

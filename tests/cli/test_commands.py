@@ -68,7 +68,7 @@ def test_fit_says_what_it_promises_and_where_the_model_is(folder: Path) -> None:
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("detector", ["autoencoder", "lamp", "toll"])
+@pytest.mark.parametrize("detector", ["ama", "autoencoder", "lamp", "toll"])
 def test_fitted_in_the_shell_is_fitted_in_python(folder: Path, detector: str) -> None:
     run("fit", folder / "normal.csv", "-o", folder / "d.model", "--detector", detector, *QUICK)
     loaded = lampblack.load(folder / "d.model")

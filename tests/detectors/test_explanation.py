@@ -16,7 +16,10 @@ from tests.conftest import FAST
 def test_contributions_and_remainder_sum_to_the_whole_score(
     detector_class: type, frame: pd.DataFrame, error: str, weight: float
 ) -> None:
-    detector = detector_class(reconstruction_error=error, latent_weight=weight, **FAST).fit(frame)
+    own_score = {"score_by": "reconstruction"} if detector_class is lampblack.AMADetector else {}
+    detector = detector_class(
+        reconstruction_error=error, latent_weight=weight, **own_score, **FAST
+    ).fit(frame)
     explanation = detector.explain(frame)
     assert explanation.shape == (600, 5)
     assert (explanation.contributions >= 0).all()

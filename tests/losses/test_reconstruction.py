@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lampblack.losses import elementwise_error, latent_norm, reconstruction_error
-from lampblack.scores import error_contributions, reconstruction_score
+from lampblack.scores import Passed, ReconstructionScore, error_contributions
 
 x = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
 y = torch.tensor([[4.0, 6.0], [0.0, 0.0]])
@@ -45,5 +45,5 @@ def test_contributions_are_not_negative_and_sum_to_the_error(name: str) -> None:
 
 def test_score_adds_the_weighted_norm_of_the_code() -> None:
     z = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
-    scored = reconstruction_score(x, z, y, name="l2_norm", weight=2.0)
+    scored = ReconstructionScore("l2_norm", 2.0)(None, Passed(x, z, y))
     torch.testing.assert_close(scored.score, torch.tensor([15.0, 0.0]))

@@ -29,9 +29,10 @@ class Slow(Callback):
 
 torch.set_num_threads(1)
 X = np.load(sys.argv[1])
-detector = lampblack.TollDetector(
+detector = getattr(lampblack, sys.argv[5])(
     max_steps=400, hidden=(32, 16), random_state=0, amplification="quantile",
     early_stopping=True, patience=1000,
+    **({"spectral_norm": True, "score_by": "joint"} if sys.argv[5] == "AMADetector" else {}),
 )
 detector.fit(X, checkpoint_dir=sys.argv[2], callbacks=[Slow()] if sys.argv[3] == "slow" else [])
 np.save(sys.argv[4], detector.anomaly_score(X))
@@ -49,12 +50,15 @@ def steps_done(folder: Path) -> int:
         return int(json.loads(file.metadata()["progress"])["done"])
 
 
-def test_killed_fit_resumes_and_ends_at_the_same_bits(normal: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["TollDetector", "AMADetector"])
+def test_killed_fit_resumes_and_ends_at_the_same_bits(
+    name: str, normal: np.ndarray, tmp_path: Path
+) -> None:
     data = tmp_path / "X.npy"
     np.save(data, normal)
-    assert start(data, tmp_path / "whole", "fast", tmp_path / "whole.npy").wait() == 0
+    assert start(data, tmp_path / "whole", "fast", tmp_path / "whole.npy", name).wait() == 0
 
-    interrupted = start(data, tmp_path / "cut", "slow", tmp_path / "never.npy")
+    interrupted = start(data, tmp_path / "cut", "slow", tmp_path / "never.npy", name)
     deadline = time.monotonic() + 60
     while not (tmp_path / "cut" / FILE).exists() or steps_done(tmp_path / "cut") < 60:
         assert time.monotonic() < deadline
@@ -64,7 +68,7 @@ def test_killed_fit_resumes_and_ends_at_the_same_bits(normal: np.ndarray, tmp_pa
     assert not (tmp_path / "never.npy").exists()
     assert 60 <= steps_done(tmp_path / "cut") < 400
 
-    assert start(data, tmp_path / "cut", "fast", tmp_path / "cut.npy").wait() == 0
+    assert start(data, tmp_path / "cut", "fast", tmp_path / "cut.npy", name).wait() == 0
     np.testing.assert_array_equal(np.load(tmp_path / "cut.npy"), np.load(tmp_path / "whole.npy"))
 
 

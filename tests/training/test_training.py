@@ -14,7 +14,7 @@ import lampblack
 from lampblack.detectors.collapse import CollapseWatch
 from lampblack.exceptions import CollapseWarning, TrainingError
 from lampblack.networks import AutoencoderPair
-from lampblack.scores import Scored, reconstruction_score
+from lampblack.scores import ReconstructionScore
 from lampblack.training.callbacks import Callback
 from lampblack.training.schedule import Budget
 from tests.conftest import FAST
@@ -186,10 +186,7 @@ class Constant(torch.nn.Module):
 def test_collapse_whose_norm_is_noise_is_warned_of(normal: np.ndarray) -> None:
     pair = AutoencoderPair(NormOfNoise(), Constant(), torch.ones(5))
     rows = torch.from_numpy(normal).float()
-
-    def score(x: torch.Tensor, z: torch.Tensor, reconstruction: torch.Tensor) -> Scored:
-        return reconstruction_score(x, z, reconstruction, name="l2_norm", weight=1e3)
-
+    score = ReconstructionScore("l2_norm", 1e3)
     watch = CollapseWatch(pair, rows, score, steps=300, which="held-out")
     for step in (100, 200):
         watch.look(step)
@@ -223,7 +220,9 @@ def test_amplification_changes_training_and_not_the_kind_of_score(
     explained = amplified.explain(normal)
     x = amplified.encoder_.transform(amplified._checked(normal))
     blocks = list(amplified._blocks(amplified._checked(normal)))
-    error = np.square(x - np.concatenate([b.reconstruction.numpy() for b in blocks])).mean(axis=1)
+    error = np.square(x - np.concatenate([b.passed.reconstruction.numpy() for b in blocks])).mean(
+        axis=1
+    )
     np.testing.assert_allclose(explained.scores, error, rtol=1e-4)
 
 

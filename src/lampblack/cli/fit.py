@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 
 from lampblack.cli.images import refuse_image_options, refuse_table_options
-from lampblack.cli.options import Reading, Selection, known_names
+from lampblack.cli.labels import as_labels, is_anomaly
+from lampblack.cli.options import Known, Reading, Selection, known_names
 from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
 from lampblack.data.files import column_names, read_rows
 from lampblack.data.filters import parse_where
@@ -30,20 +32,42 @@ def run(
     selection: Selection,
     parameters: dict[str, Any],
     checkpoint: Path | None,
-    normal: list[str],
+    known: Known,
 ) -> None:
     """Read, choose columns, fit, save, and say what was promised."""
     check_target(output)
-    detector = DETECTORS[name](**parameters)
+    if known.label or known.anomaly:
+        _refuse_labels_of_others(name)
+        parameters = {**parameters, "supervision": "labels"}
+    detector = _detector(name, parameters)
     images = holds_images(data)
     if images:
-        refuse_table_options(reading, selection)
-        detector.fit(find_images(data, role="fit", normal=normal), checkpoint_dir=checkpoint)
+        refuse_table_options(reading, selection, label=known.label)
+        found = find_images(data, role="fit", normal=known.normal, anomalous=known.anomaly)
+        y = np.where(found.is_normal, 1, -1) if known.anomaly else None
+        detector.fit(found, y, checkpoint_dir=checkpoint)
     else:
-        refuse_image_options(normal=normal, **{n: parameters.get(n) for n in IMAGE_PARAMETERS})
-        _fit_rows(detector, data, reading, selection, checkpoint)
+        refuse_image_options(**{n: parameters.get(n) for n in IMAGE_PARAMETERS})
+        if known.label is None:
+            refuse_image_options(normal=known.normal, anomaly=known.anomaly)
+        _fit_rows(detector, data, reading, selection, known, checkpoint)
     detector.save(output)
     _say(output, detector, "images" if images else "rows")
+
+
+def _refuse_labels_of_others(name: str) -> None:
+    if name != "ama":
+        raise InvalidInput(
+            f"--label and --anomaly train with known anomalies, which --detector ama alone does; "
+            f"{name} takes normal data: leave the anomalies out (tables: --where)"
+        )
+
+
+def _detector(name: str, parameters: dict[str, Any]) -> ReconstructionDetector:
+    cls = DETECTORS[name]
+    if "score_by" in parameters and name != "ama":
+        raise InvalidInput(f"--score is for --detector ama; {name} has one score")
+    return cls(**parameters)
 
 
 def _fit_rows(
@@ -51,26 +75,34 @@ def _fit_rows(
     data: Path,
     reading: Reading,
     selection: Selection,
+    known: Known,
     checkpoint: Path | None,
 ) -> None:
     """Fit to the rows of a file; remember how it was written and which columns were left out."""
     format_ = row_format(reading)
     names = column_names(data, format_)
-    chosen = _chosen_columns(names, selection)
+    if known.label is not None and known.label not in names:
+        raise InvalidInput(f"--label: there is no column {known.label!r}; there are {names[:20]}")
+    chosen = [name for name in _chosen_columns(names, selection) if name != known.label]
     rows = read_rows(
         data,
         format_,
-        columns=chosen,
+        columns=chosen if known.label is None else [*chosen, known.label],
         where=selection.where,
         on_bad_row=on_bad_row(selection),
     )
     table = rows.table
-    schema = Schema.of_table(table)
+    schema = Schema.of_table(table.select(chosen))
     _, table, _, refused = usable_rows(
         data, schema, table, rows.row_numbers, skip=selection.skip_bad_rows
     )
     report_skipped([*rows.skipped, *refused])
-    detector.fit(table, checkpoint_dir=checkpoint)
+    y = None
+    if known.label is not None:
+        labels = as_labels(table.column(known.label), known.label)
+        anomalous = is_anomaly(labels, known.label, known.anomaly, known.normal)
+        y = np.where(anomalous, -1, 1)
+    detector.fit(table.select(chosen), y, checkpoint_dir=checkpoint)
     left_out = tuple(name for name in names if name not in chosen)
     detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
     detector.reading_ = {
@@ -102,9 +134,10 @@ def _say(output: Path, detector: Any, what: str) -> None:
     facts = detector.calibration_
     rows = detector.rows_
     last = detector.history_[-1]
+    anomalies = f"{rows['anomalies']:,} known anomalies, " if "anomalies" in rows else ""
     typer.echo(
-        f"{type(detector).__name__}: {rows['train']:,} {what} trained, {rows['calibration']:,} "
-        f"calibrated; {last['step']:.0f} steps, loss {last['loss']:.4g}"
+        f"{type(detector).__name__}: {rows['train']:,} {what} trained, {anomalies}"
+        f"{rows['calibration']:,} calibrated; {last['step']:.0f} steps, loss {last['loss']:.4g}"
     )
     if facts.origin == "held-out":
         typer.echo(

@@ -62,7 +62,23 @@ def fit(
     types: options.Types = None,
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
-    normal: options.Normal = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="AMA, tables: column that marks known anomalies, with --anomaly or --normal."
+        ),
+    ] = None,
+    anomaly: Annotated[
+        list[str] | None,
+        typer.Option(help="AMA: label or class of known anomalies; may be given again."),
+    ] = None,
+    normal: Annotated[
+        list[str] | None,
+        typer.Option(help="Normal class (a folder of images) or label; may be given again."),
+    ] = None,
+    ama_score: Annotated[
+        options.ScoreName | None, typer.Option("--score", help="AMA: what to score by.")
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Images: resize all to squares of so many pixels.")
     ] = None,
@@ -109,6 +125,7 @@ def fit(
         "contamination": contamination,
         "reconstruction_error": error and error.value,
         "latent_weight": latent_weight,
+        "score_by": ama_score and ama_score.value,
         "image_size": image_size,
         "network": network and network.value,
         "max_steps": steps,
@@ -133,7 +150,7 @@ def fit(
         options.Selection.of(columns, exclude, where, on_bad_row),
         given,
         checkpoint,
-        normal or [],
+        options.Known(label, anomaly or [], normal or []),
     )
 
 

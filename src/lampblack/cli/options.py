@@ -15,6 +15,7 @@ from lampblack.exceptions import InvalidInput
 class DetectorName(str, Enum):
     """Names in the registry; a test holds the two equal."""
 
+    ama = "ama"
     autoencoder = "autoencoder"
     lamp = "lamp"
     toll = "toll"
@@ -35,6 +36,16 @@ class AmplificationName(str, Enum):
     none = "none"
     log = "log"
     quantile = "quantile"
+
+
+class ScoreName(str, Enum):
+    """Scores of AMA; a test holds them equal to those of the library."""
+
+    critic = "critic"
+    typicality = "typicality"
+    mahalanobis = "mahalanobis"
+    joint = "joint"
+    reconstruction = "reconstruction"
 
 
 class NetworkName(str, Enum):
@@ -138,6 +149,15 @@ class Selection:
         """From the options as given."""
         skip = on_bad_row is BadRowChoice.skip
         return cls(columns or [], exclude or [], where, skip)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the samples: a column of labels, and what its values or classes mean."""
+
+    label: str | None
+    anomaly: list[str]
+    normal: list[str]
 
 
 def known_names(given: list[str], known: list[str], option: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
@@ -35,7 +36,7 @@ from lampblack.detectors.image_reading import ImageSize, are_images, check_image
 from lampblack.detectors.reading import check, learn
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 from lampblack.explanation import Explanation, ImageExplanation, TableExplanation
-from lampblack.losses import Amplification, ReconstructionErrorName, latent_norm
+from lampblack.losses import Amplification, ReconstructionErrorName
 from lampblack.networks import (
     PUBLISHED,
     AutoencoderPair,
@@ -43,15 +44,14 @@ from lampblack.networks import (
     convolutional_networks,
     dense_networks,
 )
-from lampblack.scores import (
-    Scored,
-    error_contributions,
-    integrated_gradients,
-    reconstruction_score,
-)
+from lampblack.scores import Passed, ReconstructionScore, Score
 from lampblack.training.callbacks import Callback
 from lampblack.training.schedule import Schedule
-from lampblack.training.steps import ReconstructionStep, TrainingStep
+from lampblack.training.steps import (
+    ReconstructionObjective,
+    ReconstructionStep,
+    TrainingStep,
+)
 
 if TYPE_CHECKING:
     from typing import Self  # type: ignore[attr-defined,unused-ignore]
@@ -81,7 +81,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     floats in [0, 1], a list of paths or PIL images, or the path of a folder or file of images (see
     `lampblack.find_images`). uint8 and the same values over 255 give the same bits.
 
-    A method overrides three hooks at most: `_build_networks`, `_training_step`, `_score_batch`.
+    A method overrides three hooks at most: `_build_networks`, `_training_step`, `_build_score`.
 
     Parameters
     ----------
@@ -264,15 +264,19 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     # Hooks: what a method may override.
 
-    def _build_networks(self, shape: tuple[int, ...], generator: torch.Generator) -> Networks:
-        """Encoder and decoder for samples of this shape; first weights from `generator`.
+    def _build_networks(self, varying: Tensor, generator: torch.Generator) -> AutoencoderPair:
+        """The networks before training; first weights from `generator`.
 
-        shape: (encoded features,) of a table, (channels, height, width) of images.
+        varying: which encoded features of a table took more than one value; of images, one True.
         """
-        fitted = self.parameters_
         if self.networks is not None:
-            encoder, decoder = self.networks
-            return encoder, decoder
+            encoder, decoder = copy.deepcopy(tuple(self.networks))
+        else:
+            encoder, decoder = self._default_networks(self.encoder_.shape, generator)
+        return AutoencoderPair(encoder, decoder, varying)
+
+    def _default_networks(self, shape: tuple[int, ...], generator: torch.Generator) -> Networks:
+        fitted = self.parameters_
         if len(shape) == 1:
             return dense_networks(
                 shape[0],
@@ -292,28 +296,37 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             generator=generator,
         )
 
-    def _training_step(self, fabric: Fabric, networks: AutoencoderPair) -> TrainingStep:
-        """What training repeats."""
+    def _training_step(
+        self, fabric: Fabric, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
+    ) -> TrainingStep:
+        """What training repeats.
+
+        anomalies: known ones, encoded, on the device, where `_known_anomalies` found any. seed: of
+        what the step draws at random.
+        """
         fitted = self.parameters_
+        objective = self._build_objective(fabric)
         return ReconstructionStep(
-            fabric,
-            networks,
-            error=fitted["reconstruction_error"],
-            amplification=fitted["amplification"],
-            latent_weight=fitted["latent_weight"],
-            learning_rate=fitted["learning_rate"],
+            fabric, networks, objective, learning_rate=fitted["learning_rate"]
         )
 
-    def _score_batch(self, x: Tensor, z: Tensor, reconstruction: Tensor) -> Scored:
-        """The score of a batch x (n, ...), its error and its remainder apart."""
+    def _build_objective(self, fabric: Fabric) -> ReconstructionObjective:
         fitted = self.parameters_
-        return reconstruction_score(
-            x,
-            z,
-            reconstruction,
-            name=fitted["reconstruction_error"],
-            weight=fitted["latent_weight"],
+        return ReconstructionObjective(
+            fitted["reconstruction_error"],
+            fitted["amplification"],
+            fitted["latent_weight"],
+            fabric.device,
         )
+
+    def _build_score(self) -> Score:
+        """How samples are scored, and explained."""
+        fitted = self.parameters_
+        return ReconstructionScore(fitted["reconstruction_error"], fitted["latent_weight"])
+
+    def _known_anomalies(self, y: Any, n: int) -> npt.NDArray[np.bool_] | None:
+        """Which of n samples (n,) are known anomalies; None where labels are not asked for."""
+        return None
 
     # Fitting.
 
@@ -327,7 +340,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     ) -> Self:
         """Fit to normal rows or images.
 
-        X: a table of at least 2 rows, or as many images. y: ignored. checkpoint_dir: where the
+        X: a table of at least 2 rows, or as many images. y: ignored, except by AMA where
+        it was asked for labels. checkpoint_dir: where the
         state of training is written after every epoch; a later fit with the same data and
         parameters goes on from there and ends at the same bits.
         callbacks: see `lampblack.training.callbacks.Callback`.
@@ -346,7 +360,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         else:
             schema, samples = learn(self, X, self.types)
         self._resolve_parameters(schema)
-        fit_samples(self, schema, samples, checkpoint_dir, callbacks)
+        anomalous = self._known_anomalies(y, len(samples))
+        fit_samples(self, schema, samples, anomalous, checkpoint_dir, callbacks)
         return self
 
     def recalibrate(self, X: Any) -> Self:
@@ -399,17 +414,20 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         A `TableExplanation` or an `ImageExplanation`.
         """
         contributions, remainders, attributed = [], [], []
-        for block in self._blocks(self._checked(X)):
-            name = self.parameters_["reconstruction_error"]
-            parts = error_contributions(block.x, block.reconstruction, name=name)
+        samples = self._checked(X)
+        score = self._build_score()
+        for block in self._blocks(samples):
+            parts = score.contributions(self.networks_, block.passed, self._at_once)
             contributions.append(self.encoder_.fold(parts.cpu().numpy()))
             remainders.append(to_float64([block.scored.remainder]))
-            attributed.append(self.encoder_.fold(self._attribute_remainder(block).cpu().numpy()))
+            attributed.append(
+                self.encoder_.fold(self._attribute_remainder(score, block).cpu().numpy())
+            )
         none = self.encoder_.fold(np.zeros((0, *self.encoder_.shape), np.float32))
         parts_of_all: dict[str, Any] = {
             "contributions": np.concatenate([none, *contributions]),
             "remainder": np.concatenate([np.zeros(0), *remainders]),
-            "remainder_name": "latent",
+            "remainder_name": score.remainder_name,
             "attributed": np.concatenate([none, *attributed]),
         }
         if isinstance(self.schema_, ImageSchema):
@@ -425,7 +443,9 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         """
         blocks = self._blocks(self._checked(X))
         none = torch.zeros(0, *self.encoder_.shape)
-        features = torch.cat([none, *(block.reconstruction.cpu() for block in blocks)]).numpy()
+        features = torch.cat(
+            [none, *(block.passed.reconstruction.cpu() for block in blocks)]
+        ).numpy()
         if not isinstance(self.encoder_, TableEncoder):
             return features
         columns = self.encoder_.decode(features)
@@ -433,7 +453,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     def encode(self, X: Any) -> npt.NDArray[np.float32]:
         """The codes z (n, latent) of the rows."""
-        codes = [block.z.flatten(start_dim=1).cpu() for block in self._blocks(self._checked(X))]
+        blocks = self._blocks(self._checked(X))
+        codes = [block.passed.z.flatten(start_dim=1).cpu() for block in blocks]
         return np.asarray(torch.cat(codes).numpy()) if codes else np.zeros((0, 0), np.float32)
 
     # Saving.
@@ -543,7 +564,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         return check(self, X, self.schema_)
 
     def _blocks(self, samples: CheckedSamples) -> Iterator[Block]:
-        return scored_blocks(self.networks_, self.encoder_, samples, self._score_batch)
+        return scored_blocks(self.networks_, self.encoder_, samples, self._build_score())
 
     def _score_checked(self, samples: CheckedSamples) -> Values:
         """Anomaly scores (n,) of checked samples."""
@@ -563,18 +584,18 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         if calibration.shortfall and calibration.shortfall not in self.notes_:
             self.notes_.append(calibration.shortfall)
 
-    def _attribute_remainder(self, block: Block) -> Tensor:
-        """Integrated gradients (n, ...) of the remainder, for alarms that rest on it."""
-        attributed = torch.zeros_like(block.x)
+    @property
+    def _at_once(self) -> int:
+        """How many samples go through the networks together where their gradients are kept."""
+        return 4 * block_size(self.encoder_.shape)
+
+    def _attribute_remainder(self, score: Score, block: Block) -> Tensor:
+        """Which elements move the remainder (n, ...), for alarms that rest on it."""
+        attributed = torch.zeros_like(block.passed.x)
         alarm = block.scored.score.cpu().double() > self.calibration_.threshold
         mostly = (block.scored.remainder > block.scored.error).cpu()
-        rows = (alarm & mostly).nonzero().flatten().to(block.x.device)
+        rows = (alarm & mostly).nonzero().flatten().to(attributed.device)
         if len(rows):
-            weight = self.parameters_["latent_weight"]
-            attributed[rows] = integrated_gradients(
-                lambda x: weight * latent_norm(self.networks_.encode(x)),
-                start=block.reconstruction[rows].clone(),
-                end=block.x[rows].clone(),
-                at_once=4 * block_size(self.encoder_.shape),
-            )
+            passed = Passed(*(part[rows] for part in block.passed))
+            attributed[rows] = score.attribute_remainder(self.networks_, passed, self._at_once)
         return attributed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,26 +12,22 @@ from torch import Tensor
 
 from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
-from lampblack.scores import Scored
+from lampblack.scores import Passed, Score, Scored
 
 ROWS = 1024  # rows of a table scored at a time
 IMAGES, PIXELS = 64, 1 << 20  # images scored at a time, and values of them at most
 CHUNK = 64  # blocks of rows encoded at a time: memory does not grow with the table
 
-ScoreBatch = Callable[[Tensor, Tensor, Tensor], Scored]
-
 
 class Block(NamedTuple):
-    """Encoded samples x (n, ...), their codes, reconstructions and scores, on the device."""
+    """Encoded samples with their codes and reconstructions, and their scores, on the device."""
 
-    x: Tensor
-    z: Tensor
-    reconstruction: Tensor
+    passed: Passed
     scored: Scored
 
 
 def scored_blocks(
-    networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples, score_batch: ScoreBatch
+    networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples, score: Score
 ) -> Iterator[Block]:
     """Score samples block by block, in order.
 
@@ -48,7 +44,7 @@ def scored_blocks(
         for piece in torch.split(encoded, block):
             x = torch.zeros(block, *encoded.shape[1:])
             x[: len(piece)] = piece
-            yield _score(networks, x.to(device), len(piece), score_batch)
+            yield _score(networks, x.to(device), len(piece), score)
 
 
 def block_size(shape: tuple[int, ...]) -> int:
@@ -64,10 +60,10 @@ def block_size(shape: tuple[int, ...]) -> int:
 
 
 @torch.inference_mode()
-def _score(networks: AutoencoderPair, x: Tensor, n: int, score_batch: ScoreBatch) -> Block:
-    z, reconstruction = networks(x)  # (block, latent), (block, ...)
-    scored = score_batch(x, z, reconstruction)
-    return Block(x[:n], z[:n], reconstruction[:n], scored.first(n))
+def _score(networks: AutoencoderPair, x: Tensor, n: int, score: Score) -> Block:
+    passed = Passed(x, *networks(x))  # codes (block, latent), reconstructions (block, ...)
+    scored = score(networks, passed)
+    return Block(Passed(*(part[:n] for part in passed)), scored.first(n))
 
 
 def to_float64(parts: list[Tensor]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lampblack.exceptions import CollapseWarning
+from lampblack.exceptions import CollapseWarning, TrainingError
 from lampblack.networks import AutoencoderPair
-from lampblack.scores import Scored
+from lampblack.scores import Passed, Score
 
 CONSTANT = 0.01  # spread of reconstructions, relative to that of the rows
 SILENT = 1e-4  # spread of the remainder, relative to that of the errors
@@ -39,12 +38,12 @@ class CollapseWatch:
         self,
         networks: AutoencoderPair,
         rows: Tensor,
-        score_batch: Callable[[Tensor, Tensor, Tensor], Scored],
+        score: Score,
         *,
         steps: int,
         which: str,
     ) -> None:
-        self._networks, self._rows, self._score_batch = networks, rows, score_batch
+        self._networks, self._rows, self._score = networks, rows, score
         self._steps, self._which = steps, which
         self._spread = _spread(rows)
         self._collapsed_looks = 0
@@ -57,18 +56,30 @@ class CollapseWatch:
             return
         if len(self._rows) < 2 or self._spread == 0:
             return
-        z, reconstruction = self._networks(self._rows)
-        if _spread(reconstruction) >= CONSTANT * self._spread:
+        passed = Passed(self._rows, *self._networks(self._rows))
+        if _spread(passed.reconstruction) >= CONSTANT * self._spread:
             self._collapsed_looks = 0
             return
         self._collapsed_looks += 1
         if self._collapsed_looks == LOOKS:
-            scored = self._score_batch(self._rows, z, reconstruction)
+            scored = self._score(self._networks, passed)
             silent = _spread(scored.remainder) < SILENT * _spread(scored.error)
             self._say(step, None if silent else self._chimeras_told(scored.score))
 
+    @torch.no_grad()
     def conclude(self, step: int) -> None:
-        """Look at the weights that are kept, and let this look decide."""
+        """Look at the weights that are kept, and let this look decide.
+
+        Raises TrainingError where samples that differ all have the same score.
+        """
+        passed = Passed(self._rows, *self._networks(self._rows))
+        scores = self._score(self._networks, passed).score
+        if self._spread and (scores == scores[0]).all():
+            raise TrainingError(
+                f"all samples have the same score ({float(scores[0]):.4g}): the networks no longer "
+                "tell them apart; lower learning_rate, or the weights of the latent and "
+                "adversarial terms"
+            )
         if self._collapsed_looks < LOOKS:
             self._collapsed_looks = LOOKS - 1
             self.look(step)
@@ -88,7 +99,8 @@ class CollapseWatch:
         first = torch.arange(self._rows[0].numel(), device=self._rows.device)
         first = (first < len(first) // 2).reshape(self._rows.shape[1:])
         chimeras = torch.where(first, self._rows, self._rows.roll(1, dims=0))
-        mixed = self._score_batch(chimeras, *self._networks(chimeras)).score
+        passed = Passed(chimeras, *self._networks(chimeras))
+        mixed = self._score(self._networks, passed).score
         truth = [0] * len(scores) + [1] * len(mixed)
         return float(roc_auc_score(truth, torch.cat([scores, mixed]).cpu().numpy()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
@@ -66,12 +65,13 @@ class Seeds(NamedTuple):
     split: int
     weights: int
     batches: int
+    step: int
 
     @classmethod
     def draw(cls, random_state: int | None) -> Seeds:
-        """Three seeds; the same three for the same integer."""
+        """Seeds, the same ones for the same integer."""
         sequence = np.random.SeedSequence(random_state, spawn_key=(STREAM,))
-        state = sequence.generate_state(3, np.uint64)
+        state = sequence.generate_state(len(cls._fields), np.uint64)
         return cls(*(int(seed) >> 1 for seed in state))
 
 
@@ -79,12 +79,14 @@ def fit_samples(
     detector: ReconstructionDetector,
     schema: AnySchema,
     samples: CheckedSamples,
+    anomalous: npt.NDArray[np.bool_] | None,
     checkpoint_dir: str | Path | None,
     callbacks: Sequence[Callback],
 ) -> None:
     """Fit a detector to checked rows or images: split, encode, train, calibrate.
 
-    Sets its fitted attributes. The calibration rows reach nothing that is fitted: not levels,
+    Sets its fitted attributes. anomalous: which samples (n,) are known anomalies; they reach the
+    training step and nothing else. The calibration rows reach nothing that is fitted: not levels,
     medians, scales or weights, only the threshold, and the watch for collapse, which changes no
     weight. So their scores are exchangeable with those of new normal rows. The schema alone is read
     from all rows: which columns there are, their kinds, and which may be missing. That keeps the
@@ -94,6 +96,10 @@ def fit_samples(
     if checkpoint_dir is not None and detector.random_state is None:
         raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
     seeds = Seeds.draw(detector.random_state)
+    anomalies = None
+    if anomalous is not None and anomalous.any():
+        anomalies = samples.take(np.flatnonzero(anomalous))
+        samples = samples.take(np.flatnonzero(~anomalous))
     split = split_rows(len(samples), detector, seeds.split)
     if isinstance(samples, FileImages) and samples.n_bytes <= IN_MEMORY:
         with counted("read", len(samples), "images", not detector.verbose) as advance:
@@ -101,9 +107,12 @@ def fit_samples(
     detector.schema_ = schema
     detector.encoder_ = _fitted_encoder(detector, schema, samples, split.train)
     silent = _unrepeated_text(detector.encoder_)
-    detector.notes_ = silent + _train(detector, samples, split, seeds, checkpoint_dir, callbacks)
+    trained = _train(detector, samples, anomalies, split, seeds, checkpoint_dir, callbacks)
+    detector.notes_ = silent + trained
     _calibrate(detector, samples, split)
     detector.rows_ = {name: len(index) for name, index in split._asdict().items()}
+    if anomalies is not None:
+        detector.rows_["anomalies"] = len(anomalies)
     detector.versions_ = {name: version(name) for name in LIBRARIES}
     detector.versions_["python"] = platform.python_version()
     detector.threads_ = torch.get_num_threads()
@@ -116,7 +125,8 @@ def split_rows(n: int, detector: ReconstructionDetector, seed: int) -> Split:
     held = 0 if detector.contamination else calibration_size(n, detector.false_alarm_rate)
     rest = n - held
     stops = min(max(1, round(detector.validation_fraction * rest)), rest - 1)
-    stopping = stops if detector.early_stopping else 0
+    needed = detector.early_stopping or detector._build_score().needs_reference
+    stopping = stops if needed else 0
     return Split(order[held + stopping :], order[held : held + stopping], order[:held])
 
 
@@ -158,6 +168,7 @@ def _training_samples(
 def _train(
     detector: ReconstructionDetector,
     samples: CheckedSamples,
+    anomalies: CheckedSamples | None,
     split: Split,
     seeds: Seeds,
     checkpoint_dir: str | Path | None,
@@ -172,14 +183,15 @@ def _train(
         for index in (train, split.validation)
     )
     watched = _watched(detector, samples, split, fabric.device)
+    known = None if anomalies is None else _some_encoded(detector, anomalies, fabric.device)
     networks = initial_networks(detector, seeds.weights)
-    step = detector._training_step(fabric, networks)
+    step = detector._training_step(fabric, networks, known, seeds.step)
     if detector.verbose:
         callbacks = [ProgressBar(type(detector).__name__), *callbacks]
     watch = CollapseWatch(
         networks,
         watched,
-        detector._score_batch,
+        detector._build_score(),
         steps=fitted["max_steps"],
         which="held-out" if len(split.calibration) else "training",
     )
@@ -201,7 +213,7 @@ def _train(
             data,
             budget,
             generator=generator,
-            validation=validation if len(validation) else None,
+            validation=validation if fitted["early_stopping"] else None,
             watch=watch,
             callbacks=callbacks,
             checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
@@ -209,9 +221,13 @@ def _train(
             validation_block=4 * block_size(detector.encoder_.shape),
         )
         detector.history_ = loop.run()
+    step.finish()
     detector.networks_ = networks.eval().requires_grad_(False)
+    reference = split.validation if len(split.validation) else split.train[:MOST_WATCHED]
+    blocks = detector._blocks(samples.take(reference))
+    detector._build_score().fit(networks, (block.passed for block in blocks))
     watch.conclude(loop.done)
-    return [*watch.notes, *_idle_training(detector.history_)]
+    return [*watch.notes, *_idle_training(detector.history_, step.falling)]
 
 
 def _watched(
@@ -219,10 +235,17 @@ def _watched(
 ) -> Tensor:
     """Some held-out samples on the device, or training samples where none is held out."""
     some = split.calibration if len(split.calibration) else split.train
+    return _some_encoded(detector, samples.take(some), device)
+
+
+def _some_encoded(
+    detector: ReconstructionDetector, samples: CheckedSamples, device: torch.device
+) -> Tensor:
+    """The first samples, as many as may lie in memory for good, encoded on the device."""
     fitting = MOST_WATCHED_VALUES // math.prod(detector.encoder_.shape)
-    watched = samples.take(some[: max(2, min(MOST_WATCHED, fitting))])
+    few = samples.take(np.arange(min(len(samples), max(2, min(MOST_WATCHED, fitting)))))
     encoder: Any = detector.encoder_
-    chunks = [encoder.transform(chunk) for chunk in watched.chunks(MOST_WATCHED)]
+    chunks = [encoder.transform(chunk) for chunk in few.chunks(MOST_WATCHED)]
     return torch.from_numpy(np.concatenate(chunks)).to(device)
 
 
@@ -245,13 +268,14 @@ def _unrepeated_text(encoder: Encoder) -> list[str]:
     return [note]
 
 
-def _idle_training(history: list[Record]) -> list[str]:
+def _idle_training(history: list[Record], falling: str) -> list[str]:
     """Warn, and note, where training went on for a while and lowered nothing."""
-    first, last = history[0]["loss"], history[-1]["loss"]
+    first, last = history[0][falling], history[-1][falling]
+    what = falling if falling == "loss" else f"{falling} error"
     if history[-1]["step"] < FEWEST_STEPS or last < first or last == 0:
         return []
     note = (
-        f"training did not lower the loss ({first:.4g} in the first epoch, {last:.4g} in the "
+        f"training did not lower the {what} ({first:.4g} in the first epoch, {last:.4g} in the "
         "last); scores are hardly better than an untrained network's: change learning_rate"
     )
     warnings.warn(note, TrainingWarning, stacklevel=2)
@@ -276,11 +300,10 @@ def _generator(detector: ReconstructionDetector, seed: int) -> Iterator[torch.Ge
 def initial_networks(detector: ReconstructionDetector, seed: int) -> AutoencoderPair:
     """The networks before training, copies where they are the user's own."""
     generator = torch.Generator().manual_seed(seed)
-    encoder, decoder = detector._build_networks(detector.encoder_.shape, generator)
     varying = torch.from_numpy(detector.encoder_.varying)
     if not varying.any():
         varying = torch.ones_like(varying)
-    return AutoencoderPair(copy.deepcopy(encoder), copy.deepcopy(decoder), varying)
+    return detector._build_networks(varying, generator)
 
 
 def _start_fabric(detector: ReconstructionDetector) -> Fabric:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lampblack.detectors.ama import AMADetector
 from lampblack.detectors.autoencoder import AutoencoderDetector
 from lampblack.detectors.base import Networks, ReconstructionDetector
 from lampblack.detectors.folder import from_parts
@@ -13,6 +14,7 @@ from lampblack.exceptions import ModelFileError
 from lampblack.persistence.parts import ModelParts
 
 DETECTORS: dict[str, type[ReconstructionDetector]] = {
+    "ama": AMADetector,
     "autoencoder": AutoencoderDetector,
     "lamp": LAMPDetector,
     "toll": TollDetector,

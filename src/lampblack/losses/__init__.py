@@ -1,5 +1,11 @@
 """Losses: pure functions of tensors that return a value per element or per sample, never a mean."""
 
+from lampblack.losses.adversarial import (
+    AdversarialLoss,
+    critic_loss,
+    deception_loss,
+    gradient_penalty,
+)
 from lampblack.losses.amplification import Amplification, amplify, amplify_rescaled
 from lampblack.losses.latent import latent_norm
 from lampblack.losses.reconstruction import (
@@ -9,11 +15,15 @@ from lampblack.losses.reconstruction import (
 )
 
 __all__ = [
+    "AdversarialLoss",
     "Amplification",
     "ReconstructionErrorName",
     "amplify",
     "amplify_rescaled",
+    "critic_loss",
+    "deception_loss",
     "elementwise_error",
+    "gradient_penalty",
     "latent_norm",
     "reconstruction_error",
 ]

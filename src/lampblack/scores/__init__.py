@@ -1,6 +1,18 @@
 """Scores of samples, and what each element adds to them. Higher is more anomalous."""
 
 from lampblack.scores.attribution import integrated_gradients
-from lampblack.scores.reconstruction import Scored, error_contributions, reconstruction_score
+from lampblack.scores.base import Passed, Score, Scored
+from lampblack.scores.critic import CriticScore, CriticScoreName, Density
+from lampblack.scores.reconstruction import ReconstructionScore, error_contributions
 
-__all__ = ["Scored", "error_contributions", "integrated_gradients", "reconstruction_score"]
+__all__ = [
+    "CriticScore",
+    "CriticScoreName",
+    "Density",
+    "Passed",
+    "ReconstructionScore",
+    "Score",
+    "Scored",
+    "error_contributions",
+    "integrated_gradients",
+]

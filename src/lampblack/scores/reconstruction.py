@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -12,36 +12,40 @@ from lampblack.losses import (
     latent_norm,
     reconstruction_error,
 )
+from lampblack.scores.attribution import integrated_gradients
+from lampblack.scores.base import Passed, Score, Scored
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The anomaly scores of a batch and their two parts, all (n,) and non-negative."""
-
-    error: Tensor
-    remainder: Tensor
-
-    @property
-    def score(self) -> Tensor:
-        """The anomaly score: error + remainder."""
-        return self.error + self.remainder
-
-    def first(self, n: int) -> Scored:
-        """The first n samples."""
-        return Scored(self.error[:n], self.remainder[:n])
-
-
-def reconstruction_score(
-    x: Tensor, z: Tensor, reconstruction: Tensor, *, name: ReconstructionErrorName, weight: float
-) -> Scored:
+class ReconstructionScore(Score):
     """Score = error(x, x̂) + weight · ‖z‖₂; the error is plain even where training amplified it.
 
-    x, reconstruction: (n, ...); z: (n, latent). Sources: LAMP scores by the plain error
-    (arXiv 2308.14595), Toll by its whole objective (arXiv 2306.12627).
+    Sources: LAMP scores by the plain error (arXiv 2308.14595), Toll by its whole objective
+    (arXiv 2306.12627).
     """
-    error = reconstruction_error(x, reconstruction, name)
-    remainder = weight * latent_norm(z) if weight else error.new_zeros(len(error))
-    return Scored(error, remainder)
+
+    def __init__(self, name: ReconstructionErrorName, weight: float) -> None:
+        self._name: ReconstructionErrorName = name
+        self._weight = weight
+
+    def __call__(self, networks: Any, passed: Passed) -> Scored:
+        """The scores of a batch; the remainder is the weighted norm of the code."""
+        error = reconstruction_error(passed.x, passed.reconstruction, self._name)
+        if not self._weight:
+            return Scored(error, error.new_zeros(len(error)))
+        return Scored(error, self._weight * latent_norm(passed.z))
+
+    def contributions(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
+        """Each element's own term of the error, non-negative."""
+        return error_contributions(passed.x, passed.reconstruction, name=self._name)
+
+    def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
+        """Integrated gradients of the weighted norm, from the reconstruction to the sample."""
+        return integrated_gradients(
+            lambda x: self._weight * latent_norm(networks.encode(x)),
+            start=passed.reconstruction.clone(),
+            end=passed.x.clone(),
+            at_once=at_once,
+        )
 
 
 def error_contributions(

@@ -121,9 +121,9 @@ class Loop:
         yield from self.data.batches(positions)
 
     def _record(self, terms: list[Terms]) -> Record:
-        """The epoch's means, after checking that every loss was finite."""
+        """The epoch's means, after checking that every term was finite."""
         values = {name: torch.stack([term[name] for term in terms]).cpu() for name in terms[0]}
-        finite = torch.isfinite(values["loss"])
+        finite = torch.stack([torch.isfinite(value) for value in values.values()]).all(dim=0)
         if not finite.all():
             step = self.done - len(terms) + int((~finite).int().argmax()) + 1
             culprits = [n for n, v in values.items() if n != "loss" and not v.isfinite().all()]

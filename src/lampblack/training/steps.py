@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +28,11 @@ Terms = dict[str, Tensor]
 class TrainingStep(ABC):
     """One update of the weights, and everything that has to survive an interruption.
 
-    networks: the module that is trained, on the device. optimizers: in a fixed order.
+    networks: the module that is trained, on the device. optimizers: in a fixed order. falling: the
+    term that training must lower to be of use.
     """
+
+    falling: ClassVar[str] = "loss"
 
     networks: nn.Module
     optimizers: list[torch.optim.Optimizer]
@@ -59,12 +61,14 @@ class TrainingStep(ABC):
     def load_extra_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027, optional
         """Put back what `extra_state` gave."""
 
+    def finish(self) -> None:  # noqa: B027, optional
+        """Take away from the networks what training alone needs."""
 
-class ReconstructionStep(TrainingStep):
-    """Minimise mean error(x, x̂), amplified or not, plus latent_weight · mean ‖z‖₂, with Adam.
 
-    One step serves the plain autoencoder, LAMP, Toll and LAMP × Toll: they differ in their
-    parameters alone (docs/methods).
+class ReconstructionObjective:
+    """The error of every sample, amplified where asked for; and the norm of its code, weighed.
+
+    Keeps what "quantile" amplification needs: a running quantile of the batches' own errors.
     """
 
     QUANTILE = 0.99
@@ -72,12 +76,57 @@ class ReconstructionStep(TrainingStep):
 
     def __init__(
         self,
-        fabric: Fabric,
-        networks: nn.Module,
-        *,
         error: ReconstructionErrorName,
         amplification: Amplification | None,
         latent_weight: float,
+        device: torch.device,
+    ) -> None:
+        self._error: ReconstructionErrorName = error
+        self._amplification = amplification
+        self.latent_weight = latent_weight
+        self.scale = torch.zeros((), device=device)  # 0: no batch seen yet
+
+    def error(self, x: Tensor, reconstruction: Tensor) -> Tensor:
+        """The error to train by (n,); moves the running quantile."""
+        if self._amplification is None:
+            return reconstruction_error(x, reconstruction, self._error)
+        if self._amplification == "log":
+            return reconstruction_error(x, reconstruction, self._error, amplify)
+        self._follow_scale(x, reconstruction.detach())
+        amplified = partial(amplify_rescaled, scale=self.scale.clamp(min=1e-12))
+        return reconstruction_error(x, reconstruction, self._error, amplified)
+
+    def latent(self, z: Tensor) -> Tensor:
+        """latent_weight · ‖z‖₂ (n,)."""
+        return self.latent_weight * latent_norm(z)
+
+    def plain(self, x: Tensor, z: Tensor, reconstruction: Tensor) -> Tensor:
+        """The objective (n,) without amplification, whose scale moves."""
+        error = reconstruction_error(x, reconstruction, self._error)
+        return error + self.latent(z) if self.latent_weight else error
+
+    def _follow_scale(self, x: Tensor, reconstruction: Tensor) -> None:
+        """Move the scale towards this batch's high quantile of elementwise errors."""
+        errors = elementwise_error(x, reconstruction, self._error).flatten()
+        rank = max(1, round(self.QUANTILE * len(errors)))
+        quantile = errors.kthvalue(rank).values
+        memory = torch.where(self.scale > 0, self.MEMORY, 0.0)
+        self.scale = memory * self.scale + (1 - memory) * quantile
+
+
+class ReconstructionStep(TrainingStep):
+    """Minimise mean error(x, x̂), amplified or not, plus latent_weight · mean ‖z‖₂, with Adam.
+
+    One step serves the plain autoencoder, LAMP, Toll and LAMP × Toll: they differ in their
+    objective's parameters alone (docs/methods).
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        networks: nn.Module,
+        objective: ReconstructionObjective,
+        *,
         learning_rate: float,
     ) -> None:
         optimizer = torch.optim.Adam(networks.parameters(), lr=learning_rate, fused=True)
@@ -86,21 +135,16 @@ class ReconstructionStep(TrainingStep):
         self.networks = networks
         self.optimizers = [optimizer]
         self._optimizer = wrapped_optimizer
-        self._error: ReconstructionErrorName = error
-        self._amplification = amplification
-        self._weight = latent_weight
-        self._scale = torch.zeros((), device=fabric.device)  # 0: no batch seen yet
+        self._objective = objective
 
     def update(self, batch: Tensor) -> Terms:
         """One step of Adam on the batch's mean objective."""
         z, reconstruction = self._wrapped(batch)  # (n, latent), (n, ...)
-        if self._amplification == "quantile":
-            self._follow_scale(batch, reconstruction.detach())
-        error = reconstruction_error(batch, reconstruction, self._error, self._amplified()).mean()
+        error = self._objective.error(batch, reconstruction).mean()
         terms = {"reconstruction": error}
         loss = error
-        if self._weight:
-            terms["latent"] = self._weight * latent_norm(z).mean()
+        if self._objective.latent_weight:
+            terms["latent"] = self._objective.latent(z).mean()
             loss = error + terms["latent"]
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
@@ -108,30 +152,13 @@ class ReconstructionStep(TrainingStep):
         return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
 
     def losses(self, batch: Tensor) -> Tensor:
-        """The objective of every sample (n,) without amplification, whose scale moves."""
-        z, reconstruction = self._wrapped(batch)
-        error = reconstruction_error(batch, reconstruction, self._error)
-        return error + self._weight * latent_norm(z) if self._weight else error
+        """The objective of every sample (n,) without amplification."""
+        return self._objective.plain(batch, *self._wrapped(batch))
 
     def extra_state(self) -> dict[str, Tensor]:
         """The running quantile of the errors."""
-        return {"amplification_scale": self._scale}
+        return {"amplification_scale": self._objective.scale}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
         """Put the running quantile back."""
-        self._scale = state["amplification_scale"].to(self._scale)
-
-    def _amplified(self) -> Callable[[Tensor], Tensor] | None:
-        if self._amplification is None:
-            return None
-        if self._amplification == "log":
-            return amplify
-        return partial(amplify_rescaled, scale=self._scale.clamp(min=1e-12))
-
-    def _follow_scale(self, batch: Tensor, reconstruction: Tensor) -> None:
-        """Move the scale towards this batch's high quantile of elementwise errors."""
-        errors = elementwise_error(batch, reconstruction, self._error).flatten()
-        rank = max(1, round(self.QUANTILE * len(errors)))
-        quantile = errors.kthvalue(rank).values
-        memory = torch.where(self._scale > 0, self.MEMORY, 0.0)
-        self._scale = memory * self._scale + (1 - memory) * quantile
+        self._objective.scale = state["amplification_scale"].to(self._objective.scale)

@@ -86,23 +86,29 @@ def check_exists(path: Path) -> None:
 
 
 def find_images(
-    path: str | Path, *, role: Role = "score", normal: str | Sequence[str] = ()
+    path: str | Path,
+    *,
+    role: Role = "score",
+    normal: str | Sequence[str] = (),
+    anomalous: str | Sequence[str] = (),
 ) -> ImageSet:
     """Find the images at `path`.
 
     role: "fit" takes normal images alone (train/good of MVTec's layout, the classes named in
     `normal`), "score" takes all (test/* of MVTec's). normal: names of normal classes; "good" where
-    there is a class of that name. Raises InvalidInput, saying what was found and what is expected.
+    there is a class of that name. anomalous: classes of known anomalies, which role "fit" takes
+    beside the normal ones. Raises InvalidInput, saying what was found and what is expected.
     """
     path = Path(path)
     normal = (normal,) if isinstance(normal, str) else tuple(normal)
+    anomalous = (anomalous,) if isinstance(anomalous, str) else tuple(anomalous)
     if role not in ("fit", "score"):
         raise InvalidInput(f'role must be "fit" or "score", and is {role!r}')
     check_exists(path)
     images = _in_folder(path, role) if path.is_dir() else _in_file(path)
-    images = _with_normal(path, images, normal)
+    images = _with_normal(path, images, normal, anomalous)
     if role == "fit" and images.labels is not None:
-        images = _normal_alone(path, images)
+        images = _wanted_alone(path, images, anomalous)
     return images
 
 
@@ -223,22 +229,28 @@ def _checked(root: Path, images: ImageSet) -> ImageSet:
     return images
 
 
-def _with_normal(path: Path, images: ImageSet, normal: tuple[str, ...]) -> ImageSet:
+def _with_normal(
+    path: Path, images: ImageSet, normal: tuple[str, ...], anomalous: tuple[str, ...]
+) -> ImageSet:
+    given = [("--normal", name) for name in normal] + [("--anomaly", name) for name in anomalous]
     if images.labels is None:
-        if normal:
-            raise InvalidInput(f"--normal {normal[0]}: {path} has no classes; leave it out")
+        for option, name in given:
+            raise InvalidInput(f"{option} {name}: {path} has no classes; leave it out")
         return images
     classes = sorted(set(images.labels))
-    for name in normal:
+    normal = normal or ((GOOD,) if GOOD in classes else ())
+    for option, name in given:
         if name not in classes:
             raise InvalidInput(
-                f"--normal {name}: {path} has no such class; it has {_some(classes)}"
+                f"{option} {name}: {path} has no such class; it has {_some(classes)}"
             )
-    implied = (GOOD,) if GOOD in classes else ()
-    return replace(images, normal=normal or implied)
+        if name in normal and name in anomalous:
+            raise InvalidInput(f"class {name} is given as normal and as anomalous")
+    return replace(images, normal=normal)
 
 
-def _normal_alone(path: Path, images: ImageSet) -> ImageSet:
+def _wanted_alone(path: Path, images: ImageSet, anomalous: tuple[str, ...]) -> ImageSet:
+    """Normal images, and those of classes that are known anomalies."""
     assert images.labels is not None
     if (path / GOOD).is_dir() and not images.normal:
         raise InvalidInput(f"{path / GOOD} holds no images")
@@ -247,7 +259,7 @@ def _normal_alone(path: Path, images: ImageSet) -> ImageSet:
             f"{path} has the classes {_some(sorted(set(images.labels)))}; "
             "say which is normal: --normal NAME"
         )
-    return images.take(np.flatnonzero(images.is_normal))
+    return images.take(np.flatnonzero(images.is_normal | np.isin(images.labels, anomalous)))
 
 
 def _some(names: list[str]) -> str:

@@ -1,0 +1,70 @@
+"""What a score is, whatever it is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The anomaly scores of a batch and their two parts, all (n,).
+
+    error: what is explained by the elements of a sample; remainder: what the score holds besides.
+    """
+
+    error: Tensor
+    remainder: Tensor
+
+    @property
+    def score(self) -> Tensor:
+        """The anomaly score: error + remainder, non-negative."""
+        return self.error + self.remainder
+
+    def first(self, n: int) -> Scored:
+        """The first n samples."""
+        return Scored(self.error[:n], self.remainder[:n])
+
+
+class Passed(NamedTuple):
+    """Samples x (n, ...) that went through the networks: codes z (n, latent), reconstructions."""
+
+    x: Tensor
+    z: Tensor
+    reconstruction: Tensor
+
+
+class Score(ABC):
+    """How samples that went through fitted networks are scored, and why.
+
+    `networks` is the module that was trained; whatever a score learns from data is kept there, in
+    buffers, so that it is saved with the weights.
+    """
+
+    remainder_name: ClassVar[str] = "latent"
+    needs_reference: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, networks: Any, passed: Passed) -> Scored:
+        """The scores of a batch."""
+
+    @abstractmethod
+    def contributions(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
+        """What every element adds to `Scored.error`: the shape of x, summing to it.
+
+        at_once: how many samples fit through the networks together.
+        """
+
+    def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
+        """Which elements move the remainder, signed, the shape of x; zeros where nothing is said.
+
+        See `Explanation.attributed`.
+        """
+        return passed.x.new_zeros(passed.x.shape)
+
+    def fit(self, networks: Any, reference: Iterable[Passed]) -> None:  # noqa: B027, optional
+        """Learn what is normal from samples that were not trained on, if `needs_reference`."""

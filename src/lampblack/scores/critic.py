@@ -1,0 +1,176 @@
+"""AMA's scores: how far a critic holds a sample and its reconstruction apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import partial
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from lampblack.losses import ReconstructionErrorName, latent_norm, reconstruction_error
+from lampblack.networks import AdversarialPair
+from lampblack.scores.attribution import integrated_gradients
+from lampblack.scores.base import Passed, Score, Scored
+
+CriticScoreName = Literal["critic", "typicality", "mahalanobis", "joint"]
+Density = Literal["gaussian", "kernel"]
+
+FLOOR = 0.01  # of its usual value, below which a part of the joint score counts as nothing
+
+
+class CriticScore(Score):
+    """What the critic's features f say of a sample beside its reconstruction.
+
+    With d = f(x, x) − f(x, x̂), and "usual" as learned from normal samples that trained nothing:
+
+    - "critic": s = ‖d‖₁.
+    - "typicality": how low the density of s is, less its highest value: (s − μ)² / 2σ² where
+      `density` is "gaussian"; under "kernel" −ln of the mean of exp(−(s − sᵢ)² / 2h²). Two-sided:
+      an unusually small distance is anomalous.
+    - "mahalanobis": √((d − m)ᵀ Σ⁻¹ (d − m)), m and Σ the usual ones, Σ shrunk (Ledoit & Wolf 2004).
+    - "joint": the same of three logarithms, of the reconstruction error, of ‖z‖₂ and of s (of the
+      first two where no critic was trained). Two-sided in each, and in what they are together.
+
+    Features of a table that never varied are not shown to the critic. When one moves, the mean of
+    their squares is added, in units of the mean score of normal samples.
+    Sources: AMA, arXiv 2003.10713, for the first two; the others are this project's.
+    """
+
+    remainder_name: ClassVar[str] = "at the reconstruction"
+    needs_reference: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        name: CriticScoreName,
+        density: Density = "gaussian",
+        *,
+        error: ReconstructionErrorName = "l2",
+        critic: bool = True,
+    ) -> None:
+        self._name = name
+        self._density = density
+        self._error: ReconstructionErrorName = error
+        self._critic = critic
+
+    def __call__(self, networks: AdversarialPair, passed: Passed) -> Scored:
+        """The scores of a batch; the remainder is the score of a perfect reconstruction."""
+        x, z, reconstruction = passed
+        start = self._of(networks, reconstruction, reconstruction)
+        beyond = self._of(networks, x, reconstruction, z) - start
+        constants = self._of_constants(networks, x).flatten(start_dim=1).sum(dim=1)
+        return Scored(beyond + constants, start)
+
+    def contributions(self, networks: AdversarialPair, passed: Passed, at_once: int) -> Tensor:
+        """Signed integrated gradients along the way from x̂ to x, x̂ being held beside it."""
+        start = passed.reconstruction.clone()
+        parts = integrated_gradients(
+            partial(self._of, networks),
+            start,
+            passed.x.clone(),
+            at_once,
+            beside=start,
+            power=2 if self._name == "joint" else 1,  # its logarithms are steep at the start
+            of_larger=True,
+        )
+        return parts + self._of_constants(networks, passed.x)
+
+    @torch.no_grad()
+    def fit(self, networks: AdversarialPair, reference: Iterable[Passed]) -> None:
+        """Keep what is usual in the networks' buffers, for every score."""
+        gathered = [
+            (
+                self._differences(networks, x, reconstruction),
+                self._summaries(networks, x, reconstruction, z),
+            )
+            for x, z, reconstruction in reference
+        ]
+        differences, summaries = (torch.cat(parts) for parts in zip(*gathered, strict=True))
+        levels = (torch.arange(networks.QUANTILES) + 0.5) / networks.QUANTILES
+        distances = differences.abs().sum(dim=1).cpu()
+        networks.quantiles.copy_(distances.double().quantile(levels.double()))
+        networks.usual.copy_(summaries.median(dim=0).values.clamp(min=1e-12))
+        for values, centre, whitening in (
+            (differences, networks.centre, networks.whitening),
+            (self._logarithms(networks, summaries), networks.log_centre, networks.log_whitening),
+        ):
+            learned_centre, learned_whitening = _normal_distribution(values.cpu().double())
+            centre.copy_(learned_centre)
+            whitening.copy_(learned_whitening)
+        networks.unit.copy_(self._of_parts(networks, differences, summaries).mean())
+
+    def _of(
+        self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor, z: Tensor | None = None
+    ) -> Tensor:
+        """The score (n,) of samples x beside reconstructions, without constant features."""
+        if self._name == "joint":
+            z = networks.encode(x) if z is None else z
+            summaries = self._summaries(networks, x, reconstruction, z)
+            return self._of_parts(networks, None, summaries)
+        return self._of_parts(networks, self._differences(networks, x, reconstruction), None)
+
+    def _of_parts(
+        self, networks: AdversarialPair, differences: Tensor | None, summaries: Tensor | None
+    ) -> Tensor:
+        if self._name == "joint":
+            assert summaries is not None
+            logarithms = self._logarithms(networks, summaries)
+            return _length((logarithms - networks.log_centre) @ networks.log_whitening)
+        assert differences is not None
+        if self._name == "mahalanobis":
+            return _length((differences - networks.centre) @ networks.whitening)
+        distance = differences.abs().sum(dim=1)
+        return distance if self._name == "critic" else self._typicality(networks, distance)
+
+    def _typicality(self, networks: AdversarialPair, distance: Tensor) -> Tensor:
+        known = networks.quantiles
+        spread = known.std(correction=0).clamp(min=1e-6 * known.mean() + 1e-12)
+        if self._density == "gaussian":
+            return ((distance - known.mean()) / spread).square() / 2
+        width = 1.06 * spread * len(known) ** -0.2  # Silverman's rule
+        away = -((distance[:, None] - known) / width).square() / 2
+        return torch.as_tensor(math.log(len(known)) - away.logsumexp(dim=1))
+
+    def _differences(self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor) -> Tensor:
+        return networks.features(x, x) - networks.features(x, reconstruction)
+
+    def _summaries(
+        self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor, z: Tensor
+    ) -> Tensor:
+        """Error, norm of the code and critic's distance of samples (n, 3); 0 without a critic."""
+        seen = x if networks.all_vary else x * networks.varying
+        parts = [reconstruction_error(seen, reconstruction, self._error), latent_norm(z)]
+        if self._critic:
+            parts.append(self._differences(networks, x, reconstruction).abs().sum(dim=1))
+        else:
+            parts.append(torch.zeros_like(parts[0]))
+        return torch.stack(parts, dim=1)
+
+    def _logarithms(self, networks: AdversarialPair, summaries: Tensor) -> Tensor:
+        return (summaries / networks.usual + FLOOR).log()
+
+    def _of_constants(self, networks: AdversarialPair, x: Tensor) -> Tensor:
+        """What each element that never varied adds, the shape of x."""
+        if networks.all_vary:
+            return torch.zeros_like(x)
+        return networks.unit * (x * (1 - networks.varying)).square() / x[0].numel()
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """Euclidean norms (n,) whose slope at 0 is 0."""
+    return vectors.square().sum(dim=1).clamp(min=1e-30).sqrt()
+
+
+def _normal_distribution(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and whitening matrix W of values (n, d): ‖(v − mean) W‖₂ is the Mahalanobis distance."""
+    from sklearn.covariance import LedoitWolf
+
+    centre = values.mean(dim=0)
+    if len(values) < 2:
+        return centre, torch.eye(len(centre), dtype=values.dtype) / centre.norm().clamp(min=1e-12)
+    covariance = torch.from_numpy(LedoitWolf().fit(values.numpy()).covariance_)
+    variances, axes = torch.linalg.eigh(covariance)
+    smallest = (1e-9 * variances.max()).clamp(min=1e-24)
+    return centre, axes / variances.clamp(min=smallest).sqrt()
