@@ -103,7 +103,7 @@ def jobs() -> list[Job]:
         for share in SHARES
         for name in TABLES
     ]
-    return [*tables, *distant, *contaminated, *labelled, *again, *digits]
+    return [*distant, *tables, *contaminated, *labelled, *again, *digits]
 
 
 def run_job(job: Job) -> dict[str, Any]:

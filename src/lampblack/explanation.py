@@ -28,11 +28,11 @@ class Explanation:
     negative. remainder: (n,), what the score holds besides, called `remainder_name` ("latent": the
     weighted norm of the code; all zeros where it has no weight). Sample by sample, contributions
     and remainder sum to the whole anomaly score, to float32 accuracy.
-    For AMA's scores by a critic the contributions are signed integrated gradients along the way
-    from the reconstruction to the sample: what raised and what lowered the score on that way. The
-    remainder, "at the reconstruction", is the score of the reconstruction itself; two-sided scores
-    have one, since a sample that is reconstructed perfectly is unusual, too. The sum is then the
-    score to within 1 % of the larger of the two.
+    For AMA's scores by a critic the contributions are signed integrated gradients on the way from
+    the reconstruction to the sample: what raised and what lowered the score from its lowest point
+    there. The remainder, "baseline", is that lowest score: all of it where a two-sided score is
+    high because a sample is unusually close to its reconstruction. The sum is then the score to
+    within 1 %.
     attributed: like the contributions, which parts move the remainder: signed integrated gradients
     from the reconstruction to the sample, for alarms of which the remainder is more than half,
     zeros for others. They sum to what the remainder rose by on that way, to within 1 % or what

@@ -317,7 +317,11 @@ def test_sizes_out_of_range_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "shape", "latent"),
-    [("toll-mnist", (1, 28, 28), 128), ("toll-cifar10", (3, 32, 32), 64)],
+    [
+        ("toll-mnist", (1, 28, 28), 128),
+        ("toll-cifar10", (3, 32, 32), 64),
+        ("ama-cifar10", (3, 32, 32), 128),
+    ],
 )
 def test_published_networks_by_name(name: str, shape: tuple[int, ...], latent: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, *shape), dtype=np.uint8)
@@ -327,6 +331,18 @@ def test_published_networks_by_name(name: str, shape: tuple[int, ...], latent: i
     assert detector.encode(images).shape == (4, latent)
     with pytest.raises(InvalidInput, match="takes images of shape"):
         lampblack.TollDetector(network=name).fit(discs(10))
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_published_critic_comes_with_its_networks(mirror: bool, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
+    parameters = {"network": "ama-cifar10", "mirror": mirror, "spectral_norm": True}
+    with pytest.warns(LampblackWarning):
+        detector = lampblack.AMADetector(max_steps=1, batch_size=2, **parameters).fit(images)
+    assert detector.networks_.centre.shape == (128,)
+    detector.save(tmp_path / "m")
+    scores = detector.anomaly_score(images)
+    np.testing.assert_array_equal(lampblack.load(tmp_path / "m").anomaly_score(images), scores)
 
 
 class Flat(nn.Module):

@@ -54,6 +54,7 @@ class NetworkName(str, Enum):
     auto = "auto"
     toll_mnist = "toll-mnist"
     toll_cifar10 = "toll-cifar10"
+    ama_cifar10 = "ama-cifar10"
 
 
 class BadRowChoice(str, Enum):

@@ -23,6 +23,7 @@ from lampblack.networks import (
     AutoencoderPair,
     Critic,
     NetworkName,
+    ama_cifar10_critic,
     convolutional_critic,
     dense_critic,
 )
@@ -67,7 +68,7 @@ class AMADetector(ReconstructionDetector):
     critic_steps : int
         Updates of the critic for each of the autoencoder, on the same batch.
     critic_features : int or None
-        Width of f.
+        Width of f; network="ama-cifar10" brings its own critic, of 128.
     gradient_penalty, spectral_norm
         Weight of (‖∇D‖₂ − 1)², and whether the critic's layers are divided by their largest
         singular value. 0 and False are off.
@@ -236,6 +237,8 @@ class AMADetector(ReconstructionDetector):
 
     def _build_critic(self, generator: torch.Generator) -> Critic:
         fitted, shape = self.parameters_, self.encoder_.shape
+        if fitted["network"] == "ama-cifar10":
+            return ama_cifar10_critic(mirror=fitted["mirror"], generator=generator)
         if len(shape) == 1:
             return dense_critic(
                 shape[0],

@@ -97,7 +97,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         default for the kind of data, in `DEFAULTS`.
     hidden : tuple of int
         Tables: widths of the hidden layers of the dense encoder; the decoder mirrors them.
-    network : {"auto", "toll-mnist", "toll-cifar10"}
+    network : {"auto", "toll-mnist", "toll-cifar10", "ama-cifar10"}
         Images: a published network by name (made for a GPU); "auto" is a convolutional one for
         images of 8×8 to 512×512 pixels, a dense one for tables.
     width, depth : int or None
@@ -417,9 +417,9 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         samples = self._checked(X)
         score = self._build_score()
         for block in self._blocks(samples):
-            parts = score.contributions(self.networks_, block.passed, self._at_once)
+            parts, remainder = score.explain(self.networks_, block.passed, self._at_once)
             contributions.append(self.encoder_.fold(parts.cpu().numpy()))
-            remainders.append(to_float64([block.scored.remainder]))
+            remainders.append(to_float64([remainder]))
             attributed.append(
                 self.encoder_.fold(self._attribute_remainder(score, block).cpu().numpy())
             )

@@ -1,6 +1,6 @@
 """Networks: an encoder and a decoder, the pair that every detector trains, and a critic."""
 
-from lampblack.networks.convolutional import PUBLISHED, NetworkName, convolutional_networks
+from lampblack.networks.convolutional import convolutional_networks
 from lampblack.networks.critic import (
     AdversarialPair,
     Critic,
@@ -9,6 +9,8 @@ from lampblack.networks.critic import (
 )
 from lampblack.networks.dense import dense_networks
 from lampblack.networks.pair import AutoencoderPair
+from lampblack.networks.published import PUBLISHED, NetworkName
+from lampblack.networks.residual import ama_cifar10_critic
 
 __all__ = [
     "PUBLISHED",
@@ -16,6 +18,7 @@ __all__ = [
     "AutoencoderPair",
     "Critic",
     "NetworkName",
+    "ama_cifar10_critic",
     "convolutional_critic",
     "convolutional_networks",
     "dense_critic",

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lampblack.networks.dense import drawn
-
-NetworkName = Literal["auto", "toll-mnist", "toll-cifar10"]
 
 MOST_CHANNELS = 128
 SLOPE = 0.2  # of leaky rectifiers
@@ -127,10 +123,3 @@ class PixelBias(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """X (n, ...) plus the bias (...)."""
         return x + self.bias
-
-
-Published = Callable[[int, torch.Generator], tuple[nn.Sequential, nn.Sequential]]
-PUBLISHED: dict[str, tuple[tuple[int, int, int], Published]] = {
-    "toll-mnist": ((1, 28, 28), toll_mnist),
-    "toll-cifar10": ((3, 32, 32), toll_cifar10),
-}

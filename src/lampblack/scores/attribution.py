@@ -19,14 +19,12 @@ def integrated_gradients(
     at_once: int = 4096,
     *,
     beside: Tensor | None = None,
-    power: int = 1,
     of_larger: bool = False,
 ) -> Tensor:
     """Attribute function(end) − function(start) to the elements of the samples.
 
     function: (n, ...) → (n,); start, end: (n, ...); at_once: samples evaluated together; beside:
-    (n, ...), held fixed along the way as the function's second argument, or None. power: points lie
-    at t = u^power for even u, and so crowd at the start where it is above 1. Returns signed
+    (n, ...), held fixed along the way as the function's second argument, or None. Returns signed
     attributions of the shape of `end`. Midpoint rule along the straight path, its points quadrupled
     for the samples whose sum is not yet within 0.5 % of the difference, or, `of_larger`, of the
     larger of the two values (a rectifier network has kinks).
@@ -43,7 +41,7 @@ def integrated_gradients(
     points = FEWEST_POINTS
     while len(unfinished) and points <= MOST_POINTS:
         path = Path(start[unfinished], end[unfinished], tuple(held[unfinished] for held in second))
-        part = path.integrate(function, points, at_once, power)
+        part = path.integrate(function, points, at_once)
         attributions[unfinished] = part
         missing = part.flatten(start_dim=1).sum(dim=1) - difference[unfinished]
         unfinished = unfinished[missing.abs() > allowed[unfinished]]
@@ -57,20 +55,17 @@ class Path:
     def __init__(self, start: Tensor, end: Tensor, beside: tuple[Tensor, ...]) -> None:
         self._start, self._step, self._beside = start, end - start, beside
 
-    def integrate(
-        self, function: Callable[..., Tensor], points: int, at_once: int, power: int
-    ) -> Tensor:
+    def integrate(self, function: Callable[..., Tensor], points: int, at_once: int) -> Tensor:
         """The integral of the gradient over the way, times the step (n, ...)."""
         start, step = self._start, self._step
         total = torch.zeros(start.shape, dtype=torch.float64)  # thousands of terms may cancel
         even = (torch.arange(points, device=start.device) + 0.5) / points
         for some in torch.split(even, max(1, at_once // len(start))):
-            u = some.reshape(-1, *[1] * start.ndim)
-            x = (start + u**power * step).requires_grad_(True)  # (some, n, ...)
+            along = some.reshape(-1, *[1] * start.ndim)
+            x = (start + along * step).requires_grad_(True)  # (some, n, ...)
             fixed = (held.expand(len(some), *held.shape).flatten(0, 1) for held in self._beside)
             with torch.enable_grad():
                 values = function(x.flatten(0, 1), *fixed)
                 (gradient,) = torch.autograd.grad(values.sum(), x)
-            weighted = gradient if power == 1 else power * u ** (power - 1) * gradient
-            total += weighted.sum(dim=0).cpu().double()
+            total += gradient.sum(dim=0).cpu().double()
         return (total / points).to(step) * step

@@ -14,7 +14,7 @@ from torch import Tensor
 class Scored:
     """The anomaly scores of a batch and their two parts, all (n,).
 
-    error: what is explained by the elements of a sample; remainder: what the score holds besides.
+    error: of the reconstruction, or by a critic; remainder: the weighted norm of the code.
     """
 
     error: Tensor
@@ -53,10 +53,11 @@ class Score(ABC):
         """The scores of a batch."""
 
     @abstractmethod
-    def contributions(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
-        """What every element adds to `Scored.error`: the shape of x, summing to it.
+    def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:
+        """What every element adds to the scores, the shape of x, and the remainders (n,).
 
-        at_once: how many samples fit through the networks together.
+        Sample by sample they sum to the score. at_once: how many samples fit through the networks
+        together.
         """
 
     def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:

@@ -18,6 +18,7 @@ from lampblack.scores.base import Passed, Score, Scored
 CriticScoreName = Literal["critic", "typicality", "mahalanobis", "joint"]
 Density = Literal["gaussian", "kernel"]
 
+POINTS = 16  # between which the most usual one is looked for
 FLOOR = 0.01  # of its usual value, below which a part of the joint score counts as nothing
 
 
@@ -39,7 +40,7 @@ class CriticScore(Score):
     Sources: AMA, arXiv 2003.10713, for the first two; the others are this project's.
     """
 
-    remainder_name: ClassVar[str] = "at the reconstruction"
+    remainder_name: ClassVar[str] = "baseline"
     needs_reference: ClassVar[bool] = True
 
     def __init__(
@@ -56,26 +57,39 @@ class CriticScore(Score):
         self._critic = critic
 
     def __call__(self, networks: AdversarialPair, passed: Passed) -> Scored:
-        """The scores of a batch; the remainder is the score of a perfect reconstruction."""
+        """The scores of a batch; no remainder."""
         x, z, reconstruction = passed
-        start = self._of(networks, reconstruction, reconstruction)
-        beyond = self._of(networks, x, reconstruction, z) - start
         constants = self._of_constants(networks, x).flatten(start_dim=1).sum(dim=1)
-        return Scored(beyond + constants, start)
+        score = self._of(networks, x, reconstruction, z) + constants
+        return Scored(score, torch.zeros_like(score))
 
-    def contributions(self, networks: AdversarialPair, passed: Passed, at_once: int) -> Tensor:
-        """Signed integrated gradients along the way from x̂ to x, x̂ being held beside it."""
-        start = passed.reconstruction.clone()
+    def explain(
+        self, networks: AdversarialPair, passed: Passed, at_once: int
+    ) -> tuple[Tensor, Tensor]:
+        """Signed integrated gradients from the most usual point between x̂ and x; its score.
+
+        x̂ is held beside every point of the way. A two-sided score falls on it first, since a
+        perfect reconstruction is unusual, too; what is attributed is the rise from the lowest of 17
+        points. A sample that is unusually close to its reconstruction keeps all in the remainder.
+        """
+        x, reconstruction = passed.x.clone(), passed.reconstruction.clone()
+        start, lowest = self._most_usual(networks, x, reconstruction)
         parts = integrated_gradients(
-            partial(self._of, networks),
-            start,
-            passed.x.clone(),
-            at_once,
-            beside=start,
-            power=2 if self._name == "joint" else 1,  # its logarithms are steep at the start
-            of_larger=True,
+            partial(self._of, networks), start, x, at_once, beside=reconstruction, of_larger=True
         )
-        return parts + self._of_constants(networks, passed.x)
+        return parts + self._of_constants(networks, x), lowest
+
+    @torch.no_grad()
+    def _most_usual(
+        self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of points between x̂ and x, denser near x̂, those of the lowest score, and it (n,)."""
+        positions = (torch.arange(POINTS + 1, device=x.device) / POINTS) ** 2
+        way = [reconstruction + t * (x - reconstruction) for t in positions]
+        scores = torch.stack([self._of(networks, point, reconstruction) for point in way])
+        lowest, which = scores.min(dim=0)
+        t = positions[which].reshape(-1, *[1] * (x.ndim - 1))
+        return reconstruction + t * (x - reconstruction), lowest
 
     @torch.no_grad()
     def fit(self, networks: AdversarialPair, reference: Iterable[Passed]) -> None:

@@ -34,9 +34,10 @@ class ReconstructionScore(Score):
             return Scored(error, error.new_zeros(len(error)))
         return Scored(error, self._weight * latent_norm(passed.z))
 
-    def contributions(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
-        """Each element's own term of the error, non-negative."""
-        return error_contributions(passed.x, passed.reconstruction, name=self._name)
+    def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:
+        """Each element's own term of the error, non-negative; the weighted norm of the code."""
+        parts = error_contributions(passed.x, passed.reconstruction, name=self._name)
+        return parts, self(networks, passed).remainder
 
     def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
         """Integrated gradients of the weighted norm, from the reconstruction to the sample."""
