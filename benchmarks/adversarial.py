@@ -82,6 +82,14 @@ FAR: dict[str, Callable[[int], Any]] = {
     "the authors' parts": ama(reconstruction_weight=0.0, spectral_norm=True, latent_weight=1.0),
 }
 
+CODES: dict[str, Callable[[int], Any]] = {
+    "AMA": ama(),
+    "autoencoder": methods.ours(AutoencoderDetector),
+    "AMA, latent term": ama(latent_weight=0.1),
+    "AMA, no simplex": ama(simplex_weight=0.0),
+    "untrained": methods.ours(AutoencoderDetector, **methods.UNTRAINED),
+}
+
 Job = tuple[str, str, int]
 
 
@@ -89,6 +97,8 @@ def jobs() -> list[Job]:
     """Every set, method and seed; what matters most comes first."""
     tables = [(name, method, 0) for method in ABLATION for name in TABLES]
     distant = [("far", method, 0) for method in FAR]
+    others = [("far from digits", method, 0) for method in FAR]
+    codes = [("codes", method, 0) for method in CODES]
     digits = [(name, method, 0) for method in ABLATION for name in DIGITS]
     again = [(name, method, 1) for method in ABLATION for name in TABLES]
     labelled = [
@@ -103,7 +113,7 @@ def jobs() -> list[Job]:
         for share in SHARES
         for name in TABLES
     ]
-    return [*distant, *tables, *contaminated, *labelled, *again, *digits]
+    return [*distant, *tables, *contaminated, *labelled, *others, *codes, *again, *digits]
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -114,14 +124,20 @@ def run_job(job: Job) -> dict[str, Any]:
     name, method, seed = job
     facts: dict[str, Any] = {"set": name, "method": method, "seed": seed, "protocol": "label-free"}
     if name == "far":
-        return {**facts, **far.measure(FAR[method](seed), seed)}
+        return {**facts, **far.measure(FAR[method](seed), far.normal_and_others(seed))}
+    if name == "far from digits":
+        return {**facts, **far.measure(FAR[method](seed), far.digits_and_others(seed))}
+    if name == "codes":
+        return {**facts, **far.codes(CODES[method](seed))}
     table, _, condition = name.partition(", ")
     if condition.endswith("labelled"):
         facts["protocol"] = "semi-supervised"
         X, y, split = with_labels(table, int(condition.split()[0]), seed)
+        facts["share"] = float((y == -1).mean())
         return {**facts, **_judge(lambda: SUPERVISED[method](seed)((X, y)), split)}
     if condition:
         split = contaminated_split(table, int(condition.split()[0]), seed)
+        facts["share"] = 1 - len(table_split(table, seed).train) / len(split.train)
         return {**facts, **_judge(lambda: CONTAMINATED[method](seed)(split.train), split)}
     split = images.load(name, seed) if name in DIGITS else table_split(name, seed)
     return {**facts, **_judge(lambda: ABLATION[method](seed)(split.train), split)}
@@ -134,12 +150,18 @@ def table_split(name: str, seed: int) -> Split:
 
 
 def contaminated_split(name: str, share: int, seed: int) -> Split:
-    """The split with so many per cent of the training rows anomalies, which are not tested."""
+    """The split with so many per cent of the training rows anomalies, as far as there are some.
+
+    Half of the anomalies are set aside for this and never tested, whatever the share: so the test
+    rows are the same for all shares.
+    """
     split = table_split(name, seed)
-    moved = _some_anomalies(split, share, seed)
+    anomalies = np.random.default_rng(seed).permutation(np.flatnonzero(split.is_anomaly))
+    aside = anomalies[: len(anomalies) // 2]
+    wanted = round(share / (100 - share) * len(split.train))
     kept = np.ones(len(split.test), dtype=bool)
-    kept[moved] = False
-    train = np.concatenate([split.train, split.test[moved]])
+    kept[aside] = False
+    train = np.concatenate([split.train, split.test[aside[:wanted]]])
     return Split(train, split.test[kept], split.is_anomaly[kept])
 
 
@@ -149,14 +171,6 @@ def with_labels(name: str, share: int, seed: int) -> tuple[Any, Any, Split]:
     normal = len(table_split(name, seed).train)
     y = np.repeat([1, -1], [normal, len(split.train) - normal])
     return split.train, y, split
-
-
-def _some_anomalies(split: Split, share: int, seed: int) -> Any:
-    """Positions in the test rows of the anomalies that train; at most half of all anomalies."""
-    anomalies = np.flatnonzero(split.is_anomaly)
-    wanted = round(share / (100 - share) * len(split.train))
-    count = min(wanted, len(anomalies) // 2)
-    return np.random.default_rng(seed).permutation(anomalies)[:count]
 
 
 def _judge(fit: Callable[[], Any], split: Split) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from benchmarks.images import Pixels, load_cifar, load_mnist
 
 COMPARED = 2000  # images of each kind
 OTHERS = ("one colour", "blurred", "low contrast", "digits", "noise")
+OTHERS_THAN_DIGITS = ("left-out digits", "photographs", "one colour", "blurred", "noise")
 SCORES = ("critic", "typicality", "mahalanobis", "joint", "reconstruction")
 
 Values = npt.NDArray[np.float64]
@@ -44,11 +45,29 @@ def normal_and_others(seed: int) -> tuple[Pixels, Pixels, dict[str, Pixels]]:
         "digits": coloured.repeat(3, axis=1),
         "noise": rng.integers(0, 256, (COMPARED, 3, 32, 32)),
     }
-    return (
-        train,
-        normal,
-        {name: np.asarray(v).round().astype(np.uint8) for name, v in others.items()},
-    )
+    return train, normal, _as_bytes(others)
+
+
+def digits_and_others(seed: int) -> tuple[Pixels, Pixels, dict[str, Pixels]]:
+    """The same for digits 0 to 7 of MNIST: near anomalies are 8 and 9, far ones are no digits."""
+    train, of_train, test, of_test = load_mnist()
+    photographs = load_cifar()[2].mean(axis=1, keepdims=True)[:, :, 2:30, 2:30]
+    rng = np.random.default_rng(seed)
+    known, left_out = (rng.permutation(np.flatnonzero(mask)) for mask in (of_test < 8, of_test > 7))
+    normal, source = test[known[:COMPARED]], test[known[COMPARED : 2 * COMPARED]]
+    colours = rng.integers(0, 256, (COMPARED, 1, 1, 1))
+    others = {
+        "left-out digits": test[rng.choice(left_out, COMPARED)],
+        "photographs": photographs[rng.permutation(len(photographs))[:COMPARED]],
+        "one colour": np.broadcast_to(colours, (COMPARED, 1, 28, 28)),
+        "blurred": gaussian_filter(source.astype(np.float32), (0, 0, 2, 2)),
+        "noise": rng.integers(0, 256, (COMPARED, 1, 28, 28)),
+    }
+    return train[of_train < 8], normal, _as_bytes(others)
+
+
+def _as_bytes(images: dict[str, Any]) -> dict[str, Pixels]:
+    return {name: np.asarray(values).round().astype(np.uint8) for name, values in images.items()}
 
 
 def scores_of(detector: Any, X: Any) -> dict[str, Values]:
@@ -67,9 +86,9 @@ def scores_of(detector: Any, X: Any) -> dict[str, Values]:
     return scores
 
 
-def measure(fit: Any, seed: int) -> dict[str, Any]:
+def measure(fit: Any, images: tuple[Pixels, Pixels, dict[str, Pixels]]) -> dict[str, Any]:
     """AUROC of every score against every other kind of image."""
-    train, normal, others = normal_and_others(seed)
+    train, normal, others = images
     started = time.process_time()
     detector = fit(train)
     fitted = time.process_time()
@@ -81,3 +100,26 @@ def measure(fit: Any, seed: int) -> dict[str, Any]:
             both = np.concatenate([of_normal[name], of_other])
             figures[name][other] = float(roc_auc_score(truth, both))
     return {"fit_cpu_s": round(fitted - started, 1), "auroc": figures}
+
+
+def codes(fit: Any) -> dict[str, Any]:
+    """What the codes of all ten digits know, and how compact they are.
+
+    probe: accuracy on 5,000 test images of a linear model fitted to the codes of 5,000 others and
+    their digits. norm: mean ‖z‖₂ of test images. axes: how many axes the codes spread over, (Σλ)² /
+    Σλ² of the eigenvalues of their covariance.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    train, _, test, digits = load_mnist()
+    z = fit(train).encode(test)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    accuracy = probe.fit(z[:5000], digits[:5000]).score(z[5000:], digits[5000:])
+    spread = np.linalg.eigvalsh(np.cov(z.T))
+    return {
+        "probe": float(accuracy),
+        "norm": float(np.linalg.norm(z, axis=1).mean()),
+        "axes": float(spread.sum() ** 2 / (spread**2).sum()),
+    }

@@ -346,6 +346,8 @@ def _parts_on(sets: str) -> Callable[[], str]:
 
 BLOCKS = {
     "far": _of_adversarial("far"),
+    "far-from-digits": _of_adversarial("far_from_digits"),
+    "codes": _of_adversarial("codes"),
     "far-in-short": _of_adversarial("far", ("", "joint")),
     "parts-tables": _parts_on("TABLES"),
     "parts-digits": _parts_on("DIGITS"),

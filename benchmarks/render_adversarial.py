@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import adversarial
-from benchmarks.far import OTHERS, SCORES
+from benchmarks.far import OTHERS, OTHERS_THAN_DIGITS, SCORES
 
 Rows = list[dict[str, Any]]
 
@@ -37,20 +37,45 @@ def by_part(rows: Rows, sets: tuple[str, ...]) -> str:
     return _table(lines, rows, [*adversarial.ABLATION], complete)
 
 
-def far(rows: Rows, scores: tuple[str, ...] = ("", *SCORES)) -> str:
+def far_from_digits(rows: Rows) -> str:
+    """AUROC of every score with digits as the normal images."""
+    return far(rows, name="far from digits", others=OTHERS_THAN_DIGITS)
+
+
+def codes(rows: Rows) -> str:
+    """What codes know of digits, and how compact they are."""
+    own = {row["method"]: row for row in rows if row["set"] == "codes"}
+    if not own:
+        return "Not measured yet.\n"
+    lines = ["| training | linear probe, accuracy | mean norm | axes |", "|---|---|---|---|"]
+    for method in (method for method in adversarial.CODES if method in own):
+        row = own[method]
+        lines.append(
+            f"| {method} | {100 * row['probe']:.1f} | {row['norm']:.2f} | {row['axes']:.1f} |"
+        )
+    return _table(lines, rows, [*adversarial.CODES], own)
+
+
+def far(
+    rows: Rows,
+    scores: tuple[str, ...] = ("", *SCORES),
+    *,
+    name: str = "far",
+    others: tuple[str, ...] = OTHERS,
+) -> str:
     """AUROC of these scores against images of another kind."""
-    own = {row["method"]: row for row in rows if row["set"] == "far"}
+    own = {row["method"]: row for row in rows if row["set"] == name}
     if "AMA" not in own:
         return "Not measured yet.\n"
     lines = [
-        f"| training: score | {' | '.join(OTHERS)} | mean | CPU s |",
-        "|---" * (len(OTHERS) + 3) + "|",
+        f"| training: score | {' | '.join(others)} | mean | CPU s |",
+        "|---" * (len(others) + 3) + "|",
     ]
     for method in (method for method in adversarial.FAR if method in own):
         for score, values in own[method]["auroc"].items():
             if score not in scores:
                 continue
-            cells = " | ".join(f"{100 * values[other]:.1f}" for other in OTHERS)
+            cells = " | ".join(f"{100 * values[other]:.1f}" for other in others)
             lines.append(
                 f"| {method}: {NAMES[score]} | {cells} | {_percent(list(values.values()))} | "
                 f"{own[method]['fit_cpu_s']:.0f} |"
@@ -108,14 +133,15 @@ def _of_tables(rows: Rows) -> dict[str, dict[str, float]]:
 
 
 def _of_images(rows: Rows) -> dict[str, dict[str, float]]:
-    """Digits, and kinds of images far from CIFAR-10."""
+    """Digits, and the mean over kinds of images far from CIFAR-10."""
     by_set = {}
     for row in rows:
         if row["method"] == "AMA" and row["set"] in adversarial.DIGITS:
             by_set[row["set"]] = row["auroc"]
         if row["method"] == "AMA" and row["set"] == "far":
-            for other in OTHERS:
-                by_set[other] = {score: row["auroc"][score][other] for score in SCORES}
+            by_set["far from CIFAR-10"] = {
+                score: _mean(list(row["auroc"][score].values())) for score in SCORES
+            }
     return by_set
 
 
@@ -129,7 +155,7 @@ def _best(by_set: dict[str, dict[str, float]], left: str) -> str:
 def _by_share(
     rows: Rows, lines: list[str], group: dict[str, Any], shares: tuple[int, ...], what: str
 ) -> str:
-    done = []
+    done, reached = [], []
     for method in group:
         own: dict[int, Rows] = {
             share: [r for r in rows if r["method"] == method and f", {share} % {what}" in r["set"]]
@@ -141,8 +167,10 @@ def _by_share(
         for score in own[shares[0]][0]["auroc"]:
             cells = [_percent([r["auroc"][score] for r in own[share]]) for share in shares]
             lines.append(f"| {method}: {NAMES[score]} | {' | '.join(cells)} |")
+        reached = [_percent([r["share"] for r in own[share]]) for share in shares]
     if not done:
         return "Not measured yet.\n"
+    lines.append(f"| share reached, mean over tables, % | {' | '.join(reached)} |")
     return _table(lines, rows, [*group], done)
 
 

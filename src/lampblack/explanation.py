@@ -24,17 +24,17 @@ class Reason:
 class Explanation:
     """What every part of n samples, a column or a pixel, adds to their anomaly scores.
 
-    contributions: (n, columns) or (n, height, width), the parts of the reconstruction error, not
-    negative. remainder: (n,), what the score holds besides, called `remainder_name` ("latent": the
-    weighted norm of the code; all zeros where it has no weight). Sample by sample, contributions
-    and remainder sum to the whole anomaly score, to float32 accuracy.
+    contributions: (n, columns) or (n, height, width). For scores by reconstruction, the parts of
+    its error, not negative. remainder: (n,), what the score holds besides, called `remainder_name`
+    ("latent": the weighted norm of the code; all zeros where it has no weight). Sample by sample,
+    contributions and remainder sum to the whole anomaly score, to float32 accuracy.
     For AMA's scores by a critic the contributions are signed integrated gradients on the way from
     the reconstruction to the sample: what raised and what lowered the score from its lowest point
     there. The remainder, "baseline", is that lowest score: all of it where a two-sided score is
     high because a sample is unusually close to its reconstruction. The sum is then the score to
     within 1 %.
     attributed: like the contributions, which parts move the remainder: signed integrated gradients
-    from the reconstruction to the sample, for alarms of which the remainder is more than half,
+    from the reconstruction to the sample, for alarms of which the weighted norm is more than half,
     zeros for others. They sum to what the remainder rose by on that way, to within 1 % or what
     float32 rounds away; they say where the remainder comes from and are not a further part of the
     score.

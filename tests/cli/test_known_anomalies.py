@@ -65,7 +65,7 @@ def test_label_column_marks_anomalies_and_is_not_learned_from(
         ([*AMA, "--label", "state"], "say which labels are anomalies"),
         ([*AMA, "--label", "state", "--anomaly", "lost"], "no row has the label 'lost'"),
         ([*AMA, "--label", "colour", "--anomaly", "red"], "there is no column 'colour'"),
-        ([*AMA, "--anomaly", "worn"], "--anomaly is for images"),
+        ([*AMA, "--anomaly", "worn"], "say which column holds the label: --label COLUMN"),
         (["--detector", "toll", "--score", "critic"], "--score is for --detector ama"),
     ],
 )
@@ -89,7 +89,7 @@ def test_class_folders_of_known_anomalies(tmp_path: Path) -> None:
     assert "--anomaly hole" in line
     assert "dent, good, scratch" in line
     line = refused("fit", tmp_path / "parts", "-o", model, *AMA, *RATE, "--anomaly", "good")
-    assert "given as normal and as anomalous" in line
+    assert "class good is taken as normal" in line
 
 
 def test_score_is_an_option(rows: Path, tmp_path: Path) -> None:

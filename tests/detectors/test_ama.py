@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
 import lampblack
-from lampblack.exceptions import CalibrationWarning, InvalidInput
+from lampblack.exceptions import CalibrationWarning, InvalidInput, TrainingError
 from lampblack.scores import CriticScore
 from tests.conftest import FAST, IMAGE_FAST, discs
 
@@ -160,6 +161,28 @@ def test_known_anomalies_train_the_critic_and_calibrate_nothing(normal: np.ndarr
     assert (detector.predict(normal) == -1).mean() < 0.05
 
 
+def test_all_known_anomalies_train_and_another_one_is_another_fit(
+    normal: np.ndarray, tmp_path: Path
+) -> None:
+    anomalies = np.random.default_rng(1).normal(size=(1500, 5)) + 5
+    X, y = np.concatenate([normal, anomalies]), np.repeat([1, -1], [600, 1500])
+    detector = lampblack.AMADetector(supervision="labels", score_by="critic", **FAST)
+    assert detector.fit(X, y, checkpoint_dir=tmp_path).rows_["anomalies"] == 1500
+    assert detector.notes_ == []
+    changed = X.copy()
+    changed[-1] += 1
+    with pytest.raises(TrainingError, match="belongs to a fit with other data"):
+        clone(detector).fit(changed, y, checkpoint_dir=tmp_path)
+
+
+def test_fit_predict_takes_the_labels(normal: np.ndarray) -> None:
+    y = np.where(np.arange(600) < 10, -1, 1)
+    detector = lampblack.AMADetector(supervision="labels", **FAST)
+    decisions = detector.fit_predict(normal, y)
+    assert detector.rows_["anomalies"] == 10
+    np.testing.assert_array_equal(decisions, detector.predict(normal))
+
+
 @pytest.mark.parametrize(
     ("y", "words"),
     [
@@ -206,6 +229,7 @@ def test_every_cell_of_the_composition_is_built_trained_saved_and_scored(
     [
         ({"adversarial_weight": 0.0, "score_by": "critic"}, "needs a critic"),
         ({"adversarial_weight": 0.0, "reconstruction_weight": 0.0}, "nothing is trained"),
+        ({"adversarial_weight": 0.0, "supervision": "labels"}, "labels train the critic"),
         ({"reconstruction_weight": 0.0, "amplification": "quantile"}, "give it a weight"),
         ({"critic_loss": "lsgan"}, "critic_loss"),
         ({"atypical": "sideways"}, "atypical"),

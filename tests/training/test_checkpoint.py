@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
+from sklearn.base import clone
 
 import lampblack
+from lampblack.detectors.base import ReconstructionDetector
 from lampblack.exceptions import InvalidInput, TrainingError
 from lampblack.training.callbacks import Callback
 from lampblack.training.checkpoint import FILE
@@ -101,11 +103,19 @@ def test_resumed_fit_loses_at_most_one_epoch_and_keeps_its_history(
     np.testing.assert_array_equal(resumed.anomaly_score(normal), whole.anomaly_score(normal))
 
 
-def test_finished_fit_is_not_trained_again(normal: np.ndarray, tmp_path: Path) -> None:
-    first = lampblack.TollDetector(**FAST).fit(normal, checkpoint_dir=tmp_path)
-    again = lampblack.TollDetector(**FAST).fit(
-        normal, checkpoint_dir=tmp_path, callbacks=[StopAt(1)]
-    )
+@pytest.mark.parametrize(
+    "detector",
+    [
+        lampblack.TollDetector(**FAST),
+        lampblack.AMADetector(spectral_norm=True, score_by="critic", **FAST),
+    ],
+    ids=["toll", "ama"],
+)
+def test_finished_fit_is_not_trained_again(
+    detector: ReconstructionDetector, normal: np.ndarray, tmp_path: Path
+) -> None:
+    first = clone(detector).fit(normal, checkpoint_dir=tmp_path)
+    again = clone(detector).fit(normal, checkpoint_dir=tmp_path, callbacks=[StopAt(1)])
     np.testing.assert_array_equal(again.anomaly_score(normal), first.anomaly_score(normal))
 
 

@@ -48,8 +48,10 @@ def run(
         detector.fit(found, y, checkpoint_dir=checkpoint)
     else:
         refuse_image_options(**{n: parameters.get(n) for n in IMAGE_PARAMETERS})
+        if known.label is None and known.anomaly:
+            raise InvalidInput("say which column holds the label: --label COLUMN")
         if known.label is None:
-            refuse_image_options(normal=known.normal, anomaly=known.anomaly)
+            refuse_image_options(normal=known.normal)
         _fit_rows(detector, data, reading, selection, known, checkpoint)
     detector.save(output)
     _say(output, detector, "images" if images else "rows")
@@ -83,7 +85,7 @@ def _fit_rows(
     names = column_names(data, format_)
     if known.label is not None and known.label not in names:
         raise InvalidInput(f"--label: there is no column {known.label!r}; there are {names[:20]}")
-    chosen = [name for name in _chosen_columns(names, selection) if name != known.label]
+    chosen = _chosen_columns([name for name in names if name != known.label], names, selection)
     rows = read_rows(
         data,
         format_,
@@ -113,8 +115,9 @@ def _fit_rows(
     }
 
 
-def _chosen_columns(names: list[str], selection: Selection) -> list[str]:
-    columns = list(dict.fromkeys(known_names(selection.columns, names, "--columns"))) or names
+def _chosen_columns(inputs: list[str], names: list[str], selection: Selection) -> list[str]:
+    """What is learned from: of the columns that may be inputs, those that were asked for."""
+    columns = list(dict.fromkeys(known_names(selection.columns, inputs, "--columns"))) or inputs
     excluded = known_names(selection.exclude, names, "--exclude")
     chosen = [name for name in columns if name not in excluded]
     if not chosen:

@@ -60,8 +60,10 @@ class AMADetector(ReconstructionDetector):
     density : {"gaussian", "kernel"}
         Of "typicality": a normal density, or a kernel estimate for skewed distances.
     adversarial_weight, reconstruction_weight : float ≥ 0
-        Weights of −D(x, x̂) and of the reconstruction error in the autoencoder's loss; with
-        adversarial_weight = 0 there is no critic. The authors have no reconstruction term.
+        Weights in the autoencoder's loss of −D(x, x̂), and of what the other detectors minimise,
+        error + latent_weight · ‖z‖₂ (where it is 0, the latent term stays by itself). With
+        adversarial_weight = 0 no critic is trained, and training is that of the other detectors, to
+        the bit. The authors have no reconstruction term.
     critic_loss : {"wasserstein", "hinge"}
     mirror : bool
         False: the critic sees x̂ alone, as in an ordinary adversarial autoencoder.
@@ -82,8 +84,8 @@ class AMADetector(ReconstructionDetector):
         Share of a batch that synthetic anomalies, and again known ones, take; and λ, the weight of
         an anomaly beside a normal sample.
     supervision : {"labels"} or None
-        "labels": `fit` is given y, +1 for normal samples and −1 for known anomalies, which train
-        the critic and neither calibrate nor scale anything. None: y is ignored.
+        "labels": `fit` is given y, +1 for normal samples and −1 for known anomalies. These train
+        critic and autoencoder; they calibrate nothing and scale no column. None: y is ignored.
 
     Equations and where we deviate: docs/methods/ama.md.
 
@@ -261,6 +263,8 @@ class AMADetector(ReconstructionDetector):
         self, fabric: Fabric, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
     ) -> TrainingStep:
         fitted = self.parameters_
+        if not fitted["adversarial_weight"]:
+            return super()._training_step(fabric, networks, anomalies, seed)
         settings = AdversarialSettings(
             reconstruction_weight=fitted["reconstruction_weight"],
             adversarial_weight=fitted["adversarial_weight"],
@@ -305,6 +309,8 @@ class AMADetector(ReconstructionDetector):
         known = labels == -1
         if not (known | (labels == 1)).all():
             raise InvalidInput("y must be +1 for normal samples and -1 for known anomalies")
+        if self.parameters_["batch_size"] < 3:
+            raise InvalidInput("labels need a batch_size of 3 at least, for a normal majority")
         if (~known).sum() < 2:
             raise InvalidInput("y must mark at least 2 samples as normal (+1)")
         return np.asarray(known)
@@ -319,6 +325,10 @@ class AMADetector(ReconstructionDetector):
             raise InvalidInput(
                 f"score_by={self.score_by!r} needs a critic, and adversarial_weight=0 trains none; "
                 'use score_by="reconstruction" or score_by="joint"'
+            )
+        if self.adversarial_weight == 0 and self.supervision is not None:
+            raise InvalidInput(
+                "labels train the critic, and adversarial_weight=0 trains none; give it a weight"
             )
         if self.reconstruction_weight == 0:
             if self.adversarial_weight == 0:

@@ -123,13 +123,14 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         64 of 64×64 pixels, 16 of 128×128 and above.
     early_stopping, validation_fraction, patience
         Stop when the loss on held-out normal rows has not improved for `patience` epochs, and keep
-        the best weights. Off by default.
+        the best weights. Off by default. Scores that learn what is usual (AMA) learn it from the
+        same rows.
     false_alarm_rate : float in (0, 0.5]
         Share of new normal rows that may raise an alarm, promised by rows held out from everything
         that is fitted.
     contamination : float in (0, 0.5] or None
-        scikit-learn's meaning instead: train on all rows and flag this share of them. No row is
-        held out, so nothing is promised and there are no p-values. None: use false_alarm_rate.
+        scikit-learn's meaning instead: flag this share of all rows. None is held out for
+        calibration, so nothing is promised and there are no p-values. None: use false_alarm_rate.
     device : str
         "auto" (CUDA, else MPS, else CPU) or a torch device. Only the CPU is tested.
     precision : {"32-true", "bf16-mixed", "16-mixed"}
@@ -363,6 +364,10 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         anomalous = self._known_anomalies(y, len(samples))
         fit_samples(self, schema, samples, anomalous, checkpoint_dir, callbacks)
         return self
+
+    def fit_predict(self, X: Any, y: Any = None, **fit_parameters: Any) -> npt.NDArray[np.int64]:
+        """`predict` of the samples that are fitted, (n,): −1 for anomalies, +1 for normal ones."""
+        return self.fit(X, y, **fit_parameters).predict(X)
 
     def recalibrate(self, X: Any) -> Self:
         """Set a new threshold from new normal rows, without training.

@@ -50,8 +50,11 @@ class CollapseWatch:
         self.notes: list[str] = []
 
     @torch.no_grad()
-    def look(self, step: int) -> None:
-        """Look once, after the first quarter of the steps and not before 100."""
+    def look(self, step: int, *, final: bool = False) -> None:
+        """Look once, after the first quarter of the steps and not before 100.
+
+        A score that learns what is usual after training is judged by the final look alone.
+        """
         if step < max(FEWEST_STEPS, GRACE * self._steps) or self._collapsed_looks >= LOOKS:
             return
         if len(self._rows) < 2 or self._spread == 0:
@@ -61,9 +64,10 @@ class CollapseWatch:
             self._collapsed_looks = 0
             return
         self._collapsed_looks += 1
-        if self._collapsed_looks == LOOKS:
+        if self._collapsed_looks == LOOKS and (final or not self._score.needs_reference):
             scored = self._score(self._networks, passed)
             silent = _spread(scored.remainder) < SILENT * _spread(scored.error)
+            silent = silent and not self._score.needs_reference
             self._say(step, None if silent else self._chimeras_told(scored.score))
 
     @torch.no_grad()
@@ -80,9 +84,9 @@ class CollapseWatch:
                 "tell them apart; lower learning_rate, or the weights of the latent and "
                 "adversarial terms"
             )
-        if self._collapsed_looks < LOOKS:
+        if self._collapsed_looks < LOOKS or self._score.needs_reference:
             self._collapsed_looks = LOOKS - 1
-            self.look(step)
+            self.look(step, final=True)
 
     def state(self) -> dict[str, Any]:
         """What was seen so far."""
@@ -109,21 +113,27 @@ class CollapseWatch:
             f"the codes have collapsed by step {step}: {self._which} samples are all "
             "reconstructed alike"
         )
+        rest, advice = (
+            ("what is left in the score", "raise reconstruction_weight or lower learning_rate")
+            if self._score.needs_reference
+            else (
+                "the norm of the code",
+                "lower latent_weight, use schedule='one_cycle', or widen the network",
+            )
+        )
         if told is not None and told >= TOLD:
             self.notes.append(
-                f"{fact}; the score rests on the norm of the code, which tells them from chimeras "
-                f"of two with AUROC {told:.2f}"
+                f"{fact}; the score rests on {rest}, which tells them from chimeras of two with "
+                f"AUROC {told:.2f}"
             )
             return
         left = (
             "codes do not differ either, so the score is the distance to one point"
             if told is None
-            else "the norm of the code still differs, but seems to be noise: it tells them from "
-            f"chimeras of two with AUROC {told:.2f}"
+            else f"{rest} still differs, but seems to be noise: it tells them from chimeras of two "
+            f"with AUROC {told:.2f}"
         )
-        self.notes.append(
-            f"{fact}; {left}; lower latent_weight, use schedule='one_cycle', or widen the network"
-        )
+        self.notes.append(f"{fact}; {left}; {advice}")
         warnings.warn(self.notes[-1], CollapseWarning, stacklevel=2)
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
 MOST_WATCHED = 1024  # samples, and
 MOST_WATCHED_VALUES = 1 << 22  # their values together
+MOST_KNOWN_VALUES = 1 << 28  # values of known anomalies that train, 1 GiB
 # One of many streams of seeds. scikit-learn's check_outliers_train wants at least one alarm among
 # 300 rows that were fitted with random_state=0; 99 of them calibrate 1 %, and where the outermost
 # row is one of those, there is none. In this stream it trains; no promise depends on the choice.
@@ -91,7 +92,8 @@ def fit_samples(
     weight. So their scores are exchangeable with those of new normal rows. The schema alone is read
     from all rows: which columns there are, their kinds, and which may be missing. That keeps the
     promise, since it treats all rows alike: a new row with a hole where no fitted row had one is
-    refused, and any other would have left the schema as it is.
+    refused, and any other would have left the schema as it is. Known anomalies are among them: a
+    hole that only they have makes a column one that may be missing.
     """
     if checkpoint_dir is not None and detector.random_state is None:
         raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
@@ -183,7 +185,10 @@ def _train(
         for index in (train, split.validation)
     )
     watched = _watched(detector, samples, split, fabric.device)
-    known = None if anomalies is None else _some_encoded(detector, anomalies, fabric.device)
+    known = None
+    if anomalies is not None:
+        order = np.random.default_rng(seeds.step).permutation(len(anomalies))
+        known = _some_encoded(detector, anomalies.take(order), fabric.device, MOST_KNOWN_VALUES)
     networks = initial_networks(detector, seeds.weights)
     step = detector._training_step(fabric, networks, known, seeds.step)
     if detector.verbose:
@@ -202,7 +207,8 @@ def _train(
         schedule=fitted["schedule"],
         patience=fitted["patience"] if fitted["early_stopping"] else None,
     )
-    fingerprint = _fingerprint(detector, networks, data, validation) if checkpoint_dir else ""
+    read = [data, validation] if known is None else [data, validation, TensorSamples(known)]
+    fingerprint = _fingerprint(detector, networks, read) if checkpoint_dir else ""
     operations = _operations(networks, detector.encoder_) * min(len(data), budget.batch_size)
     with (
         threads_for_step(operations),
@@ -221,13 +227,15 @@ def _train(
             validation_block=4 * block_size(detector.encoder_.shape),
         )
         detector.history_ = loop.run()
+    networks.eval()
     step.finish()
-    detector.networks_ = networks.eval().requires_grad_(False)
+    detector.networks_ = networks.requires_grad_(False)
     reference = split.validation if len(split.validation) else split.train[:MOST_WATCHED]
     blocks = detector._blocks(samples.take(reference))
     detector._build_score().fit(networks, (block.passed for block in blocks))
     watch.conclude(loop.done)
-    return [*watch.notes, *_idle_training(detector.history_, step.falling)]
+    left_out = 0 if anomalies is None or known is None else len(anomalies) - len(known)
+    return [*watch.notes, *_left_out(left_out), *_idle_training(detector.history_, step.falling)]
 
 
 def _watched(
@@ -235,15 +243,15 @@ def _watched(
 ) -> Tensor:
     """Some held-out samples on the device, or training samples where none is held out."""
     some = split.calibration if len(split.calibration) else split.train
-    return _some_encoded(detector, samples.take(some), device)
+    return _some_encoded(detector, samples.take(some[:MOST_WATCHED]), device, MOST_WATCHED_VALUES)
 
 
 def _some_encoded(
-    detector: ReconstructionDetector, samples: CheckedSamples, device: torch.device
+    detector: ReconstructionDetector, samples: CheckedSamples, device: torch.device, values: int
 ) -> Tensor:
-    """The first samples, as many as may lie in memory for good, encoded on the device."""
-    fitting = MOST_WATCHED_VALUES // math.prod(detector.encoder_.shape)
-    few = samples.take(np.arange(min(len(samples), max(2, min(MOST_WATCHED, fitting)))))
+    """The first samples, as many as hold so many values together, encoded on the device."""
+    fitting = max(2, values // math.prod(detector.encoder_.shape))
+    few = samples.take(np.arange(min(len(samples), fitting)))
     encoder: Any = detector.encoder_
     chunks = [encoder.transform(chunk) for chunk in few.chunks(MOST_WATCHED)]
     return torch.from_numpy(np.concatenate(chunks)).to(device)
@@ -268,15 +276,25 @@ def _unrepeated_text(encoder: Encoder) -> list[str]:
     return [note]
 
 
+def _left_out(count: int) -> list[str]:
+    """Warn, and note, where there are more known anomalies than memory is set aside for."""
+    if not count:
+        return []
+    note = f"{count} known anomalies, drawn at random, were left out: the others fill 1 GiB"
+    warnings.warn(note, TrainingWarning, stacklevel=2)
+    return [note]
+
+
 def _idle_training(history: list[Record], falling: str) -> list[str]:
     """Warn, and note, where training went on for a while and lowered nothing."""
     first, last = history[0][falling], history[-1][falling]
     what = falling if falling == "loss" else f"{falling} error"
+    likely = "scores are hardly better than an untrained network's: " if falling == "loss" else ""
     if history[-1]["step"] < FEWEST_STEPS or last < first or last == 0:
         return []
     note = (
         f"training did not lower the {what} ({first:.4g} in the first epoch, {last:.4g} in the "
-        "last); scores are hardly better than an untrained network's: change learning_rate"
+        f"last); {likely}change learning_rate"
     )
     warnings.warn(note, TrainingWarning, stacklevel=2)
     return [note]
@@ -324,7 +342,7 @@ def _calibrate(detector: ReconstructionDetector, samples: CheckedSamples, split:
 
 
 def _fingerprint(
-    detector: ReconstructionDetector, networks: AutoencoderPair, data: Samples, validation: Samples
+    detector: ReconstructionDetector, networks: AutoencoderPair, read: Sequence[Samples]
 ) -> str:
     """What a checkpoint must agree with: data, first weights, parameters, versions, threads."""
     parameters: dict[str, Any] = dict(detector.parameters_)
@@ -334,12 +352,12 @@ def _fingerprint(
         **parameters,
         "detector": type(detector).__name__,
         "networks": repr(networks),
-        "device": data.device.type,
+        "device": read[0].device.type,
         "versions": [version("lampblack"), torch.__version__],
         "threads": torch.get_num_threads(),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    for samples in (data, validation):
+    for samples in read:
         digest.update(samples.digest().encode())
     for tensor in networks.state_dict().values():
         digest.update(str(tuple(tensor.shape)).encode())

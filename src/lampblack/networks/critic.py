@@ -45,7 +45,8 @@ class AdversarialPair(AutoencoderPair):
     The buffers are learned by the score after training, from samples that trained nothing.
     centre, whitening: mean (features,) and whitening (features, features) of the differences of the
     critic's features; quantiles (256,) of their sum. usual (3,): medians of error, norm of the code
-    and that sum; log_centre, log_whitening: of the logarithms of the three. unit: the mean score.
+    and that sum; log_centre, log_whitening: of the logarithms of the three. units (4,): mean scores
+    by the critic, by typicality, by the Mahalanobis distance, and jointly.
     """
 
     centre: Tensor
@@ -54,7 +55,7 @@ class AdversarialPair(AutoencoderPair):
     usual: Tensor
     log_centre: Tensor
     log_whitening: Tensor
-    unit: Tensor
+    units: Tensor
 
     QUANTILES = 256
 
@@ -71,7 +72,7 @@ class AdversarialPair(AutoencoderPair):
         self.register_buffer("usual", torch.ones(3))
         self.register_buffer("log_centre", torch.zeros(3))
         self.register_buffer("log_whitening", torch.eye(3))
-        self.register_buffer("unit", torch.ones(()))
+        self.register_buffer("units", torch.ones(4))
 
     def criticise(self, a: Tensor, b: Tensor) -> Tensor:
         """D(a, b) (n,), of the features that vary."""

@@ -17,6 +17,7 @@ from lampblack.scores.base import Passed, Score, Scored
 
 CriticScoreName = Literal["critic", "typicality", "mahalanobis", "joint"]
 Density = Literal["gaussian", "kernel"]
+NAMES: tuple[CriticScoreName, ...] = ("critic", "typicality", "mahalanobis", "joint")
 
 POINTS = 16  # between which the most usual one is looked for
 FLOOR = 0.01  # of its usual value, below which a part of the joint score counts as nothing
@@ -28,9 +29,10 @@ class CriticScore(Score):
     With d = f(x, x) − f(x, x̂), and "usual" as learned from normal samples that trained nothing:
 
     - "critic": s = ‖d‖₁.
-    - "typicality": how low the density of s is, less its highest value: (s − μ)² / 2σ² where
-      `density` is "gaussian"; under "kernel" −ln of the mean of exp(−(s − sᵢ)² / 2h²). Two-sided:
-      an unusually small distance is anomalous.
+    - "typicality": how low the density of s is. (s − μ)² / 2σ², −ln of a normal density less its
+      lowest value, where `density` is "gaussian"; under "kernel" −ln of the mean of
+      exp(−(s − sᵢ)² / 2h²) over 256 quantiles sᵢ of usual distances, never below 0. Two-sided: an
+      unusually small distance is anomalous.
     - "mahalanobis": √((d − m)ᵀ Σ⁻¹ (d − m)), m and Σ the usual ones, Σ shrunk (Ledoit & Wolf 2004).
     - "joint": the same of three logarithms, of the reconstruction error, of ‖z‖₂ and of s (of the
       first two where no critic was trained). Two-sided in each, and in what they are together.
@@ -113,7 +115,9 @@ class CriticScore(Score):
             learned_centre, learned_whitening = _normal_distribution(values.cpu().double())
             centre.copy_(learned_centre)
             whitening.copy_(learned_whitening)
-        networks.unit.copy_(self._of_parts(networks, differences, summaries).mean())
+        for i, name in enumerate(NAMES):
+            score = CriticScore(name, self._density)._of_parts(networks, differences, summaries)
+            networks.units[i] = score.mean()
 
     def _of(
         self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor, z: Tensor | None = None
@@ -143,7 +147,7 @@ class CriticScore(Score):
         spread = known.std(correction=0).clamp(min=1e-6 * known.mean() + 1e-12)
         if self._density == "gaussian":
             return ((distance - known.mean()) / spread).square() / 2
-        width = 1.06 * spread * len(known) ** -0.2  # Silverman's rule
+        width = 1.06 * spread * len(known) ** -0.2  # Silverman's rule, for the 256 quantiles
         away = -((distance[:, None] - known) / width).square() / 2
         return torch.as_tensor(math.log(len(known)) - away.logsumexp(dim=1))
 
@@ -169,7 +173,8 @@ class CriticScore(Score):
         """What each element that never varied adds, the shape of x."""
         if networks.all_vary:
             return torch.zeros_like(x)
-        return networks.unit * (x * (1 - networks.varying)).square() / x[0].numel()
+        unit = networks.units[NAMES.index(self._name)]
+        return unit * (x * (1 - networks.varying)).square() / x[0].numel()
 
 
 def _length(vectors: Tensor) -> Tensor:

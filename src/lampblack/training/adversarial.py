@@ -48,7 +48,7 @@ class AdversarialStep(TrainingStep):
     """Some updates of the critic, then one of the autoencoder, on the same batch; both with Adam.
 
     Critic: minimise mean of y·(D(x, x̂) − D(x, x)) + λ_gp · penalty. Autoencoder: minimise
-    reconstruction_weight · error + latent_weight · ‖z‖₂ over normal samples, and
+    reconstruction_weight · (error + latent_weight · ‖z‖₂) over normal samples, and
     −adversarial_weight · mean y·D(x, x̂). Both have the same over decoded mixtures of three codes,
     times simplex_weight. y is 1 for normal samples and −anomaly_weight for known anomalies and
     synthetic ones, which take the place of a share of the batch.
@@ -102,10 +102,9 @@ class AdversarialStep(TrainingStep):
         x, label = self._with_anomalies(batch)
         normal = label > 0
         z, fake = self._wrapped(x)
-        mixing = settings.simplex_weight and settings.adversarial_weight
-        mixed = self._mixture(z[normal]) if mixing else None
+        mixed = self._mixture(z[normal]) if settings.simplex_weight else None
         terms: Terms = {}
-        for _ in range(settings.critic_steps if settings.adversarial_weight else 0):
+        for _ in range(settings.critic_steps):
             terms = self._update_critic(x, fake.detach(), _detached(mixed), label)
         terms |= self._update_autoencoder(x, z, fake, mixed, label)
         self._updates += 1
@@ -166,19 +165,19 @@ class AdversarialStep(TrainingStep):
         terms: Terms = {"reconstruction": error}
         loss = settings.reconstruction_weight * error
         if self._objective.latent_weight:
-            terms["latent"] = self._objective.latent(z[normal]).mean()
+            latent = self._objective.latent(z[normal]).mean()
+            terms["latent"] = (settings.reconstruction_weight or 1.0) * latent
             loss = loss + terms["latent"]
         with parametrize.cached(), _frozen(self.networks.critic):
-            if settings.adversarial_weight:
-                pairs = [(x, fake), *_mixture_pairs(x[normal], mixed)]
-                judged, *of_mixtures = self._judge(pairs)
-                deception = deception_loss(judged, label).mean()
-                if mixed is not None:
-                    of_triples = torch.cat(of_mixtures)
-                    over_triples = deception_loss(of_triples, torch.ones_like(of_triples)).mean()
-                    deception = deception + settings.simplex_weight * over_triples
-                terms["deception"] = settings.adversarial_weight * deception
-                loss = loss + terms["deception"]
+            pairs = [(x, fake), *_mixture_pairs(x[normal], mixed)]
+            judged, *of_mixtures = self._judge(pairs)
+            deception = deception_loss(judged, label).mean()
+            if mixed is not None:
+                of_triples = torch.cat(of_mixtures)
+                over_triples = deception_loss(of_triples, torch.ones_like(of_triples)).mean()
+                deception = deception + settings.simplex_weight * over_triples
+            terms["deception"] = settings.adversarial_weight * deception
+            loss = loss + terms["deception"]
             self._player.zero_grad(set_to_none=True)
             self._fabric.backward(loss)
         self._player.step()

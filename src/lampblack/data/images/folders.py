@@ -241,11 +241,15 @@ def _with_normal(
     normal = normal or ((GOOD,) if GOOD in classes else ())
     for option, name in given:
         if name not in classes:
+            where = f"; known anomalies lie below {TRAIN}/, too" if (path / TRAIN).is_dir() else ""
             raise InvalidInput(
                 f"{option} {name}: {path} has no such class; it has {_some(classes)}"
+                f"{where if option == '--anomaly' else ''}"
             )
         if name in normal and name in anomalous:
-            raise InvalidInput(f"class {name} is given as normal and as anomalous")
+            raise InvalidInput(
+                f"--anomaly {name}: class {name} is taken as normal; name the normal one: --normal"
+            )
     return replace(images, normal=normal)
 
 
