@@ -113,7 +113,9 @@ def jobs() -> list[Job]:
         for share in SHARES
         for name in TABLES
     ]
-    return [*distant, *tables, *contaminated, *labelled, *others, *codes, *again, *digits]
+    first = [(name, "AMA", 0) for name in DIGITS]
+    later = [*contaminated, *labelled, *others, *codes, *again, *digits]
+    return list(dict.fromkeys([*distant, *first, *tables, *later]))
 
 
 def run_job(job: Job) -> dict[str, Any]:

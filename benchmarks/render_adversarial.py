@@ -111,7 +111,7 @@ def score_choice(rows: Rows) -> str:
         "|---|---|---|---|---|",
     ]
     for kind, by_set in groups.items():
-        if not by_set:
+        if len(by_set) < 2:
             continue
         chosen = {left: _best(by_set, left) for left in by_set}
         held_out = [by_set[left][score] for left, score in chosen.items()]
