@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import doctest
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from benchmarks import render
+from benchmarks import adversarial, images, render
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,12 +45,19 @@ def test_every_set_method_and_seed_is_in_the_results() -> None:
     assert arrhythmia == {(m, seed) for m in methods.ARRHYTHMIA for seed in range(10)}
 
 
-def test_results_on_images_are_of_jobs_that_the_script_runs() -> None:
-    from benchmarks import images
-
-    found = [(row["set"], row["method"], row["seed"]) for row in render.read("images")]
+@pytest.mark.parametrize("part", [images, adversarial], ids=["images", "adversarial"])
+def test_results_are_of_jobs_that_the_script_runs(part: ModuleType) -> None:
+    found = [(r["set"], r["method"], r["seed"]) for r in render.read(part.__name__.split(".")[-1])]
+    assert found
     assert len(set(found)) == len(found)
-    assert set(found) <= set(images.jobs())
+    assert set(found) <= set(part.jobs())
+
+
+def test_ama_far_from_its_training_images_keeps_what_its_page_says() -> None:
+    by_method = {r["method"]: r["auroc"] for r in render.read("adversarial") if r["set"] == "far"}
+    joint, plain = by_method["AMA"]["joint"], by_method["autoencoder"][""]
+    assert all(joint[kind] >= 0.85 for kind in ("one colour", "blurred", "low contrast"))
+    assert sum(joint.values()) > sum(plain.values())
 
 
 def test_memory_of_scoring_is_measured_and_below_the_promise() -> None:
