@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -36,7 +37,7 @@ def convolutional_networks(
     make = partial(drawn, generator=generator)
     channels, *size = shape
     if depth is None:
-        depth = max(1, int(math.log2(min(size) / SMALLEST_MAP)))
+        depth = halvings(size)
     sizes = [tuple(size)]
     maps = [channels]
     for block in range(depth):
@@ -67,6 +68,15 @@ def convolutional_networks(
             decoder.append(nn.LeakyReLU(SLOPE))
     decoder.append(nn.Sigmoid())
     return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+
+def halvings(size: Sequence[int]) -> int:
+    """How often (height, width) is halved until the shorter side is 4 to 7 pixels; at least once.
+
+    >>> halvings((28, 28)), halvings((8, 8)), halvings((512, 300))
+    (2, 1, 6)
+    """
+    return max(1, int(math.log2(min(size) / SMALLEST_MAP)))
 
 
 def toll_mnist(latent_dim: int, generator: torch.Generator) -> tuple[nn.Sequential, nn.Sequential]:

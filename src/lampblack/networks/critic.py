@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -10,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lampblack.networks.convolutional import MOST_CHANNELS, SLOPE, SMALLEST_MAP
+from lampblack.networks.convolutional import MOST_CHANNELS, SLOPE, halvings
 from lampblack.networks.dense import drawn
 from lampblack.networks.pair import AutoencoderPair
 
@@ -115,7 +114,7 @@ def convolutional_critic(
     make = partial(drawn, generator=generator)
     channels, *size = shape
     if depth is None:
-        depth = max(1, int(math.log2(min(size) / SMALLEST_MAP)))
+        depth = halvings(size)
     maps = [channels * (2 if mirror else 1)]
     maps += [min(MOST_CHANNELS, width * 2**block) for block in range(depth)]
     body: list[nn.Module] = []
