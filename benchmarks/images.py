@@ -24,7 +24,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.methods import UNTRAINED, ours
 from benchmarks.protocol import Split, data_folder
-from lampblack import AMADetector, AutoencoderDetector, LAMPDetector, TollDetector
+from lampblack import (
+    AMADetector,
+    AutoencoderDetector,
+    LampblackDetector,
+    LAMPDetector,
+    TollDetector,
+)
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -77,6 +83,7 @@ IMAGES: dict[str, Method] = {
     "Toll": ours(TollDetector),
     "LAMP × Toll": ours(TollDetector, amplification="log"),
     "AMA": ours(AMADetector),
+    "recommended": ours(LampblackDetector),
     "untrained autoencoder": ours(AutoencoderDetector, **UNTRAINED),
     "untrained Toll": ours(TollDetector, **UNTRAINED),
     "PCA reconstruction": lambda seed: PrincipalComponents,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from lampblack.detectors.ama import AMADetector
     from lampblack.detectors.autoencoder import AutoencoderDetector
     from lampblack.detectors.lamp import LAMPDetector
-    from lampblack.detectors.registry import load
+    from lampblack.detectors.lampblack import LampblackDetector
+    from lampblack.detectors.registry import load, recommended
     from lampblack.detectors.toll import TollDetector
 
 __version__ = "0.1.0"
@@ -24,19 +25,23 @@ _HOMES = {
     "AMADetector": "lampblack.detectors.ama",
     "AutoencoderDetector": "lampblack.detectors.autoencoder",
     "LAMPDetector": "lampblack.detectors.lamp",
+    "LampblackDetector": "lampblack.detectors.lampblack",
     "TollDetector": "lampblack.detectors.toll",
     "find_images": "lampblack.data.images.folders",
     "load": "lampblack.detectors.registry",
+    "recommended": "lampblack.detectors.registry",
 }
 
 __all__ = [
     "AMADetector",
     "AutoencoderDetector",
     "LAMPDetector",
+    "LampblackDetector",
     "TollDetector",
     "__version__",
     "find_images",
     "load",
+    "recommended",
 ]
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import typer
 
 from lampblack.cli.alarms import Alarms
-from lampblack.detectors.toll import TollDetector
+from lampblack.detectors.registry import recommended
 from lampblack.evaluation import evaluate
 from lampblack.persistence import check_target
 
@@ -30,7 +30,7 @@ def run(output: Path) -> None:
     benign = shuffled[data.target[shuffled] == BENIGN]
     fitted, rest = np.sort(benign[:TRAINED_ROWS]), np.setdiff1d(shuffled, benign[:TRAINED_ROWS])
 
-    detector = TollDetector(verbose=True).fit(table.take(fitted))
+    detector = recommended(verbose=True).fit(table.take(fitted))
     facts = detector.calibration_
     typer.echo(
         f"fitted to {TRAINED_ROWS} benign rows: {detector.rows_['train']} to train, "

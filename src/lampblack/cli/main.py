@@ -53,7 +53,7 @@ def fit(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to save the model.")],
     detector: Annotated[
         options.DetectorName, typer.Option("--detector", "-d", help="Which detector to fit.")
-    ] = options.DetectorName.toll,
+    ] = options.DetectorName.lampblack,
     columns: options.Columns = None,
     exclude: options.Exclude = None,
     where: options.Where = None,

@@ -18,6 +18,7 @@ class DetectorName(str, Enum):
     ama = "ama"
     autoencoder = "autoencoder"
     lamp = "lamp"
+    lampblack = "lampblack"
     toll = "toll"
 
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
 MOST_WATCHED = 1024  # samples, and
+MOST_REFERENCE = 10_000  # samples from which a score learns what is usual
 MOST_WATCHED_VALUES = 1 << 22  # their values together
 MOST_KNOWN_VALUES = 1 << 28  # values of known anomalies that train, 1 GiB
 # One of many streams of seeds. scikit-learn's check_outliers_train wants at least one alarm among
@@ -127,9 +128,10 @@ def split_rows(n: int, detector: ReconstructionDetector, seed: int) -> Split:
     held = 0 if detector.contamination else calibration_size(n, detector.false_alarm_rate)
     rest = n - held
     stops = min(max(1, round(detector.validation_fraction * rest)), rest - 1)
-    needed = detector.early_stopping or detector._build_score().needs_reference
-    stopping = stops if needed else 0
-    return Split(order[held + stopping :], order[held : held + stopping], order[:held])
+    if not detector.early_stopping:
+        reference = MOST_REFERENCE if detector._build_score().needs_reference else 0
+        stops = min(stops, reference)
+    return Split(order[held + stops :], order[held : held + stops], order[:held])
 
 
 def _fitted_encoder(
@@ -196,7 +198,7 @@ def _train(
     watch = CollapseWatch(
         networks,
         watched,
-        detector._build_score(),
+        detector._build_score().watched,
         steps=fitted["max_steps"],
         which="held-out" if len(split.calibration) else "training",
     )
@@ -230,12 +232,31 @@ def _train(
     networks.eval()
     step.finish()
     detector.networks_ = networks.requires_grad_(False)
-    reference = split.validation if len(split.validation) else split.train[:MOST_WATCHED]
-    blocks = detector._blocks(samples.take(reference))
-    detector._build_score().fit(networks, (block.passed for block in blocks))
+    _fit_score(detector, samples, split)
     watch.conclude(loop.done)
     left_out = 0 if anomalies is None or known is None else len(anomalies) - len(known)
     return [*watch.notes, *_left_out(left_out), *_idle_training(detector.history_, step.falling)]
+
+
+def _fit_score(detector: ReconstructionDetector, samples: CheckedSamples, split: Split) -> None:
+    """Let the score remember samples and learn what is usual from others, which it then adds."""
+    score, networks = detector._build_score(), detector.networks_
+
+    def remember(positions: npt.NDArray[np.int64]) -> None:
+        encoder: Any = detector.encoder_
+        chunks = samples.take(positions).chunks(block_size(encoder.shape))
+        device = networks.varying.device
+        score.remember(
+            networks, (torch.from_numpy(encoder.transform(chunk)).to(device) for chunk in chunks)
+        )
+
+    if score.memory:
+        remember(split.train[: score.memory])
+    reference = split.validation if len(split.validation) else split.train[:MOST_WATCHED]
+    blocks = detector._blocks(samples.take(reference[:MOST_REFERENCE]))
+    score.fit(networks, (block.passed for block in blocks))
+    if score.memory > len(split.train):
+        remember(np.concatenate([split.train, split.validation])[: score.memory])
 
 
 def _watched(

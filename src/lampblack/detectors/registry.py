@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lampblack.detectors.ama import AMADetector
 from lampblack.detectors.autoencoder import AutoencoderDetector
 from lampblack.detectors.base import Networks, ReconstructionDetector
 from lampblack.detectors.folder import from_parts
 from lampblack.detectors.lamp import LAMPDetector
+from lampblack.detectors.lampblack import LampblackDetector
 from lampblack.detectors.toll import TollDetector
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.parts import ModelParts
@@ -17,8 +19,17 @@ DETECTORS: dict[str, type[ReconstructionDetector]] = {
     "ama": AMADetector,
     "autoencoder": AutoencoderDetector,
     "lamp": LAMPDetector,
+    "lampblack": LampblackDetector,
     "toll": TollDetector,
 }
+
+
+def recommended(**parameters: Any) -> ReconstructionDetector:
+    """The detector for a newcomer: a `LampblackDetector` with its defaults, or with `parameters`.
+
+    It is what `lampblack fit` fits where no detector is named. docs/methods/lampblack.md says why.
+    """
+    return LampblackDetector(**parameters)
 
 
 def load(

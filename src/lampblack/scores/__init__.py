@@ -3,12 +3,14 @@
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
 from lampblack.scores.critic import CriticScore, CriticScoreName, Density
+from lampblack.scores.nearest import NearestScore
 from lampblack.scores.reconstruction import ReconstructionScore, error_contributions
 
 __all__ = [
     "CriticScore",
     "CriticScoreName",
     "Density",
+    "NearestScore",
     "Passed",
     "ReconstructionScore",
     "Score",

@@ -48,6 +48,16 @@ class Score(ABC):
     remainder_name: ClassVar[str] = "latent"
     needs_reference: ClassVar[bool] = False
 
+    @property
+    def memory(self) -> int:
+        """How many of the samples that trained it wants to `remember`, at most."""
+        return 0
+
+    @property
+    def watched(self) -> Score:
+        """The part by which a collapse is noticed in training."""
+        return self
+
     @abstractmethod
     def __call__(self, networks: Any, passed: Passed) -> Scored:
         """The scores of a batch."""
@@ -66,6 +76,9 @@ class Score(ABC):
         See `Explanation.attributed`.
         """
         return passed.x.new_zeros(passed.x.shape)
+
+    def remember(self, networks: Any, batches: Iterable[Tensor]) -> None:  # noqa: B027, optional
+        """Keep samples, in batches (n, ...), if `memory` asks for any."""
 
     def fit(self, networks: Any, reference: Iterable[Passed]) -> None:  # noqa: B027, optional
         """Learn what is normal from samples that were not trained on, if `needs_reference`."""

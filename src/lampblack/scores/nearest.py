@@ -1,0 +1,228 @@
+"""A network's score beside distances to remembered samples, weighed without labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lampblack.networks import RememberingPair
+from lampblack.scores.base import Passed, Score, Scored
+from lampblack.scores.reconstruction import ReconstructionScore
+
+LEAST_UNIT = 0.01  # of the samples' distance from their centre, below which no mean distance counts
+LEAST_WEIGHT = 0.05  # of any part that is weighed, so that the score grows away from all data
+MEASURED = 1024  # remembered samples whose own distances give the mean
+FEWEST_DISTORTED = 200  # distorted samples of each kind
+MOST_VALUES = 1 << 23  # of the samples from which weights are learned
+PULL = 0.02  # of the weights to being equal
+
+Values = npt.NDArray[np.float64]
+
+
+class NearestScore(Score):
+    """Score = Σ wᵢ · log₂(1 + sᵢ / s̄ᵢ) of three parts sᵢ, s̄ᵢ their means on normal samples.
+
+    s₁ = error(x, x̂) + β‖z‖₂, the score of the network; s₂ the Euclidean distance to the nearest
+    remembered sample; s₃ the mean distance to the k nearest. One that equals the sample is taken
+    for the sample itself and does not count, nor hide it where it trained the detector; a second
+    one does. An ordinary normal sample has a score of about 1. Distances grow without bound as a
+    sample leaves all data, so the score does, too.
+
+    The weights, unless they are given, are those by which a logistic regression tells normal
+    samples that trained nothing from distorted ones (see `distorted`), drawn to equal weights and
+    none below 5 %: some tables are told apart by single near rows, others by a network.
+
+    The score is this project's; nearest neighbours as a detector: Ramaswamy et al., SIGMOD 2000.
+    """
+
+    needs_reference = True
+
+    def __init__(
+        self,
+        network: ReconstructionScore,
+        *,
+        k: int,
+        memory: int,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        self._network = network
+        self._k = k
+        self._memory = memory
+        self._weights = weights
+
+    @property
+    def memory(self) -> int:
+        """How many samples to remember at most."""
+        return self._memory
+
+    @property
+    def watched(self) -> Score:
+        """The part that is learned by training."""
+        return self._network
+
+    def __call__(self, networks: RememberingPair, passed: Passed) -> Scored:
+        """The scores of a batch; the remainder is the share of the weighted norm of the code."""
+        network = self._network(networks, passed)
+        weighed = self._weighed(networks, self._parts(networks, passed))
+        remainder = weighed[:, 0] * network.remainder / network.score.clamp(min=1e-30)
+        return Scored(weighed.sum(dim=1) - remainder, remainder)
+
+    def explain(
+        self, networks: RememberingPair, passed: Passed, at_once: int
+    ) -> tuple[Tensor, Tensor]:
+        """Each element's share of every part: its term of the error, or of the distances.
+
+        A distance ‖x − m‖₂ has the terms (x − m)² / ‖x − m‖₂.
+        """
+        errors, norm = self._network.explain(networks, passed, at_once)
+        parts = self._parts(networks, passed)
+        rates = self._weighed(networks, parts) / parts.clamp(min=1e-30)  # (n, 3)
+        by_axis = (len(rates), *[1] * (errors.ndim - 1))
+        contributions = rates[:, 0].reshape(by_axis) * errors
+        compared = networks.compared(passed.x)
+        squares = (compared[:, None] - self._neighbours(networks, compared)).square()
+        terms = squares / squares.sum(dim=2, keepdim=True).clamp(min=1e-30).sqrt()  # (n, k, width)
+        for rate, distances in ((rates[:, 1], terms[:, 0]), (rates[:, 2], terms.mean(dim=1))):
+            contributions += rate.reshape(by_axis) * networks.spread(distances, passed.x)
+        return contributions, rates[:, 0] * norm
+
+    def attribute_remainder(
+        self, networks: RememberingPair, passed: Passed, at_once: int
+    ) -> Tensor:
+        """Integrated gradients of the weighted norm, at the rate by which it enters the score."""
+        parts = self._parts(networks, passed)[:, :1]
+        rates = self._weighed(networks, parts) / parts.clamp(min=1e-30)
+        attributed = self._network.attribute_remainder(networks, passed, at_once)
+        return rates[:, 0].reshape(-1, *[1] * (attributed.ndim - 1)) * attributed
+
+    @torch.no_grad()
+    def remember(self, networks: RememberingPair, batches: Iterable[Tensor]) -> None:
+        """Keep samples, and the mean distances between them."""
+        networks.remember(batches)
+        if len(networks.memory) < 2:
+            return  # no two to measure between
+        centre = networks.memory.mean(dim=0)
+        radius = (networks.memory - centre).square().sum(dim=1).mean().sqrt()
+        usual = self._distances(networks, networks.memory[:MEASURED]).mean(dim=0)
+        networks.units[1:] = torch.maximum(usual, LEAST_UNIT * radius).clamp(min=1e-9)
+
+    @torch.no_grad()
+    def fit(self, networks: RememberingPair, reference: Iterable[Passed]) -> None:
+        """Learn the mean score of the network, and the weights, from samples not remembered."""
+        batches = _first(reference)
+        scores = torch.cat([self._network(networks, passed).score for passed in batches])
+        networks.units[0] = scores.mean().clamp(min=1e-9)
+        if self._weights is not None:
+            given = torch.tensor(self._weights, dtype=networks.weights.dtype)
+            networks.weights.copy_(given / given.sum())
+            return
+        normal = self._logarithms(networks, batches)
+        if len(normal) < 2:
+            return  # equal weights
+        x = torch.cat([passed.x for passed in batches])
+        size = len(batches[0].x)
+        kinds = (kind.to(x.device) for kind in distorted(x))
+        changed = (Passed(b, *networks(b)) for kind in kinds for b in torch.split(kind, size))
+        learned = _separating_weights(normal, self._logarithms(networks, changed))
+        networks.weights.copy_(torch.from_numpy(learned))
+
+    def _logarithms(self, networks: RememberingPair, batches: Iterable[Passed]) -> Values:
+        """log₂(1 + sᵢ / s̄ᵢ) of all samples (n, 3)."""
+        parts = torch.cat([self._parts(networks, passed) for passed in batches])
+        return np.asarray(_logarithm(parts / networks.units).cpu().double().numpy())
+
+    def _parts(self, networks: RememberingPair, passed: Passed) -> Tensor:
+        """s₁, s₂, s₃ of every sample (n, 3)."""
+        network = self._network(networks, passed).score
+        distances = self._distances(networks, networks.compared(passed.x))
+        return torch.cat([network[:, None], distances], dim=1)
+
+    def _weighed(self, networks: RememberingPair, parts: Tensor) -> Tensor:
+        """wᵢ · log₂(1 + sᵢ / s̄ᵢ), the shape of parts: all, or the first of them."""
+        some = parts.shape[1]
+        return networks.weights[:some] * _logarithm(parts / networks.units[:some])
+
+    def _distances(self, networks: RememberingPair, compared: Tensor) -> Tensor:
+        """Distance to the nearest, and mean distance to the k nearest (n, 2)."""
+        squares = (compared[:, None] - self._neighbours(networks, compared)).square().sum(dim=2)
+        distances = squares.clamp(min=1e-30).sqrt()
+        return torch.stack([distances[:, 0], distances.mean(dim=1)], dim=1)
+
+    def _neighbours(self, networks: RememberingPair, compared: Tensor) -> Tensor:
+        """The nearest remembered samples (n, k, width)."""
+        return networks.memory[networks.nearest(compared, self._k)]
+
+
+def _first(reference: Iterable[Passed]) -> list[Passed]:
+    """Batches until they hold 1,024 samples, or 2^23 values."""
+    batches: list[Passed] = []
+    for passed in reference:
+        batches.append(passed)
+        samples = sum(len(passed.x) for passed in batches)
+        if samples >= MEASURED or samples * passed.x[0].numel() >= MOST_VALUES:
+            break
+    return batches
+
+
+def distorted(x: Tensor) -> Iterator[Tensor]:
+    """Normal samples x (n, ...) made abnormal in five ways, at least 200 of each (m, ...), on the CPU.
+
+    Every third element from another sample; noise of 0.3 and of 1 standard deviation; the middle of
+    two samples; and all elements half as far again from their mean.
+    """
+    generator = torch.Generator().manual_seed(0)
+    n = len(x)
+    x = x.cpu().repeat(-(-FEWEST_DISTORTED // n), *[1] * (x.ndim - 1))
+    spread, centre = x.std(dim=0, correction=0), x.mean(dim=0)
+
+    def other() -> Tensor:
+        return x[torch.randint(n, (len(x),), generator=generator)]
+
+    def noise() -> Tensor:
+        return spread * torch.randn(x.shape, generator=generator)
+
+    elsewhere = torch.rand(x.shape, generator=generator) < 0.3
+    yield torch.where(elsewhere, other(), x)
+    yield x + 0.3 * noise()
+    yield x + noise()
+    yield (other() + other()) / 2
+    yield centre + 1.5 * (x - centre)
+
+
+def _logarithm(ratios: Tensor) -> Tensor:
+    return torch.log1p(ratios) / math.log(2)
+
+
+def _separating_weights(normal: Values, changed: Values) -> Values:
+    """Weights (d,) that sum to 1, none below 5 %, of the columns of two matrices (n, d), (m, d).
+
+    Least logistic loss, both classes of equal weight, of a · (w · v) − b over w, a and b, plus a
+    quadratic pull of w to equal weights.
+    """
+    from scipy.optimize import minimize
+
+    d = normal.shape[1]
+    values = np.concatenate([normal, changed])
+    sign = np.repeat([-1.0, 1.0], [len(normal), len(changed)])
+    share = np.repeat([0.5 / len(normal), 0.5 / len(changed)], [len(normal), len(changed)])
+
+    def loss(parameters: Values) -> tuple[float, Values]:
+        weights, bias, steepness = parameters[:d], parameters[d], np.exp(parameters[d + 1])
+        projected = values @ weights
+        margin = sign * (steepness * projected - bias)
+        slope = -share * sign / (1 + np.exp(np.clip(margin, -50, 50)))
+        away = weights - 1 / d
+        gradient = [steepness * (slope @ values) + 2 * PULL * d * away]
+        gradient += [[-slope.sum()], [steepness * (slope @ projected)]]
+        total = share @ np.logaddexp(0, -margin) + PULL * d * (away @ away)
+        return float(total), np.concatenate(gradient)
+
+    start = np.array([*[1 / d] * d, 1.0, 1.0])
+    bounds = [*[(LEAST_WEIGHT, None)] * d, (None, None), (-3, 4)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:d]
+    return np.asarray(found / found.sum())

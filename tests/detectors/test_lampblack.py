@@ -1,0 +1,192 @@
+"""The recommended detector: its three parts, their weights, its memory, and far from all data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from typer.testing import CliRunner
+
+import lampblack
+from lampblack.cli.main import app
+from lampblack.exceptions import InvalidInput
+from lampblack.networks import RememberingPair
+from lampblack.scores.nearest import distorted
+from tests.conftest import FAST
+
+FARTHEST = 1000.0  # standard deviations
+
+
+@pytest.fixture(scope="module")
+def fitted(normal: np.ndarray) -> lampblack.LampblackDetector:
+    return lampblack.LampblackDetector(**FAST).fit(normal)
+
+
+def test_score_is_the_weighted_mean_of_its_parts_logarithms(
+    fitted: lampblack.LampblackDetector, normal: np.ndarray
+) -> None:
+    networks = fitted.networks_
+    new = normal[:20] + np.random.default_rng(0).normal(size=normal[:20].shape)
+    x = fitted.encoder_.transform(fitted._checked(new))
+    with torch.no_grad():
+        z, expected = (part.numpy().astype(float) for part in networks(torch.from_numpy(x)))
+    error = np.linalg.norm(x - expected, axis=1)
+    network = error + fitted.parameters_["latent_weight"] * np.linalg.norm(z, axis=1)
+    away = np.linalg.norm(x[:, None] - networks.memory.numpy()[None], axis=2)
+    nearest = np.sort(away, axis=1)[:, :5]
+    parts = np.stack([network, nearest[:, 0], nearest.mean(axis=1)], axis=1)
+    expected_score = np.log2(1 + parts / networks.units.numpy()) @ networks.weights.numpy()
+    np.testing.assert_allclose(fitted.anomaly_score(new), expected_score, rtol=1e-4)
+
+
+def test_an_ordinary_normal_row_scores_about_one(
+    fitted: lampblack.LampblackDetector, normal: np.ndarray
+) -> None:
+    assert 0.7 < fitted.calibration_.scores.mean() < 1.3
+    assert 0.7 < fitted.anomaly_score(normal).mean() < 1.3
+
+
+def test_weights_are_learned_and_none_vanishes(fitted: lampblack.LampblackDetector) -> None:
+    weights = fitted.networks_.weights.numpy()
+    assert weights.sum() == pytest.approx(1, abs=1e-6)
+    assert (weights > 0.02).all()
+    assert weights.std() > 0.01
+
+
+def test_weights_prefer_the_part_that_tells_distorted_rows_apart() -> None:
+    """Columns that are copies of one another: a network knows it, and neighbours hardly do."""
+    rng = np.random.default_rng(0)
+    normal = np.repeat(rng.normal(size=(1500, 12)), 2, axis=1)
+    weights = lampblack.LampblackDetector(latent_dim=12).fit(normal).networks_.weights
+    assert weights[0] > 0.5
+
+
+def test_given_weights_are_kept(normal: np.ndarray) -> None:
+    detector = lampblack.LampblackDetector(part_weights=(0, 3, 1), **FAST).fit(normal)
+    np.testing.assert_allclose(detector.networks_.weights.numpy(), [0, 0.75, 0.25])
+    assert (detector.explain(normal[:5]).remainder == 0).all()
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (0, 0, 0), (1, -1, 1), (float("nan"), 1, 1), "abc"])
+def test_weights_that_cannot_be_used_are_refused(weights: object, normal: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match="part_weights"):
+        lampblack.LampblackDetector(part_weights=weights, **FAST).fit(normal)  # type: ignore[arg-type]
+
+
+def test_memory_holds_what_trained_and_no_more_than_asked_for(normal: np.ndarray) -> None:
+    few = lampblack.LampblackDetector(memory_size=50, **FAST).fit(normal)
+    assert few.networks_.memory.shape == (50, normal.shape[1])
+    everything = lampblack.LampblackDetector(**FAST).fit(normal)
+    rows = everything.rows_
+    assert len(everything.networks_.memory) == rows["train"] + rows["validation"]
+
+
+def test_calibration_rows_are_not_remembered(fitted: lampblack.LampblackDetector) -> None:
+    assert fitted.rows_["calibration"] > 0
+    every = sum(fitted.rows_.values())
+    assert len(fitted.networks_.memory) == every - fitted.rows_["calibration"]
+
+
+def test_a_remembered_row_does_not_hide_itself_but_its_double_does() -> None:
+    pair = RememberingPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(1), (1,))
+    pair.remember([torch.tensor([[0.0], [2.0], [5.0], [5.0]])])
+    asked = torch.tensor([[0.0], [2.0], [5.0], [1.8]])
+    nearest = pair.memory[pair.nearest(asked, 1)][:, 0, 0]
+    assert nearest.tolist() == [2.0, 0.0, 5.0, 2.0]
+    two = pair.memory[pair.nearest(asked, 2)][:, :, 0]
+    assert two.tolist() == [[2.0, 5.0], [0.0, 5.0], [5.0, 2.0], [2.0, 0.0]]
+
+
+def test_an_outlier_among_the_training_rows_is_found(normal: np.ndarray) -> None:
+    rows = np.concatenate([normal, normal.mean(axis=0)[None] + 12 * normal.std(axis=0)])
+    labels = lampblack.LampblackDetector(contamination=0.01, **FAST).fit_predict(rows)
+    assert labels[-1] == -1
+
+
+def test_distorted_samples_differ_and_are_of_one_kind_each() -> None:
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    kinds = list(distorted(x))
+    assert len(kinds) == 5
+    assert all(len(kind) >= 200 for kind in kinds)
+    swapped, little, much, middles, stretched = kinds
+    assert all(bool(torch.isin(swapped[:, j], x[:, j]).all()) for j in range(6))
+    assert little.std() < much.std()
+    assert middles.std() < 0.8 * x.std()
+    np.testing.assert_allclose(stretched.std(dim=0), 1.5 * x.std(dim=0, correction=0), rtol=0.02)
+    assert all(torch.equal(a, b) for a, b in zip(kinds, distorted(x), strict=True))
+
+
+def heavy_tailed() -> np.ndarray:
+    return np.random.default_rng(0).standard_t(2, size=(800, 5))
+
+
+def one_column() -> np.ndarray:
+    return np.random.default_rng(0).lognormal(0, 1, size=(600, 1))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        load_breast_cancer().data,
+        load_digits().data,
+        load_wine().data,
+        heavy_tailed(),
+        one_column(),
+    ],
+    ids=["breast cancer", "digits", "wine", "heavy tails", "one column"],
+)
+@pytest.mark.filterwarnings("ignore::lampblack.exceptions.CalibrationWarning")
+def test_far_from_all_data_it_stays_alarmed(rows: np.ndarray) -> None:
+    """Beyond 10 standard deviations on any ray every score is above those of normal rows."""
+    detector = lampblack.LampblackDetector(random_state=0).fit(rows)
+    moving = rows.std(axis=0) > 0
+    usual = np.quantile(detector.anomaly_score(rows), 0.99)
+    rng = np.random.default_rng(1)
+    directions = rng.normal(size=(50, rows.shape[1])) * moving
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    farthest = np.linalg.norm((rows - rows.mean(0))[:, moving] / rows.std(0)[moving], axis=1).max()
+    for distance in np.geomspace(10, FARTHEST, 8):
+        if distance < 2 * farthest / np.sqrt(moving.sum()) and distance < farthest:
+            continue  # still among the data, whose tails are heavy
+        points = rows.mean(axis=0) + distance * np.sqrt(moving.sum()) * directions * rows.std(
+            axis=0
+        )
+        assert (detector.anomaly_score(points) > usual).all(), distance
+
+
+@pytest.mark.parametrize(("size", "width"), [((1, 28, 28), 196), ((3, 33, 20), 3 * 11 * 7)])
+def test_images_are_remembered_small_and_their_parts_spread_over_pixels(
+    size: tuple[int, ...], width: int
+) -> None:
+    pair = RememberingPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(1), size)
+    assert pair.memory.shape == (0, width)
+    whole = torch.rand(2, *size)
+    parts = torch.rand(2, width)
+    np.testing.assert_allclose(pair.spread(parts, whole).flatten(1).sum(1), parts.sum(1), rtol=1e-5)
+
+
+def test_a_saved_memory_of_another_width_is_refused(
+    fitted: lampblack.LampblackDetector, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "a.model")
+    again = lampblack.load(tmp_path / "a.model")
+    assert torch.equal(again.networks_.memory, fitted.networks_.memory)
+    state = fitted.networks_.state_dict()
+    state["memory"] = state["memory"][:, :-1]
+    with pytest.raises(RuntimeError, match="memory"):
+        again.networks_.load_state_dict(state)
+
+
+def test_it_is_what_the_library_recommends_and_the_command_fits(tmp_path: Path) -> None:
+    assert type(lampblack.recommended(n_neighbors=3)) is lampblack.LampblackDetector
+    assert lampblack.recommended(n_neighbors=3).n_neighbors == 3
+    rng = np.random.default_rng(0)
+    rows = "\n".join(f"{a:.4f},{b:.4f}" for a, b in rng.normal(size=(300, 2)))
+    (tmp_path / "rows.csv").write_text(f"a,b\n{rows}\n")
+    arguments = ["fit", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "a.model"), "--steps", "5"]
+    finished = CliRunner().invoke(app, [*arguments, "--quiet"])
+    assert finished.exit_code == 0, finished.output
+    assert type(lampblack.load(tmp_path / "a.model")) is lampblack.LampblackDetector
