@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread a worker: the tests run in two processes, and small networks gain nothing from more.
 QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test check docs evidence clean
+.PHONY: demo test check docs evidence bench bench-quick clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -26,7 +26,17 @@ test: check
 docs: .venv/.installed
 	$(BIN)/python docs/build.py
 
-evidence: .venv/.installed
+.venv/.bench: .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	touch $@
+
+bench: .venv/.bench
+	$(BIN)/python benchmarks/bench.py
+
+bench-quick: .venv/.bench
+	$(BIN)/python benchmarks/bench.py --quick
+
+evidence: .venv/.bench
 	$(BIN)/python benchmarks/evidence.py
 
 clean:

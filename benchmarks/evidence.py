@@ -1,9 +1,9 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
-Parts: tables, sensitivity, arrhythmia, images, adversarial, memory, kdd, digits, tour, render;
-without any, all of them. Results are appended to benchmarks/results/*.jsonl job by job; a job that
-is there already is not run again, so that a killed run goes on where it was. Delete a file to
-measure anew.
+Parts: tables, sensitivity, arrhythmia, recommended, peers, images, adversarial, likelihood, memory,
+kdd, digits, tour, render; without any, all of them. Results are appended to
+benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
+killed run goes on where it was. Delete a file to measure anew.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,19 @@ PARTS = (
     "tables",
     "sensitivity",
     "arrhythmia",
+    "recommended",
+    "peers",
     "images",
     "adversarial",
+    "likelihood",
     "memory",
     "kdd",
     "digits",
     "tour",
     "render",
 )
+
+PATIENCE = 300  # seconds for a peer on a set
 
 Job = tuple[str, str, int]  # set, method, seed
 
@@ -52,7 +58,7 @@ def run_job(job: Job) -> dict[str, Any]:
         fit = methods.ARRHYTHMIA[method](seed)
     else:
         X, is_anomaly = protocol.load_adbench(dict(protocol.adbench_sets())[name])
-        fit = {**methods.TABLES, **methods.SENSITIVITY}[method](seed)
+        fit = {**methods.TABLES, **methods.SENSITIVITY, **methods.RECOMMENDED}[method](seed)
     figures = protocol.judge(fit, protocol.one_class_split(X, is_anomaly, seed))
     return {"set": name, "method": method, "seed": seed, "protocol": "label-free", **figures}
 
@@ -74,7 +80,7 @@ def run_jobs(
     if not jobs:
         raise SystemExit("no data found: set LAMPBLACK_DATA to the folder that holds adbench/")
     drop_cut_line(file)
-    done = {(row["set"], row["method"], row["seed"]) for row in read(file.stem)}
+    done = {(row["set"], row["method"], row["seed"]) for row in read(file.stem, file.parent)}
     open_jobs = [job for job in jobs if job not in done]
     versions = provenance()
     context = multiprocessing.get_context("spawn")
@@ -91,7 +97,9 @@ def run_jobs(
 
 def provenance() -> dict[str, str]:
     """Versions and machine, which stand in every result."""
-    names = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
+    names = ["lampblack", "torch", "numpy", "scikit-learn", "pyarrow"]
+    if find_spec("pyod") is not None:
+        names.append("pyod")
     return {name: version(name) for name in names} | {
         "python": platform.python_version(),
         "machine": f"{os.cpu_count()} cores, CPU",
@@ -103,6 +111,67 @@ def drop_cut_line(file: Path) -> None:
     if file.exists():
         whole = file.read_text()
         file.write_text(whole[: whole.rfind("\n") + 1])
+
+
+def run_peer_job(job: Job) -> dict[str, Any]:
+    """One fit of a peer, in one thread; a peer that fails, or takes too long, gets a row."""
+    import contextlib
+    import io
+    import signal
+    import warnings
+
+    import torch
+
+    from benchmarks import peers, protocol
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    name, method, seed = job
+    X, is_anomaly = protocol.load_adbench(dict(protocol.adbench_sets())[name])
+    split = protocol.one_class_split(X, is_anomaly, seed)
+    facts: dict[str, Any] = {"set": name, "method": method, "seed": seed, "protocol": "label-free"}
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(PATIENCE)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return {**facts, **protocol.judge(peers.PEERS[method](seed), split)}
+    except Exception as error:  # whatever a peer raises is its result
+        return {**facts, "error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    finally:
+        signal.alarm(0)
+
+
+def _too_long(*_: Any) -> None:
+    raise TimeoutError(f"not done after {PATIENCE} s")
+
+
+def run_part(part: str, jobs: list[Job], file: Path, processes: int) -> None:
+    """Run jobs of a part into its result file."""
+    from benchmarks import adversarial, images, likelihood
+
+    runners: dict[str, Callable[[Job], dict[str, Any]]] = {
+        "peers": run_peer_job,
+        "images": images.run_job,
+        "adversarial": adversarial.run_job,
+        "likelihood": likelihood.run_job,
+    }
+    run_jobs(jobs, file, processes, runners.get(part, run_job), fresh=part == "images")
+
+
+def peer_jobs() -> list[Job]:
+    """Every set, peer and seed 0 to 4; the slow peers last, seed by seed."""
+    from benchmarks import peers, protocol
+
+    names = [name for name, _ in protocol.adbench_sets()]
+    slow = [f"PyOD {name}" for name in peers.SLOW]
+    fast = [method for method in peers.PEERS if method not in slow]
+    return [
+        (name, method, seed)
+        for methods in (fast, slow)
+        for seed in range(5)
+        for name in names
+        for method in methods
+    ]
 
 
 def table_jobs() -> list[Job]:
@@ -119,6 +188,14 @@ def sensitivity_jobs() -> list[Job]:
 
     names = [name for name, _ in protocol.adbench_sets()]
     return [(name, method, s) for s in range(3) for name in names for method in methods.SENSITIVITY]
+
+
+def recommended_jobs() -> list[Job]:
+    """Every set and setting of the recommended detector, seed 0."""
+    from benchmarks import methods, protocol
+
+    names = [name for name, _ in protocol.adbench_sets()]
+    return [(name, method, 0) for method in methods.RECOMMENDED for name in names]
 
 
 def arrhythmia_jobs() -> list[Job]:
@@ -141,16 +218,17 @@ def main() -> None:
         run_jobs(sensitivity_jobs(), RESULTS / "sensitivity.jsonl", chosen.processes)
     if "arrhythmia" in parts:
         run_jobs(arrhythmia_jobs(), RESULTS / "arrhythmia.jsonl", chosen.processes)
-    if "images" in parts:
-        from benchmarks import images
+    from benchmarks import adversarial, images, likelihood
 
-        file = RESULTS / "images.jsonl"
-        run_jobs(images.jobs(), file, chosen.processes, images.run_job, fresh=True)
-    if "adversarial" in parts:
-        from benchmarks import adversarial
-
-        file = RESULTS / "adversarial.jsonl"
-        run_jobs(adversarial.jobs(), file, chosen.processes, adversarial.run_job)
+    for part, jobs in (
+        ("recommended", recommended_jobs),
+        ("peers", peer_jobs),
+        ("images", images.jobs),
+        ("adversarial", adversarial.jobs),
+        ("likelihood", likelihood.jobs),
+    ):
+        if part in parts:
+            run_part(part, jobs(), RESULTS / f"{part}.jsonl", chosen.processes)
     from benchmarks import memory, render, shell
 
     if "memory" in parts:

@@ -45,7 +45,7 @@ def ours(cls: type, **parameters: Any) -> Callable[[int], Fit]:
                     "ignore", LampblackWarning
                 )  # small sets promise less than 1 %
                 rows, labels = train if isinstance(train, tuple) else (train, None)
-                return cls(random_state=seed, **parameters).fit(rows, labels)
+                return cls(**{"random_state": seed, **parameters}).fit(rows, labels)
 
         return fit
 
@@ -107,6 +107,24 @@ TABLES: dict[str, Callable[[int], Fit]] = {
     "untrained Toll": ours(TollDetector, **UNTRAINED),
     "kNN (k = 5)": nearest_neighbours,
     "isolation forest": isolation_forest,
+}
+
+_VARIED: dict[str, dict[str, dict[str, Any]]] = {
+    "β, the latent weight": {str(b): {"latent_weight": b} for b in (0.0, 0.01, 0.1, 1.0, 10.0)},
+    "amplification": {str(a): {"amplification": a} for a in (None, "log", "quantile")},
+    "width of the code": {str(n): {"latent_dim": n} for n in (4, 8, 32, 128)},
+    "steps": {str(n): {"max_steps": n} for n in (125, 250, 500, 1000)},
+    "neighbours": {str(n): {"n_neighbors": n} for n in (2, 5, 10, 20)},
+    "remembered": {str(n): {"memory_size": n} for n in (200, 1000, 10_000)},
+    "seed": {str(n): {"random_state": n} for n in range(4)},
+}
+RECOMMENDED: dict[str, Callable[[int], Fit]] = {
+    f"{group}: {value}": ours(LampblackDetector, **EVERY_ROW, **setting)
+    for group, settings in _VARIED.items()
+    for value, setting in settings.items()
+}
+RECOMMENDED_GROUPS = {
+    group: {f"{group}: {value}": value for value in settings} for group, settings in _VARIED.items()
 }
 
 SENSITIVITY: dict[str, Callable[[int], Fit]] = {

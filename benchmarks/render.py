@@ -12,7 +12,12 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "evidence.md", ROOT / "docs" / "methods" / "ama.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "evidence.md",
+    ROOT / "docs" / "methods" / "ama.md",
+    ROOT / "docs" / "methods" / "lampblack.md",
+)
 
 Rows = list[dict[str, Any]]
 
@@ -31,9 +36,9 @@ def rendered(text: str) -> str:
     return text
 
 
-def read(name: str) -> Rows:
+def read(name: str, folder: Path = RESULTS) -> Rows:
     """The rows of one result file."""
-    file = RESULTS / f"{name}.jsonl"
+    file = folder / f"{name}.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
@@ -344,7 +349,92 @@ def _parts_on(sets: str) -> Callable[[], str]:
     return block
 
 
+def _of_report(name: str) -> Callable[[], str]:
+    def block() -> str:
+        from benchmarks import report
+
+        return str(getattr(report, name)())
+
+    return block
+
+
+def parts_recommended() -> str:
+    """The recommended detector with each of its parts taken away."""
+    from benchmarks import report
+
+    rows = [row for row in _ordered(read("tables")) if row["set"] not in report.COPIES]
+    by_set = _means(rows, "auroc")
+    lines = ["| | AUROC | − whole | wins / losses |", "|---|---|---|---|"]
+    for method in WITHOUT:
+        if any(method not in values for values in by_set.values()):
+            return "No results yet.\n"
+        away = [values[method] - values[WITHOUT[0]] for values in by_set.values()]
+        mean, error = _mean_and_error(away)
+        auroc = _mean([values[method] for values in by_set.values()])
+        against = "" if method == WITHOUT[0] else f"{100 * mean:+.2f} ± {100 * error:.2f}"
+        wins = f"{sum(d > 0.001 for d in away)} / {sum(d < -0.001 for d in away)}"
+        lines.append(f"| {method} | {100 * auroc:.2f} | {against} | {wins if against else ''} |")
+    return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
+
+
+def recommended_settings() -> str:
+    """Mean AUROC of the recommended detector as one setting at a time varies."""
+    from benchmarks import methods
+
+    rows = read("recommended")
+    by_set = _means(rows, "auroc")
+    lines = ["| setting | values: mean AUROC | leaving one set out |", "|---|---|---|"]
+    for name, settings in methods.RECOMMENDED_GROUPS.items():
+        if any(m not in values for values in by_set.values() for m in settings) or not rows:
+            return "No results yet.\n"
+        means = {
+            value: 100 * _mean([values[m] for values in by_set.values()])
+            for m, value in settings.items()
+        }
+        candidates = tuple(settings)
+        held_out = _mean(
+            [by_set[left][_best(by_set, candidates, leaving_out=left)] for left in by_set]
+        )
+        cells = ", ".join(f"{value}: {mean:.2f}" for value, mean in means.items())
+        lines.append(f"| {name} | {cells} | {100 * held_out:.2f} |")
+    return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
+
+
+def likelihood() -> str:
+    """AUROC of generative and neighbour peers against images unlike CIFAR-10."""
+    from benchmarks import far
+
+    rows = read("likelihood")
+    if not rows:
+        return "No results yet.\n"
+    lines = [f"| peer: score | {' | '.join(far.OTHERS)} | mean | CPU s |"]
+    lines.append("|---" * (len(far.OTHERS) + 3) + "|")
+    for row in rows:
+        for score, figures in row["auroc"].items():
+            values = [100 * figures[other] for other in far.OTHERS]
+            cells = " | ".join(f"{value:.1f}" for value in values)
+            seconds = f"{row['fit_cpu_s']:.0f}"
+            lines.append(
+                f"| {row['method']}: {score} | {cells} | {_mean(values):.1f} | {seconds} |"
+            )
+    return "\n".join(lines) + "\n\nSeed 0; `python benchmarks/bench.py out-of-distribution`.\n"
+
+
+WITHOUT = (
+    "recommended, every row trains",
+    "its parts weighed equally",
+    "its neighbours alone",
+    "its network alone",
+    "it without LAMP",
+    "it without Toll",
+)
 BLOCKS = {
+    "benchmark": _of_report("benchmark_table"),
+    "benchmark-sets": _of_report("sets_table"),
+    "false-alarms": _of_report("false_alarm_table"),
+    "parts-recommended": parts_recommended,
+    "recommended-settings": recommended_settings,
+    "likelihood": likelihood,
     "far": _of_adversarial("far"),
     "far-from-digits": _of_adversarial("far_from_digits"),
     "codes": _of_adversarial("codes"),
@@ -373,7 +463,15 @@ BLOCKS = {
 }
 CHOICES = {
     "LAMP's form": ("LAMP (log, min-max)", "LAMP (quantile, ours)"),
-    "detector": ("autoencoder", "LAMP (quantile, ours)", "Toll", "LAMP × Toll"),
+    "detector": (
+        "recommended",
+        "autoencoder",
+        "LAMP (quantile, ours)",
+        "Toll",
+        "LAMP × Toll",
+        "AMA",
+    ),
+    "the recommended detector's parts": WITHOUT,
 }
 
 

@@ -43,7 +43,7 @@ def shift(n, start):
     frame = pd.DataFrame({"at": at, "site": site, "flow": flow, "pressure": pressure})
     frame["valve"] = rng.random(n) > 0.5
     frame.loc[rng.random(n) < 0.05, "flow"] = np.nan
-    return frame.round(3)
+    return frame.round({"flow": 3, "pressure": 3})
 
 
 shift(2000, "2026-01-01").to_csv("normal.csv", index=False)

@@ -26,6 +26,7 @@ MODULES = (
     "lampblack.losses.reconstruction",
     "lampblack.networks.dense",
     "lampblack.networks.pair",
+    "lampblack.report",
     "lampblack.scores.attribution",
     "lampblack.scores.nearest",
     "lampblack.scores.reconstruction",

@@ -19,9 +19,10 @@ REASONS = 3
 class Alarms:
     """Count rows and alarms, and, to show them, keep the rows with the highest scores."""
 
-    def __init__(self, detector: ReconstructionDetector, *, keep: bool = True) -> None:
+    def __init__(self, detector: ReconstructionDetector, *, keep: int = SHOWN) -> None:
+        """keep: how many rows to keep."""
         self.detector = detector
-        self._most = SHOWN if keep else 0
+        self._most = keep
         self.rows = self.alarms = 0
         self._strongest: list[tuple[float, int, Any, Any, pa.Table]] = []
 
@@ -37,7 +38,7 @@ class Alarms:
         for i in np.argsort(-scores, kind="stable")[: self._most]:
             p = None if p_values is None else float(p_values[i])
             row = table.take([i])  # a slice would keep the whole batch in memory
-            entry = (float(scores[i]), -(self.rows + int(i)), _text(key[i]), p, row)
+            entry = (float(scores[i]), -(self.rows + int(i)), cell_text(key[i]), p, row)
             if len(self._strongest) < self._most:
                 heapq.heappush(self._strongest, entry)
             else:
@@ -49,6 +50,11 @@ class Alarms:
             "p_value": [None] * len(scores) if p_values is None else p_values,
             "alarm": alarm,
         }
+
+    def strongest(self) -> list[tuple[float, int, str, float | None, pa.Table]]:
+        """The alarms among the rows kept: score, minus position, key, p-value and row."""
+        threshold = self.detector.calibration_.threshold
+        return [entry for entry in sorted(self._strongest, reverse=True) if entry[0] > threshold]
 
     def summary(self) -> str:
         """How many rows, how many alarms."""
@@ -64,7 +70,7 @@ class Alarms:
         console = Console()
         threshold = self.detector.calibration_.threshold
         console.print(f"{self.summary()}, threshold {threshold:.6g}", highlight=False)
-        strongest = [e for e in sorted(self._strongest, reverse=True) if e[0] > threshold]
+        strongest = self.strongest()
         if not strongest:
             return
         rows = pa.concat_tables([entry[4] for entry in strongest])
@@ -76,7 +82,7 @@ class Alarms:
         shown.add_column("because of (value; share of the score)", overflow="fold")
         for i, (score, _, key, p_value, row) in enumerate(strongest):
             reasons = [
-                f"{reason.column} ({_text(row.column(reason.column)[0])}; {reason.share:.0%})"
+                f"{reason.column} ({cell_text(row.column(reason.column)[0])}; {reason.share:.0%})"
                 for reason in explanation.top(i, REASONS)
             ]
             p = "-" if p_value is None else f"{p_value:.4f}"
@@ -84,11 +90,12 @@ class Alarms:
         console.print(shown)
 
 
-def _text(value: pa.Scalar) -> str:
+def cell_text(value: pa.Scalar) -> str:
     """A cell as a person reads it."""
     if pa.types.is_floating(value.type) and value.is_valid:
         return f"{value.as_py():.4g}"
     try:
-        return "missing" if not value.is_valid else str(value.cast(pa.string()).as_py())
+        text = "missing" if not value.is_valid else str(value.cast(pa.string()).as_py())
+        return text.removesuffix(".000000") if pa.types.is_timestamp(value.type) else text
     except pa.ArrowException:
         return str(value)

@@ -19,7 +19,7 @@ BENIGN = 1
 
 
 def run(output: Path) -> None:
-    """Fit Toll to 250 benign rows of scikit-learn's breast cancer table and score all others."""
+    """Fit to 250 benign rows of scikit-learn's breast cancer table and score all others."""
     from sklearn.datasets import load_breast_cancer
 
     check_target(output)

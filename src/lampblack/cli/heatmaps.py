@@ -124,6 +124,25 @@ class HeatMaps:
         return len(self._keys)
 
 
+def pictures_of(
+    images: Sequence[ArrayImages],
+    expected: Sequence[npt.NDArray[np.float32]],
+    blame: Sequence[Floats],
+) -> list[Image.Image]:
+    """Image, expectation and map side by side, of batches of images, on one scale for all."""
+    by_image = [np.quantile(b.reshape(len(b), -1), 0.99, axis=1) for b in blame]
+    top = max((float(b.max(initial=0.0)) for b in by_image), default=0.0)
+    return [
+        _side_by_side(
+            _bytes(to_unit(batch.values[i : i + 1])[0]),
+            _bytes(expectation[i]),
+            _coloured(parts[i].astype(np.float32), top),
+        )
+        for batch, expectation, parts in zip(images, expected, blame, strict=True)
+        for i in range(len(parts))
+    ]
+
+
 def _only_heat_maps(folder: Path) -> bool:
     """Whether a folder is what an earlier run wrote, and nothing else."""
     if {entry.name for entry in folder.iterdir()} - {SHEET, IMAGES}:

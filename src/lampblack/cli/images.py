@@ -159,10 +159,10 @@ def score(
                     draw.add(batch.keys, batch.images, expected, explanation.blame(), scores, alarm)
                 advance(len(scores) + len(batch.unreadable))
             if not rows:
-                _report(unreadable)
+                report_unreadable(unreadable)
                 raise InvalidInput(f"{data}: no image was left to score")
             drawn = draw.finish(calibration.threshold) if draw is not None else 0
-    _report(unreadable)
+    report_unreadable(unreadable)
     share = alarms / rows
     summary = f"{rows:,} images, {alarms:,} alarms ({share:.2%})"
     if heatmaps is not None and output != "-":
@@ -207,7 +207,7 @@ def evaluate(
                 if mask is not None:
                     maps.append(values.astype(np.float32))
                     masks.append(mask)
-    _report(unreadable)
+    report_unreadable(unreadable)
     if found.masks is not None:
         known = np.array([mask is not None for mask in found.masks])
         unmarked = int((is_anomaly & ~known).sum())
@@ -272,7 +272,8 @@ def _results(
     )
 
 
-def _report(unreadable: list[Unreadable]) -> None:
+def report_unreadable(unreadable: list[Unreadable]) -> None:
+    """Say how many images could not be read, and why."""
     if not unreadable:
         return
     noun = "image was" if len(unreadable) == 1 else "images were"

@@ -267,6 +267,116 @@ def evaluate(
     )
 
 
+IdColumn = Annotated[
+    str | None, typer.Option("--id", help="Column that names a row. [default: its number]")
+]
+Normals = Annotated[
+    list[str] | None,
+    typer.Option("--normal", help="Label, or folder, of the normal ones, others being anomalies."),
+]
+Label = Annotated[str | None, typer.Option(help="Tables: the column that holds the label.")]
+Anomaly = Annotated[
+    list[str] | None, typer.Option(help="Tables: label of anomalies; may be given again.")
+]
+
+
+@app.command()
+@reported
+def report(
+    model: options.Model,
+    data: Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
+        "report.html"
+    ),
+    id_column: IdColumn = None,
+    label: Label = None,
+    anomaly: Anomaly = None,
+    normal: Normals = None,
+    resize: options.Resize = False,
+    skip_unreadable: options.SkipUnreadable = False,
+    exclude: options.Exclude = None,
+    where: options.Where = None,
+    no_header: options.NoHeader = False,
+    delimiter: options.Delimiter = None,
+    missing: options.Missing = None,
+    on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Score rows or images into one page that opens offline.
+
+    Scores beside those of calibration, alarms in order or over time, the strongest with what was
+    expected, drift, and figures against labels where --label or --normal is given.
+    """
+    from lampblack.cli.report import gather, write_page
+
+    content = gather(
+        model,
+        data,
+        output,
+        options.Reading.of(no_header, delimiter, None, missing),
+        options.Selection.of(None, exclude, where, on_bad_row),
+        id_column=id_column,
+        label=label,
+        anomaly=anomaly or [],
+        normal=normal or [],
+        resize=resize,
+        skip_unreadable=skip_unreadable,
+        device=device,
+        quiet=quiet,
+        to_folder=False,
+    )
+    write_page(output, content, as_json=as_json)
+
+
+@app.command()
+@reported
+def plot(
+    model: options.Model,
+    data: Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path(
+        "plots"
+    ),
+    ending: Annotated[
+        options.PictureFormat, typer.Option("--format", help="Of the pictures.")
+    ] = options.PictureFormat.png,
+    label: Label = None,
+    anomaly: Anomaly = None,
+    normal: Normals = None,
+    resize: options.Resize = False,
+    skip_unreadable: options.SkipUnreadable = False,
+    exclude: options.Exclude = None,
+    where: options.Where = None,
+    no_header: options.NoHeader = False,
+    delimiter: options.Delimiter = None,
+    missing: options.Missing = None,
+    on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Write the report's figures as pictures."""
+    from lampblack.cli.report import gather, write_pictures
+
+    content = gather(
+        model,
+        data,
+        output,
+        options.Reading.of(no_header, delimiter, None, missing),
+        options.Selection.of(None, exclude, where, on_bad_row),
+        id_column=None,
+        label=label,
+        anomaly=anomaly or [],
+        normal=normal or [],
+        resize=resize,
+        skip_unreadable=skip_unreadable,
+        device=device,
+        quiet=quiet,
+        to_folder=True,
+    )
+    write_pictures(output, content, f".{ending.value}")
+
+
 @app.command()
 @reported
 def calibrate(

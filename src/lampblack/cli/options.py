@@ -58,6 +58,13 @@ class NetworkName(str, Enum):
     ama_cifar10 = "ama-cifar10"
 
 
+class PictureFormat(str, Enum):
+    """How pictures are written."""
+
+    png = "png"
+    svg = "svg"
+
+
 class BadRowChoice(str, Enum):
     """What to do with a row that cannot be used."""
 

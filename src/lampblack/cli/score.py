@@ -10,7 +10,7 @@ import pyarrow as pa
 import typer
 
 from lampblack.cli import images
-from lampblack.cli.alarms import Alarms
+from lampblack.cli.alarms import SHOWN, Alarms
 from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
@@ -70,7 +70,7 @@ def run(
     format_ = row_format(reading, detector.reading_)
     rows = ModelRows(data, detector.schema_, format_, selection, keep)
     to_screen = output is None
-    alarms = Alarms(detector, keep=to_screen)
+    alarms = Alarms(detector, keep=SHOWN if to_screen else 0)
     with counted("score", None, "rows", quiet or output == "-") as advance:
         with Output(output) as write:
             for batch in rows:

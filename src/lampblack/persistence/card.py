@@ -8,6 +8,7 @@ from lampblack.persistence.config import ModelConfig
 def model_card(config: ModelConfig) -> str:
     """A page of Markdown that says what the model is, what it promises and how to use it."""
     notes = "\n".join(f"- {note}" for note in config.notes) or "None."
+    facts = config.calibration
     what = "rows" if config.table else "images"
     rows = ", ".join(f"{count} {use}" for use, count in config.rows.items())
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
@@ -16,8 +17,8 @@ def model_card(config: ModelConfig) -> str:
 An anomaly detector fitted on normal {what} with lampblack. One is an alarm where its anomaly score
 is above {config.calibration.threshold:.6g}.
 
-{_promise(config)}
-
+{promise_of(facts.origin, facts.requested, facts.promised)}
+{_memory(config)}
 {what.capitalize()}: {rows}.
 
 ## Use
@@ -47,6 +48,17 @@ Loading checks every file against `manifest.json` and runs no code of the folder
 """
 
 
+def _memory(config: ModelConfig) -> str:
+    """A warning, where normal samples are in the folder."""
+    if "memory_size" not in config.parameters:
+        return ""
+    what = "rows" if config.table else "images"
+    return (
+        f"\nThe folder holds up to {config.parameters['memory_size']:,} of the normal {what} that "
+        "it was fitted on, encoded: who has it can read them.\n"
+    )
+
+
 def _inputs(config: ModelConfig) -> str:
     """What the model takes."""
     if config.images is not None:
@@ -64,15 +76,15 @@ def _inputs(config: ModelConfig) -> str:
     return f"## Columns\n\n| column | kind | may be missing |\n|---|---|---|\n{kinds}"
 
 
-def _promise(config: ModelConfig) -> str:
-    facts = config.calibration
-    if facts.origin == "training":
+def promise_of(origin: str, requested: float, promised: float) -> str:
+    """What a threshold promises, and what it does not, in a sentence or two."""
+    if origin == "training":
         return (
-            f"The threshold flags {facts.requested:.2%} of the training rows themselves "
+            f"The threshold flags {requested:.2%} of the training rows themselves "
             "(contamination); it promises no false-alarm rate for new rows."
         )
     return (
         f"Promise: of new normal samples that are exchangeable with those that calibrated it, at "
-        f"most {facts.promised:.2%} raise an alarm, in expectation. Samples that drift away from "
+        f"most {promised:.2%} raise an alarm, in expectation. Samples that drift away from "
         "them are not covered by it."
     )

@@ -170,7 +170,7 @@ def _first(reference: Iterable[Passed]) -> list[Passed]:
 
 
 def distorted(x: Tensor) -> Iterator[Tensor]:
-    """Normal samples x (n, ...) made abnormal in five ways, at least 200 of each (m, ...), on the CPU.
+    """Normal samples x (n, ...) made abnormal in five ways, 200 or more of each, on the CPU.
 
     Every third element from another sample; noise of 0.3 and of 1 standard deviation; the middle of
     two samples; and all elements half as far again from their mean.

@@ -1,0 +1,142 @@
+"""The benchmark's pictures, as SVG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import protocol, render, report
+
+BLUE, GREY = "#1f5fa8", "#777777"
+
+
+def all_of(folder: Path) -> dict[str, str]:
+    """Caption to SVG, of those that the results allow."""
+    found = {}
+    for caption, draw in PICTURES.items():
+        svg = draw(folder)
+        if svg:
+            found[caption] = svg
+    return found
+
+
+def critical_difference(folder: Path) -> str:
+    """Average ranks on a line; a bar joins methods whose ranks do not differ."""
+    found = report.compared(folder)
+    if len(found.methods) < 3:
+        return ""
+    order = np.argsort(found.ranks)
+    ranks, names = found.ranks[order], [found.methods[i] for i in order]
+    figure, axes = _figure(9, 0.55 + 0.22 * len(names))
+    for height, (rank, name) in enumerate(zip(ranks, names, strict=True)):
+        own = name.startswith(report.OURS)
+        axes.plot([rank], [-height], "o", color=BLUE if own else GREY, markersize=4)
+        axes.annotate(
+            f"{name}  {rank:.1f}",
+            (rank, -height),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=BLUE if own else "black",
+        )
+    best = ranks[0]
+    axes.plot([best, best + found.critical_difference], [1, 1], color=BLUE, linewidth=3)
+    axes.annotate("critical difference", (best, 1.3), fontsize=8, color=BLUE)
+    axes.set_yticks([])
+    axes.set_ylim(-len(names), 2.5)
+    axes.set_xlim(ranks[0] - 1, ranks[-1] + 5)
+    axes.set_xlabel("average rank of AUROC over sets (1 is the best)")
+    return _svg(figure)
+
+
+def cost_and_quality(folder: Path) -> str:
+    """Mean AUROC against seconds of fit and score."""
+    found = report.compared(folder)
+    if not found.methods:
+        return ""
+    seconds = (found.figures["fit_cpu_s"] + found.figures["score_cpu_s"]).mean(axis=0)
+    quality = 100 * found.figures["auroc"].mean(axis=0)
+    figure, axes = _figure(9, 5.5)
+    for x, y, name in zip(seconds, quality, found.methods, strict=True):
+        color = BLUE if name.startswith(report.OURS) else GREY
+        axes.plot([x], [y], "o", color=color, markersize=4)
+        place = {"xytext": (5, 0), "textcoords": "offset points"}
+        axes.annotate(name, (x, y), fontsize=7, color=color, va="center", **place)
+    axes.set_xscale("log")
+    axes.set_xlim(right=seconds.max() * 8)
+    axes.set_xlabel("CPU seconds to fit and score, mean over sets")
+    axes.set_ylabel("mean AUROC, %")
+    return _svg(figure)
+
+
+def promise(folder: Path) -> str:
+    """Realised false-alarm rates of all runs beside what was promised."""
+    runs = [run for run in report.false_alarms(folder) if run[0] == report.OURS and len(run[2])]
+    if not runs:
+        return ""
+    figure, axes = _figure(7, 3.5)
+    rng = np.random.default_rng(0)
+    for place, (_, alpha, rates, _) in enumerate(runs):
+        across = place + rng.uniform(-0.25, 0.25, len(rates))
+        axes.plot(across, 100 * rates, ".", color=GREY, markersize=3)
+        axes.plot([place - 0.35, place + 0.35], [100 * alpha] * 2, color="#b3261e")
+        axes.plot([place - 0.35, place + 0.35], [100 * rates.mean()] * 2, color=BLUE)
+    axes.set_xticks(range(len(runs)), [f"{100 * run[1]:.0f} %" for run in runs])
+    axes.set_xlabel("promised rate (red); the mean of what came (blue); each dot is a run")
+    axes.set_ylabel("alarms among normal rows, %")
+    return _svg(figure)
+
+
+def sensitivity(folder: Path) -> str:
+    """Mean AUROC of the recommended detector as one setting at a time varies."""
+    from benchmarks import methods
+
+    rows = render.read("recommended", folder)
+    if not rows:
+        return ""
+    by_set = render._means(rows, "auroc")
+    groups = methods.RECOMMENDED_GROUPS
+    figure, all_axes = _figure(11, 2.8, len(groups))
+    for axes, (name, settings) in zip(all_axes, groups.items(), strict=True):
+        means = [100 * np.mean([values[m] for values in by_set.values()]) for m in settings]
+        axes.plot(range(len(settings)), means, "o-", color=BLUE)
+        axes.set_xticks(range(len(settings)), list(settings.values()), fontsize=7)
+        axes.set_title(name, fontsize=9)
+        axes.set_ylim(90, 95)
+    all_axes[0].set_ylabel("mean AUROC, %")
+    return _svg(figure)
+
+
+def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, panels)
+    for one in np.atleast_1d(axes):
+        one.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "lampblack", "svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    drawn = text.getvalue()
+    return drawn[drawn.index("<svg") :]
+
+
+PICTURES: dict[str, Callable[[Path], str]] = {
+    "Average ranks; methods further apart than the bar differ at 5 % (Nemenyi).": (
+        critical_difference
+    ),
+    "Cost against quality.": cost_and_quality,
+    f"False alarms of the recommended detector, {len(protocol.RATES)} promises.": promise,
+    "The recommended detector as one setting at a time varies.": sensitivity,
+}

@@ -1,0 +1,107 @@
+"""What a report says, before it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lampblack.calibration import Calibration
+from lampblack.evaluation import Evaluation, evaluate
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One column of an alarm: its value, what was expected, and its share of the score."""
+
+    column: str
+    actual: str
+    expected: str
+    share: float
+
+
+@dataclass(frozen=True)
+class AlarmShown:
+    """One alarm. p_value: None where none is promised. picture: a PNG, of images."""
+
+    key: str
+    score: float
+    p_value: float | None
+    columns: Sequence[Expected] = ()
+    picture: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContent:
+    """Everything that a report shows of n scored samples.
+
+    scores: (n,), in the order of the data. times: (n,) as datetime64, or None for the data's own
+    order; time_name is their column. truth: (n,), which samples are anomalies, or None. blamed: by
+    column, its mean share of the scores of the alarms that are shown.
+    """
+
+    model: str
+    data: str
+    what: str
+    facts: Mapping[str, str]
+    promise: str
+    scores: Scores
+    calibration: Calibration
+    alarms: Sequence[AlarmShown]
+    history: Sequence[Mapping[str, float]]
+    notes: Sequence[str] = ()
+    blamed: Mapping[str, float] = field(default_factory=dict)
+    times: npt.NDArray[np.datetime64] | None = None
+    time_name: str = ""
+    truth: npt.NDArray[np.bool_] | None = None
+    skipped: int = 0
+
+    @property
+    def is_alarm(self) -> npt.NDArray[np.bool_]:
+        """Which samples are above the threshold (n,)."""
+        return np.asarray(self.scores > self.calibration.threshold)
+
+    @property
+    def drift(self) -> tuple[float, float]:
+        """Kolmogorov-Smirnov statistic and p-value of these scores against the calibration's."""
+        from scipy.stats import ks_2samp
+
+        found = ks_2samp(self.calibration.scores, self.scores)
+        return float(found.statistic), float(found.pvalue)
+
+    @property
+    def judged(self) -> Evaluation | None:
+        """Figures against the truth, where it is known."""
+        if self.truth is None:
+            return None
+        promised = self.calibration.promised
+        return evaluate(self.scores, self.is_alarm, self.truth, promised, self.what)
+
+    @property
+    def confusion(self) -> dict[str, dict[str, int]] | None:
+        """Counts by truth and decision."""
+        if self.truth is None:
+            return None
+        alarm = self.is_alarm
+        return {
+            name: {"alarm": int((alarm & of).sum()), "no alarm": int((~alarm & of).sum())}
+            for name, of in (("anomaly", self.truth), ("normal", ~self.truth))
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """The report's numbers, as JSON has them."""
+        statistic, p = self.drift
+        return {
+            "scored": len(self.scores),
+            "alarms": int(self.is_alarm.sum()),
+            "threshold": self.calibration.threshold,
+            "promised": self.calibration.promised,
+            "drift": {"statistic": statistic, "p_value": p},
+            "judged": self.judged,
+            "confusion": self.confusion,
+        }

@@ -1,0 +1,267 @@
+"""`lampblack report` and `plot`: what the page says, that it stands alone, and that it works."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import ks_2samp
+from typer.testing import CliRunner
+
+import lampblack
+from lampblack.cli.main import app
+from tests.conftest import discs
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, and rows with a date, a category, a hole, an id, and labels."""
+    place = tmp_path_factory.mktemp("report")
+    rng = np.random.default_rng(0)
+
+    def rows(n: int) -> pd.DataFrame:
+        flow = rng.normal(10, 2, n)
+        frame = pd.DataFrame({"at": pd.date_range("2026-01-01", periods=n, freq="h")})
+        frame["site"] = rng.choice(["Bern", "Oslo <b>&"], n)
+        frame["flow"] = np.where(rng.random(n) < 0.1, np.nan, flow)
+        frame["pressure"] = 0.5 * flow + rng.normal(0, 0.1, n)
+        return frame.round({"flow": 3, "pressure": 3})
+
+    rows(700).to_csv(place / "normal.csv", index=False)
+    new = rows(120)
+    new["part"] = [f"p{i}" for i in range(120)]
+    new["state"] = "fine"
+    new.loc[[5, 60, 61], "pressure"] += 30
+    new.loc[[5, 60, 61], "state"] = "leak"
+    new.to_csv(place / "new.csv", index=False)
+    run("fit", place / "normal.csv", "-o", place / "a.model", "--steps", "60", "-q")
+    return place
+
+
+def run(*arguments: object) -> Any:
+    finished = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert finished.exit_code == 0, finished.output
+    return finished
+
+
+def refused(*arguments: object) -> str:
+    finished = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert finished.exit_code == 2, finished.output
+    return finished.output
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    output = folder / "report.html"
+    options = ("--id", "part", "--label", "state", "--anomaly", "leak", "-q")
+    run("report", folder / "a.model", folder / "new.csv", "-o", output, *options)
+    return output.read_text()
+
+
+def test_page_loads_nothing_and_is_well_formed(page: str) -> None:
+    outside = re.findall(r"""(?:src|href)=["'](?!data:|#)([^"']+)""", page)
+    assert not outside
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+    class Balanced(HTMLParser):
+        void = ("meta", "link", "br", "img", "input", "hr")
+        opened: list[str] = []  # noqa: RUF012
+
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            if tag not in self.void:
+                self.opened.append(tag)
+
+        def handle_startendtag(self, tag: str, attrs: Any) -> None:
+            pass
+
+        def handle_endtag(self, tag: str) -> None:
+            assert self.opened.pop() == tag
+
+    parser = Balanced()
+    parser.feed(page)
+    assert not parser.opened
+
+
+def test_page_names_alarms_and_escapes_what_the_data_hold(page: str) -> None:
+    for key in ("p5", "p60", "p61"):
+        assert f'data-value="{key}"' in page
+    assert "<b>&" not in page.replace("&lt;b&gt;&amp;", "")
+    assert page.count("<svg") >= 5
+    assert page.count('role="img" aria-label="') == page.count("<svg")
+
+
+def test_numbers_are_those_of_the_scores(folder: Path) -> None:
+    options = ("--label", "state", "--anomaly", "leak", "--exclude", "part", "-q", "--json")
+    data = folder / "new.csv"
+    output = run("report", folder / "a.model", data, "-o", folder / "b.html", *options).output
+    found = json.loads(output)
+    detector = lampblack.load(folder / "a.model")
+    frame = pd.read_csv(data, parse_dates=["at"])
+    scores = detector.anomaly_score(frame.drop(columns=["part", "state"]))
+    assert found["scored"] == 120
+    assert found["alarms"] == int((scores > detector.calibration_.threshold).sum())
+    drift = ks_2samp(detector.calibration_.scores, scores)
+    assert found["drift"]["p_value"] == pytest.approx(drift.pvalue, rel=1e-3)
+    assert found["confusion"]["anomaly"]["alarm"] == 3
+    assert found["judged"]["auroc"] == 1.0
+
+
+def test_drift_is_spoken_of_only_where_there_is_some(folder: Path, page: str) -> None:
+    assert "No drift shows" in page
+    frame = pd.read_csv(folder / "normal.csv")
+    frame["pressure"] += 0.5
+    frame.to_csv(folder / "moved.csv", index=False)
+    run("report", folder / "a.model", folder / "moved.csv", "-o", folder / "moved.html", "-q")
+    assert "the process has moved" in " ".join((folder / "moved.html").read_text().split())
+
+
+def test_without_alarms_or_labels_the_page_says_so(folder: Path) -> None:
+    detector = lampblack.load(folder / "a.model")
+    frame = pd.read_csv(folder / "normal.csv", parse_dates=["at"])
+    quiet = frame[detector.anomaly_score(frame) < detector.calibration_.threshold / 2].head(50)
+    quiet.to_csv(folder / "quiet.csv", index=False)
+    run("report", folder / "a.model", folder / "quiet.csv", "-o", folder / "quiet.html", "-q")
+    page = (folder / "quiet.html").read_text()
+    assert "no score is above the threshold" in page
+    assert "Against the labels" not in page
+
+
+def test_a_page_of_many_rows_stays_small(folder: Path) -> None:
+    detector = lampblack.load(folder / "a.model")
+    from datetime import datetime
+
+    from lampblack.report import ReportContent, page
+
+    scores = np.random.default_rng(0).lognormal(0, 0.5, 1_000_000)
+    content = ReportContent(
+        model="m",
+        data="d",
+        what="rows",
+        facts={},
+        promise="",
+        scores=scores,
+        calibration=detector.calibration_,
+        alarms=[],
+        history=detector.history_,
+        truth=scores > 3,
+    )
+    assert len(page(content, made=datetime(2026, 1, 1))) < 6e6
+
+
+def test_images_show_their_heat_maps(tmp_path: Path) -> None:
+    images = discs(260)
+    for name, some in (("good", images[:240]), ("odd", 255 - images[240:])):
+        (tmp_path / "test" / name).mkdir(parents=True)
+        for i, image in enumerate(some):
+            Image.fromarray(np.asarray(image).squeeze()).save(tmp_path / "test" / name / f"{i}.png")
+    good = tmp_path / "test" / "good"
+    model = tmp_path / "p.model"
+    run("fit", good, "-o", model, "--steps", "20", "-q", "--false-alarm-rate", "0.05")
+    output = tmp_path / "r.html"
+    run("report", model, tmp_path / "test", "-o", output, "--normal", "good", "-q")
+    page = output.read_text()
+    assert 20 <= page.count("data:image/png;base64,") <= 24
+    assert "Against the labels" in page
+
+
+def test_plot_writes_the_same_figures_as_files(folder: Path) -> None:
+    options = ("--label", "state", "--anomaly", "leak", "--exclude", "part", "-q")
+    for ending in ("png", "svg"):
+        place = folder / ending
+        command = ("plot", folder / "a.model", folder / "new.csv", "-o", place)
+        run(*command, "--format", ending, *options)
+        names = {"scores", "order", "blamed", "roc", "precision", "history"}
+        assert {path.name for path in place.iterdir()} == {f"{name}.{ending}" for name in names}
+    with Image.open(folder / "png" / "scores.png") as picture:
+        assert picture.width > 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("-o", "new.csv"), "is the file that is scored"),
+        (("-o", "a.model/r.html"), "lies in the model's folder"),
+        (("-o", "no/r.html"), "does not exist"),
+        (("-o", "."), "is a folder"),
+        (("-o", "r.html", "--anomaly", "leak"), "--label COLUMN"),
+        (("-o", "r.html", "--label", "flow"), "as an input"),
+        (("-o", "r.html", "--id", "nope"), "no column 'nope'"),
+        (("-o", "r.html", "--label", "state", "--anomaly", "nope"), "nope"),
+        (("-o", "r.html", "--resize"), "--resize is for images"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], says: str
+) -> None:
+    monkeypatch.chdir(folder)
+    if "--label" in options or "nope" in options:
+        options = (*options, "--exclude", "part" if "--label" in options else "state,part")
+    said = refused("report", "a.model", "new.csv", "-q", *options)
+    assert says in said
+    assert not (folder / "r.html").exists()
+
+
+def test_a_missing_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "jinja2" else real(name)
+    )
+    said = refused("report", folder / "a.model", folder / "new.csv", "-o", folder / "x.html", "-q")
+    assert "pip install 'lampblack[report]'" in said
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, as Debian installs it")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_works_in_a_browser(folder: Path, page: str, scheme: Any) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as runner:
+        browser = runner.chromium.launch(executable_path=CHROMIUM, args=options)
+        opened = browser.new_page(color_scheme=scheme, viewport={"width": 1100, "height": 900})
+        said: list[str] = []
+        opened.on("console", lambda message: said.append(message.text))
+        opened.on("pageerror", lambda error: said.append(str(error)))
+        opened.on("request", lambda request: said.append(request.url))
+        opened.goto((folder / "report.html").as_uri())
+        rows = opened.locator("#list > tbody > tr")
+        count = rows.count()
+        assert count >= 3
+        opened.fill("#filter", "p61")
+        assert rows.locator("visible=true").count() == 1
+        assert opened.locator("#shown").text_content() == f"1 of {count}"
+        opened.fill("#filter", "")
+        score = "#list > thead th:nth-child(2) button"
+        values = []
+        for _ in range(2):
+            opened.focus(score)
+            opened.keyboard.press("Enter")
+            values.append(
+                [
+                    float(cell)
+                    for cell in rows.locator("td:nth-child(2)").evaluate_all(
+                        "cells => cells.map(cell => cell.dataset.value).filter(value => value)"
+                    )
+                ]
+            )
+        assert values[0] == sorted(values[0])
+        assert values[1] == sorted(values[1], reverse=True)
+        opened.locator("summary").first.focus()
+        opened.keyboard.press("Enter")
+        assert opened.locator("details[open]").count() == 1
+        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        opened.screenshot(path=str(folder / f"{scheme}.png"), full_page=True)
+        browser.close()
+    assert [line for line in said if not line.startswith(("file:", "data:"))] == []

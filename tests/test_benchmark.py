@@ -1,0 +1,165 @@
+"""The benchmark's arithmetic, its jobs, and that one can lose in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmarks import bench, evidence, methods, protocol, report
+from benchmarks.copies import shared, unscaled
+from scipy.stats import wilcoxon
+
+
+def row(name: str, method: str, auroc: float, seed: int = 0, **others: Any) -> dict[str, Any]:
+    figures = {"auroc": auroc, "ap": 0.5, "f1": 0.5, "fit_cpu_s": 1.0, "score_cpu_s": 0.1}
+    return {"set": name, "method": method, "seed": seed, **figures, **others}
+
+
+SETS = [f"{i}_set" for i in range(1, 9)]
+
+
+@pytest.fixture
+def rows() -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    found = []
+    for name in SETS:
+        easy = rng.uniform(0.7, 0.9)
+        for method, more in ((report.AS_PEERS, 0.02), (report.OURS, 0.01), ("PyOD KNN", 0.05)):
+            found += [row(name, method, easy + more + rng.normal(0, 0.01), s) for s in range(2)]
+    return found
+
+
+def test_means_are_over_sets_of_means_over_seeds(rows: list[dict[str, Any]]) -> None:
+    more = [row(SETS[0], "PyOD KNN", 0.0, seed) for seed in range(2, 50)]
+    found = report.Comparison(rows + more)
+    one = [r["auroc"] for r in [*rows, *more] if r["method"] == "PyOD KNN" and r["set"] == SETS[0]]
+    others = [
+        np.mean([r["auroc"] for r in rows if r["method"] == "PyOD KNN" and r["set"] == name])
+        for name in SETS[1:]
+    ]
+    mean = found.figures["auroc"][:, found.methods.index("PyOD KNN")].mean()
+    assert mean == pytest.approx(np.mean([np.mean(one), *others]))
+
+
+def test_a_peer_that_is_better_wins(rows: list[dict[str, Any]]) -> None:
+    found = report.Comparison(rows)
+    assert found.methods[0] == "PyOD KNN"
+    assert found.ranks[0] == found.ranks.min()
+    away = {r["method"]: r for r in found.against(report.AS_PEERS)}["PyOD KNN"]
+    assert away["mean"] < 0
+    assert away["losses"] == len(SETS)
+    scores = found.figures["auroc"]
+    p = wilcoxon(scores[:, found.methods.index(report.AS_PEERS)] - scores[:, 0]).pvalue
+    assert away["p"] == pytest.approx(p)
+    assert away["holm"] == pytest.approx(min(1, 2 * p))
+
+
+def test_a_peer_that_fails_is_listed_and_has_no_rank(rows: list[dict[str, Any]]) -> None:
+    failure = {"set": SETS[3], "method": "PyOD X", "seed": 0, "error": "ValueError: no"}
+    others = [row(name, "PyOD X", 0.9) for name in SETS if name != SETS[3]]
+    found = report.Comparison([*rows, *others, failure])
+    assert "PyOD X" not in found.methods
+    assert found.incomplete == ["PyOD X"]
+    assert found.failures == [failure]
+
+
+def test_copies_are_counted_once(rows: list[dict[str, Any]]) -> None:
+    again = [{**r, "set": "42_WBC"} for r in rows if r["set"] == SETS[0]]
+    assert report.Comparison(rows + again).sets == SETS
+
+
+def test_copies_are_recognised_whatever_their_order_and_scale() -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 3))
+    assert shared(rows, rows[::-1][:20]) == 1
+    assert shared(rows, 2 * rows + 1) == 0
+    assert shared(unscaled(rows), unscaled(2 * rows + 1)) == 1
+    assert shared(rows, rows + 1) == 0
+
+
+def test_false_alarms_are_those_of_the_law(tmp_path: Path) -> None:
+    """Exchangeable scores: as many runs exceed the promise as are expected to."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for seed in range(400):
+        scores = np.sort(rng.random(199))
+        from lampblack.calibration import Calibration
+
+        p = Calibration.held_out(scores, 0.01).p_values(rng.random(300))
+        rates = {str(alpha): float((p <= alpha).mean()) for alpha in protocol.RATES}
+        facts = {"false_alarms": rates, "calibration_rows": 199, "normal_test_rows": 300}
+        lines.append(json.dumps(row("1_set", report.OURS, 0.9, seed, **facts)))
+    (tmp_path / "tables.jsonl").write_text("\n".join(lines) + "\n")
+    for _, alpha, rates, expected in report.false_alarms(tmp_path):
+        assert rates.mean() == pytest.approx(alpha, abs=0.2 * alpha)
+        assert (rates > alpha).sum() == pytest.approx(expected, abs=45)
+
+
+def test_report_is_a_page_with_its_tables_and_pictures(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    (tmp_path / "tables.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    page = report.write(tmp_path).read_text()
+    assert page.count("<svg") >= 2
+    assert "PyOD KNN" in page
+    assert "best peer PyOD KNN" in page
+
+
+def test_a_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tables.jsonl"
+    whole = json.dumps(row("1_set", "a", 0.5))
+    file.write_text(whole + "\n" + whole[:20])
+    jobs = [("1_set", "a", 0)]
+    evidence.run_jobs(jobs, file, 1, run=no_job)
+    assert file.read_text() == whole + "\n"
+
+
+def no_job(job: evidence.Job) -> dict[str, Any]:
+    raise AssertionError(job)
+
+
+def test_a_peer_that_raises_gives_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import peers
+
+    def fails(seed: int) -> Any:
+        def fit(train: Any) -> Any:
+            raise ValueError("cannot\ndo it")
+
+        return fit
+
+    monkeypatch.setitem(peers.PEERS, "PyOD X", fails)
+    monkeypatch.setattr(protocol, "adbench_sets", lambda: [("1_set", Path("x"))])
+    table = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) < 6
+    monkeypatch.setattr(protocol, "load_adbench", lambda path: table)
+    found = evidence.run_peer_job(("1_set", "PyOD X", 0))
+    assert found["error"] == "ValueError: cannot do it"
+
+
+def test_peers_of_scikit_learn_and_dte_tell_outliers_apart() -> None:
+    from benchmarks import peers
+
+    rng = np.random.default_rng(0)
+    train = rng.normal(size=(200, 3))
+    test = np.concatenate([rng.normal(size=(50, 3)), rng.normal(size=(20, 3)) + 6])
+    split = protocol.Split(train, test, np.arange(70) >= 50)
+    for name, fit in peers.PEERS.items():
+        if not name.startswith("PyOD"):
+            assert protocol.judge(fit(0), split)["auroc"] > 0.95, name
+
+
+def test_every_scenario_has_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "adbench_sets", lambda: [("1_set", Path("x"))])
+    for scenario in bench.SCENARIOS:
+        assert all(bench.jobs_of(scenario, seeds=5).values())
+    assert {job[1] for job in bench.jobs_of("tables", 1)["tables"]} == set(methods.TABLES)
+
+
+def test_a_number_of_seeds_limits_tables_and_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "adbench_sets", lambda: [("1_set", Path("x"))])
+    found = bench.jobs_of("tables", seeds=2)
+    assert {job[2] for job in found["peers"]} == {0, 1}
+    assert {job[2] for job in found["tables"]} == {0, 1}
