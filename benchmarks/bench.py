@@ -32,13 +32,15 @@ QUICK_ROWS = 1000
 
 def jobs_of(scenario: str, seeds: int) -> dict[str, list[evidence.Job]]:
     """The jobs of a scenario by part, each of which has a result file of its name."""
-    from benchmarks import adversarial, images, likelihood
+    from benchmarks import adversarial, images, likelihood, rays
 
     if scenario == "tables":
         return {
             "tables": [job for job in evidence.table_jobs() if job[2] < seeds],
             "recommended": evidence.recommended_jobs(),
             "peers": [job for job in evidence.peer_jobs() if job[2] < seeds],
+            "more": [job for job in evidence.more_jobs() if job[2] < seeds],
+            "rays": rays.jobs(),
         }
     if scenario == "one-class-images":
         return {"images": images.jobs()}

@@ -1,7 +1,7 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
-Parts: tables, sensitivity, arrhythmia, recommended, peers, images, adversarial, likelihood, memory,
-kdd, digits, tour, render; without any, all of them. Results are appended to
+Parts: tables, sensitivity, arrhythmia, recommended, peers, more, images, adversarial, likelihood,
+rays, memory, kdd, digits, tour, render; without any, all of them. Results are appended to
 benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
 killed run goes on where it was. Delete a file to measure anew.
 """
@@ -30,9 +30,11 @@ PARTS = (
     "arrhythmia",
     "recommended",
     "peers",
+    "more",
     "images",
     "adversarial",
     "likelihood",
+    "rays",
     "memory",
     "kdd",
     "digits",
@@ -40,7 +42,7 @@ PARTS = (
     "render",
 )
 
-PATIENCE = 300  # seconds for a peer on a set
+PATIENCE = 100  # seconds for a peer on a set
 
 Job = tuple[str, str, int]  # set, method, seed
 
@@ -127,7 +129,7 @@ def run_peer_job(job: Job) -> dict[str, Any]:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     name, method, seed = job
-    X, is_anomaly = protocol.load_adbench(dict(protocol.adbench_sets())[name])
+    X, is_anomaly = protocol.load_table(name)
     split = protocol.one_class_split(X, is_anomaly, seed)
     facts: dict[str, Any] = {"set": name, "method": method, "seed": seed, "protocol": "label-free"}
     signal.signal(signal.SIGALRM, _too_long)
@@ -147,15 +149,45 @@ def _too_long(*_: Any) -> None:
 
 def run_part(part: str, jobs: list[Job], file: Path, processes: int) -> None:
     """Run jobs of a part into its result file."""
-    from benchmarks import adversarial, images, likelihood
+    from benchmarks import adversarial, images, likelihood, rays
 
     runners: dict[str, Callable[[Job], dict[str, Any]]] = {
         "peers": run_peer_job,
+        "more": run_more_job,
         "images": images.run_job,
         "adversarial": adversarial.run_job,
         "likelihood": likelihood.run_job,
+        "rays": rays.run_job,
     }
     run_jobs(jobs, file, processes, runners.get(part, run_job), fresh=part == "images")
+
+
+def more_jobs() -> list[Job]:
+    """Tables that are not ADBench's: ours and the peers, but for the slow ones, seed 0 to 4."""
+    from benchmarks import methods, peers, protocol
+
+    quick = [method for method in peers.PEERS if method.removeprefix("PyOD ") not in peers.SLOW]
+    return [
+        (name, method, seed)
+        for seed in range(5)
+        for name in protocol.MORE
+        for method in (*methods.TABLES, *quick)
+    ]
+
+
+def run_more_job(job: Job) -> dict[str, Any]:
+    """A job of `more_jobs`."""
+    from benchmarks import methods, protocol
+
+    name, method, seed = job
+    if method not in methods.TABLES:
+        return run_peer_job(job)
+    import torch
+
+    torch.set_num_threads(1)
+    split = protocol.one_class_split(*protocol.load_table(name), seed)
+    figures = protocol.judge(methods.TABLES[method](seed), split)
+    return {"set": name, "method": method, "seed": seed, "protocol": "label-free", **figures}
 
 
 def peer_jobs() -> list[Job]:
@@ -218,14 +250,16 @@ def main() -> None:
         run_jobs(sensitivity_jobs(), RESULTS / "sensitivity.jsonl", chosen.processes)
     if "arrhythmia" in parts:
         run_jobs(arrhythmia_jobs(), RESULTS / "arrhythmia.jsonl", chosen.processes)
-    from benchmarks import adversarial, images, likelihood
+    from benchmarks import adversarial, images, likelihood, rays
 
     for part, jobs in (
         ("recommended", recommended_jobs),
         ("peers", peer_jobs),
+        ("more", more_jobs),
         ("images", images.jobs),
         ("adversarial", adversarial.jobs),
         ("likelihood", likelihood.jobs),
+        ("rays", rays.jobs),
     ):
         if part in parts:
             run_part(part, jobs(), RESULTS / f"{part}.jsonl", chosen.processes)

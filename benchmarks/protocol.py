@@ -71,6 +71,26 @@ def load_arrhythmia() -> tuple[Matrix, npt.NDArray[np.bool_]]:
     return content["X"].astype(np.float64), content["y"].ravel() == 1
 
 
+def load_kdd() -> tuple[Matrix, npt.NDArray[np.bool_]]:
+    """KDD Cup 1999, the 10 % file, "normal." being the rare anomaly, as papers have it.
+
+    The three symbolic columns become an indicator for each of their levels, for all alike.
+    """
+    import pandas as pd
+
+    rows = pd.read_csv(data_folder() / "kddcup99" / "kddcup.data_10_percent.gz", header=None)
+    encoded = pd.get_dummies(rows.iloc[:, :-1], columns=[1, 2, 3], dtype=float)
+    return encoded.to_numpy(np.float64), (rows.iloc[:, -1] == "normal.").to_numpy()
+
+
+MORE = {"arrhythmia": load_arrhythmia, "kddcup99": load_kdd}  # tables that are not ADBench's
+
+
+def load_table(name: str) -> tuple[Matrix, npt.NDArray[np.bool_]]:
+    """Rows (n, d) of a table by name, and which of them are anomalies (n,)."""
+    return MORE[name]() if name in MORE else load_adbench(dict(adbench_sets())[name])
+
+
 def one_class_split(X: Matrix, is_anomaly: npt.NDArray[np.bool_], seed: int) -> Split:
     """Cap, shuffle and halve, all with one seed."""
     rng = np.random.default_rng(seed)

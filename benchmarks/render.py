@@ -400,6 +400,44 @@ def recommended_settings() -> str:
     return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
 
 
+def rays() -> str:
+    """The share of far points above normal scores, by distance; and on how many sets it is all."""
+    from benchmarks.rays import DISTANCES, METHODS
+
+    rows = read("rays")
+    if not rows:
+        return "No results yet.\n"
+    lines = [
+        f"| method | {' | '.join(f'{distance:,.0f}' for distance in DISTANCES)} | all, on sets |",
+        "|---" * (len(DISTANCES) + 2) + "|",
+    ]
+    for method in METHODS:
+        own = [row["above"] for row in rows if row["method"] == method]
+        shares = [100 * _mean([above[str(distance)] for above in own]) for distance in DISTANCES]
+        whole = sum(all(share == 1 for share in above.values()) for above in own)
+        cells = " | ".join(f"{share:.1f}" for share in shares)
+        lines.append(f"| {method} | {cells} | {whole} of {len(own)} |")
+    return "\n".join(lines) + "\n\nPer cent of 100 rays a set, seed 0; `make bench`.\n"
+
+
+def more_tables() -> str:
+    """Mean AUROC on the tables that are not ADBench's, the best mean first."""
+    rows = [row for row in read("more") if "error" not in row]
+    by_set = _means(rows, "auroc")
+    names = list(by_set)
+    whole = [
+        m for m in dict.fromkeys(r["method"] for r in rows) if all(m in by_set[n] for n in names)
+    ]
+    if not whole:
+        return "No results yet.\n"
+    lines = [f"| method | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for method in sorted(whole, key=lambda m: -_mean([by_set[n][m] for n in names])):
+        cells = " | ".join(f"{100 * by_set[name][method]:.2f}" for name in names)
+        lines.append(f"| {method} | {cells} |")
+    seeds = sorted({row["seed"] for row in rows})
+    return "\n".join(lines) + f"\n\n{_seeds(seeds).capitalize()}; `make bench`.\n"
+
+
 def likelihood() -> str:
     """AUROC of generative and neighbour peers against images unlike CIFAR-10."""
     from benchmarks import far
@@ -435,6 +473,8 @@ BLOCKS = {
     "parts-recommended": parts_recommended,
     "recommended-settings": recommended_settings,
     "likelihood": likelihood,
+    "rays": rays,
+    "more-tables": more_tables,
     "far": _of_adversarial("far"),
     "far-from-digits": _of_adversarial("far_from_digits"),
     "codes": _of_adversarial("codes"),

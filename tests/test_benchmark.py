@@ -158,6 +158,68 @@ def test_every_scenario_has_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {job[1] for job in bench.jobs_of("tables", 1)["tables"]} == set(methods.TABLES)
 
 
+def test_further_images_work_by_being_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gzip
+
+    from benchmarks import images
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    idx, parts = tmp_path / "fashion", tmp_path / "washers"
+    idx.mkdir()
+    for part in ("train", "t10k"):
+        pixels = rng.integers(0, 256, (6, 5, 7), dtype=np.uint8)
+        head = np.array([0x803, 6, 5, 7], ">i4").tobytes()
+        (idx / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + pixels.tobytes()))
+        labels = np.array([0x801, 6], ">i4").tobytes() + bytes([0, 1, 2, 0, 1, 2])
+        (idx / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    for place in ("train/good", "test/good", "test/dent"):
+        (parts / place).mkdir(parents=True)
+        pixels = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(parts / place / "a.png")
+    monkeypatch.setenv("LAMPBLACK_DATA", str(tmp_path))
+    assert images.further_sets() == ["fashion 0", "fashion 1", "fashion 2", "washers"]
+    assert ("fashion 1", "recommended", 0) in images.jobs()
+    split = images.load("fashion 1", 0)
+    assert split.train.shape == (2, 1, 5, 7)
+    assert split.is_anomaly.tolist() == [True, False, True, True, False, True]
+    split = images.load("washers", 0)
+    assert split.train.shape == (1, 3, 64, 64)
+    assert sorted(split.is_anomaly.tolist()) == [False, True]
+
+
+def test_downloads_are_held_to_their_checksums(tmp_path: Path) -> None:
+    pytest.importorskip("pooch")
+    from benchmarks import download
+
+    urls = []
+
+    def wrong(url: str, output: str, store: Any, *, check_only: bool = False) -> None:
+        urls.append(url)
+        Path(output).write_bytes(b"something else")
+
+    with pytest.raises(ValueError, match="SHA256"):
+        download.fetch(tmp_path, wrong)
+    assert urls[0].startswith("https://")
+    assert not any(path.is_file() for path in tmp_path.rglob("*.npz"))
+
+
+def test_checksums_are_those_of_the_data_at_hand() -> None:
+    import hashlib
+
+    from benchmarks import download
+
+    known = download.checksums()
+    assert sum(name.startswith("adbench/") for name in known) == 28
+    here = {name: protocol.data_folder() / name for name in known}
+    if not all(path.exists() for path in here.values()):
+        pytest.skip("the public data are not here")
+    for name in ("adbench/14_glass.npz", "mnist/t10k-labels-idx1-ubyte.gz"):
+        assert hashlib.sha256(here[name].read_bytes()).hexdigest() == known[name]
+
+
 def test_a_number_of_seeds_limits_tables_and_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "adbench_sets", lambda: [("1_set", Path("x"))])
     found = bench.jobs_of("tables", seeds=2)

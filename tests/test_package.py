@@ -21,10 +21,12 @@ def test_public_names_are_frozen() -> None:
         "AMADetector",
         "AutoencoderDetector",
         "LAMPDetector",
+        "LampblackDetector",
         "TollDetector",
         "__version__",
         "find_images",
         "load",
+        "recommended",
     ]
     for name in lampblack.__all__:
         assert getattr(lampblack, name) is not None

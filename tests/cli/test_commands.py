@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_fit_says_what_it_promises_and_where_the_model_is(folder: Path) -> None:
     result = run("fit", folder / "normal.csv", "-o", folder / "again.model", *QUICK)
-    assert "480 rows trained, 120 calibrated" in result.stdout
+    assert "432 rows trained, 48 validated, 120 calibrated" in result.stdout
     assert "at most 1.00% of new normal rows raise an alarm, in expectation" in result.stdout
     assert f"saved {folder / 'again.model'}" in result.stdout
     assert result.stderr == ""
@@ -179,7 +179,13 @@ def test_evaluation_refuses_what_it_cannot_judge(folder: Path) -> None:
 
 def test_info_shows_columns_threshold_and_json(folder: Path) -> None:
     shown = run("info", folder / "pump.model").stdout
-    for fact in ("TollDetector", "threshold", "1.00%", "flow (number, may be missing)", "torch"):
+    for fact in (
+        "LampblackDetector",
+        "threshold",
+        "1.00%",
+        "flow (number, may be missing)",
+        "torch",
+    ):
         assert fact in shown
     assert json.loads(run("info", folder / "pump.model", "--json").stdout)["format"] == 2
 
@@ -627,7 +633,7 @@ def test_kdd_cup_goes_through_as_it_is(tmp_path: Path) -> None:
         *QUICK,
     )
     assert fitted.exit_code == 0, fitted.output
-    assert "386,743 rows trained, 10,000 calibrated" in fitted.stdout
+    assert "376,743 rows trained, 10,000 validated, 10,000 calibrated" in fitted.stdout
     kinds = [column.kind for column in lampblack.load(tmp_path / "m").schema_.columns]
     assert kinds.count("category") == 3
     assert len(kinds) == 41

@@ -39,7 +39,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(root / "parts" / "ground_truth" / "dent" / f"{i:03}_mask.png", mask)
     fitted = run("fit", root / "parts" / "train" / "good", "-o", root / "part.model", *QUICK)
     assert fitted.exit_code == 0, fitted.output
-    assert "101 images trained, 99 calibrated" in fitted.stdout
+    assert "91 images trained, 10 validated, 99 calibrated" in fitted.stdout
     assert "of new normal images raise an alarm" in fitted.stdout
     return root
 
@@ -150,7 +150,7 @@ def test_class_folders(parts: Path, tmp_path: Path) -> None:
     options = ("--normal", "fine", "--false-alarm-rate", "0.05", *QUICK)
     result = run("fit", data, "-o", tmp_path / "m", *options)
     assert result.exit_code == 0, result.output
-    assert "41 images trained, 19 calibrated" in result.stdout
+    assert "37 images trained, 4 validated, 19 calibrated" in result.stdout
 
 
 def test_array_files(parts: Path, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_calibrate(parts: Path, tmp_path: Path) -> None:
 def test_info(parts: Path) -> None:
     result = run("info", parts / "part.model")
     assert "16×16 pixels, 1 channels" in result.stdout
-    assert "101 train" in result.stdout
+    assert "91 train" in result.stdout
     assert "of new normal images" in result.stdout
 
 

@@ -137,9 +137,10 @@ def _say(output: Path, detector: Any, what: str) -> None:
     facts = detector.calibration_
     rows = detector.rows_
     last = detector.history_[-1]
-    anomalies = f"{rows['anomalies']:,} known anomalies, " if "anomalies" in rows else ""
+    others = f"{rows['validation']:,} validated, " if rows["validation"] else ""
+    others += f"{rows['anomalies']:,} known anomalies, " if "anomalies" in rows else ""
     typer.echo(
-        f"{type(detector).__name__}: {rows['train']:,} {what} trained, {anomalies}"
+        f"{type(detector).__name__}: {rows['train']:,} {what} trained, {others}"
         f"{rows['calibration']:,} calibrated; {last['step']:.0f} steps, loss {last['loss']:.4g}"
     )
     if facts.origin == "held-out":
