@@ -240,7 +240,7 @@ def arrhythmia_jobs() -> list[Job]:
 def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
     parts = chosen.parts or list(PARTS)

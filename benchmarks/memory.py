@@ -36,7 +36,7 @@ def measure(done: set[str]) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = _write_files(folder)
-        _run(folder, "fit", "normal.csv", "-o", "a.model", "--quiet")
+        _run(folder, "fit", "normal.csv", "-d", "toll", "-o", "a.model", "--quiet")
         for case, (file, arguments) in cases.items():
             yield {"set": case, **_score(folder, file, arguments, rows)}
 

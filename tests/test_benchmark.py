@@ -97,6 +97,25 @@ def test_false_alarms_are_those_of_the_law(tmp_path: Path) -> None:
         assert (rates > alpha).sum() == pytest.approx(expected, abs=45)
 
 
+@pytest.mark.parametrize("script", ["bench.py", "evidence.py"])
+def test_scripts_start_without_arguments(script: str, tmp_path: Path) -> None:
+    """Without data they say so: the parser has let them through."""
+    import os
+    import subprocess
+    import sys
+
+    place = Path(bench.__file__).with_name(script)
+    finished = subprocess.run(
+        [sys.executable, str(place)],
+        env={**os.environ, "LAMPBLACK_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 1
+    assert "set LAMPBLACK_DATA" in finished.stderr
+
+
 def test_report_is_a_page_with_its_tables_and_pictures(
     rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
