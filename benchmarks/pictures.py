@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks import protocol, render, report
 
+DEPTH = 15  # points of AUROC below the best that the cost is shown for
 BLUE, GREY = "#1f5fa8", "#777777"
 
 
@@ -61,16 +62,29 @@ def cost_and_quality(folder: Path) -> str:
         return ""
     seconds = (found.figures["fit_cpu_s"] + found.figures["score_cpu_s"]).mean(axis=0)
     quality = 100 * found.figures["auroc"].mean(axis=0)
-    figure, axes = _figure(9, 5.5)
+    figure, axes = _figure(9, 6.5)
+    near: list[tuple[float, float, list[str]]] = []  # methods at the same place share a label
+    below = []
     for x, y, name in zip(seconds, quality, found.methods, strict=True):
+        if y < quality.max() - DEPTH:
+            below.append(name)
+            continue
         color = BLUE if name.startswith(report.OURS) else GREY
         axes.plot([x], [y], "o", color=color, markersize=4)
-        place = {"xytext": (5, 0), "textcoords": "offset points"}
-        axes.annotate(name, (x, y), fontsize=7, color=color, va="center", **place)
+        for other_x, other_y, names in near:
+            if abs(np.log10(x / other_x)) < 0.35 and abs(y - other_y) < 0.5 and color == GREY:
+                names.append(name)
+                break
+        else:
+            near.append((x, y, [name]))
+    for x, y, names in near:
+        color = BLUE if names[0].startswith(report.OURS) else GREY
+        place = {"xytext": (6, 0), "textcoords": "offset points"}
+        axes.annotate("\n".join(names), (x, y), fontsize=7, color=color, va="center", **place)
     axes.set_xscale("log")
     axes.set_xlim(right=seconds.max() * 8)
     axes.set_xlabel("CPU seconds to fit and score, mean over sets")
-    axes.set_ylabel("mean AUROC, %")
+    axes.set_ylabel(f"mean AUROC, %{'; below: ' + ', '.join(below) if below else ''}")
     return _svg(figure)
 
 
