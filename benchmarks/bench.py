@@ -4,7 +4,7 @@ Scenarios: tables, one-class-images, out-of-distribution, contaminated, semi-sup
 any, all of them. Jobs run in parallel, one thread each; a killed run goes on where it was.
 
 --quick: tables of up to 1,000 rows, seed 0, without the slow peers: a few minutes. --rows N: at
-most N rows a table, for all alike (10,000). --seeds N: seeds 0 to N − 1 of the tables and peers.
+most N rows a table, for all alike (10,000). --seeds N, up to 5: seeds 0 to N − 1 of the tables.
 What is not the default goes to a folder of its own beneath benchmarks/results, and not into the
 pages. The report is benchmarks/results/report/index.html.
 """
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], default=[])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rows", type=int, default=None)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, choices=range(1, 6))
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report-only", action="store_true", help="Run nothing.")
     chosen = parser.parse_args()
@@ -82,6 +82,8 @@ def main() -> None:
     if chosen.rows is not None:
         os.environ["LAMPBLACK_BENCH_ROWS"] = str(chosen.rows)
         results = results / f"rows-{chosen.rows}"
+    if chosen.seeds != 5:
+        results = results / f"seeds-{chosen.seeds}"
     if chosen.quick:
         results = results / "quick"
     results.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 `python benchmarks/copies.py` prints, for every pair of tables, which share of the smaller one's
 distinct rows is found in the other, where that is 10 % or more. Tables of the same width are
-compared as they are, and ranked column by column, since some copies are scaled anew.
+compared as they are, and with every column brought to [0, 1]: a copy that is scaled anew is found,
+a part of a table that is scaled anew is not.
 """
 
 from __future__ import annotations

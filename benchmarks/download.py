@@ -1,8 +1,8 @@
 """Fetch the public data that the benchmark runs on: `python benchmarks/download.py [FOLDER]`.
 
 ADBench's tables and MNIST, from where their authors keep them, each file held to a sha256 that
-stands in benchmarks/checksums.txt. Then set LAMPBLACK_DATA to the folder (default: pooch's cache).
-A file that is there and right is not fetched again.
+stands in benchmarks/checksums.txt. Without FOLDER they go to pooch's cache. Then set LAMPBLACK_DATA
+as it says: the benchmark looks nowhere else. A file that is there and right is not fetched again.
 """
 
 from __future__ import annotations

@@ -111,17 +111,21 @@ def sensitivity(folder: Path) -> str:
     from benchmarks import methods
 
     rows = render.read("recommended", folder)
-    if not rows:
-        return ""
-    by_set = render._means(rows, "auroc")
     groups = methods.RECOMMENDED_GROUPS
+    every = {method for settings in groups.values() for method in settings}
+    by_set = {s: v for s, v in render._means(rows, "auroc").items() if every <= v.keys()}
+    if not by_set:
+        return ""
     figure, all_axes = _figure(11, 2.8, len(groups))
     for axes, (name, settings) in zip(all_axes, groups.items(), strict=True):
         means = [100 * np.mean([values[m] for values in by_set.values()]) for m in settings]
         axes.plot(range(len(settings)), means, "o-", color=BLUE)
         axes.set_xticks(range(len(settings)), list(settings.values()), fontsize=7)
         axes.set_title(name, fontsize=9)
-        axes.set_ylim(90, 95)
+    lowest = min(axes.get_ylim()[0] for axes in all_axes)
+    highest = max(axes.get_ylim()[1] for axes in all_axes)
+    for axes in all_axes:
+        axes.set_ylim(lowest, highest)
     all_axes[0].set_ylabel("mean AUROC, %")
     return _svg(figure)
 

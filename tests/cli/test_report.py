@@ -137,6 +137,35 @@ def test_without_alarms_or_labels_the_page_says_so(folder: Path) -> None:
     assert "Against the labels" not in page
 
 
+def test_odd_names_and_dates_do_not_break_the_figures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(300, 2)), columns=["$a_b_c$", "price ($) per x_y_z ($)"])
+    frame["at"] = pd.date_range("2026-01-01", periods=300, freq="h").astype(str)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    model = tmp_path / "m.model"
+    run("fit", tmp_path / "rows.csv", "-o", model, "--steps", "20", "-q")
+    frame.loc[3, "at"] = "9999-12-31 00:00:00"
+    frame.loc[5, "$a_b_c$"] = 50
+    frame["label"] = "fine"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    options = ("--label", "label", "--normal", "fine", "-q")
+    run("report", model, tmp_path / "new.csv", "-o", tmp_path / "r.html", *options)
+    page = (tmp_path / "r.html").read_text()
+    assert "Alarms in order" in page
+    assert "$a_b_c$" in page
+    assert "all are normal" in page
+
+
+def test_without_a_promise_there_is_no_drift(folder: Path, tmp_path: Path) -> None:
+    model = tmp_path / "c.model"
+    data = folder / "normal.csv"
+    run("fit", data, "-o", model, "--steps", "20", "-q", "--contamination", "0.1")
+    found = json.loads(run("report", model, data, "-o", tmp_path / "r.html", "--json", "-q").output)
+    assert found["drift"] is None
+    assert found["promised"] is None
+    assert "drift cannot be told" in (tmp_path / "r.html").read_text()
+
+
 def test_a_page_of_many_rows_stays_small(folder: Path) -> None:
     detector = lampblack.load(folder / "a.model")
     from datetime import datetime

@@ -32,6 +32,7 @@ from lampblack.report import AlarmShown, Expected, ReportContent, draw, page
 from lampblack.training.progress import counted
 
 MOST_ALARMS, MOST_IMAGES = 200, 24
+EARLIEST, LATEST = np.datetime64("1900"), np.datetime64("2200")
 MOST_COLUMNS = 12  # shown of each alarm
 
 
@@ -139,12 +140,12 @@ def _of_rows(
     strongest = alarms.strongest()
     shown, blamed = _explained(detector, strongest)
     when = np.concatenate(times) if times else None
-    known = when is not None and not np.isnat(when).any()
-    truth = None
+    known = when is not None and _can_be_drawn(when)
+    truth, note = None, list[str]()
     if label is not None:
-        truth = is_anomaly(np.concatenate(labels), label, anomaly, normal)
+        truth, note = _two_classes(is_anomaly(np.concatenate(labels), label, anomaly, normal))
     return ReportContent(
-        **_of_model(detector, model, data, "rows"),
+        **_of_model(detector, model, data, "rows", note),
         scores=np.concatenate(scores),
         alarms=shown,
         blamed=blamed,
@@ -238,12 +239,11 @@ def _of_images(
         )
         for (score, _, key), picture in zip(strongest, drawn, strict=True)
     ]
-    truth = None
+    truth, note = None, list[str]()
     if found.labels is not None and found.normal:
-        truth = ~found.is_normal[np.concatenate(positions)]
-        truth = truth if 0 < truth.sum() < len(truth) else None
+        truth, note = _two_classes(~found.is_normal[np.concatenate(positions)])
     return ReportContent(
-        **_of_model(detector, model, data, "images"),
+        **_of_model(detector, model, data, "images", note),
         scores=every,
         alarms=alarms,
         truth=truth,
@@ -251,8 +251,24 @@ def _of_images(
     )
 
 
+def _two_classes(truth: Any) -> tuple[Any, list[str]]:
+    """The truth (n,), or None and a note where all samples are of one class."""
+    if 0 < truth.sum() < len(truth):
+        return truth, []
+    which = "anomalies" if truth.all() else "normal"
+    return None, [f"The labels say that all are {which}: there is nothing to hold scores against"]
+
+
+def _can_be_drawn(when: Any) -> bool:
+    """Whether moments (n,) make an axis: none missing, none that stands for something else."""
+    if np.isnat(when).any():
+        return False
+    first, last = when.min().astype("datetime64[Y]"), when.max().astype("datetime64[Y]")
+    return bool(first >= EARLIEST and last <= LATEST)
+
+
 def _of_model(
-    detector: ReconstructionDetector, model: Path, data: Path, what: str
+    detector: ReconstructionDetector, model: Path, data: Path, what: str, notes: list[str]
 ) -> dict[str, Any]:
     """What a report says of its model."""
     versions = ", ".join(f"{name} {version}" for name, version in detector.versions_.items())
@@ -274,7 +290,7 @@ def _of_model(
         "promise": promise_of(calibration.origin, calibration.requested, calibration.promised),
         "calibration": calibration,
         "history": detector.history_,
-        "notes": detector.notes_,
+        "notes": [*notes, *(f"Note from fitting: {note}" for note in detector.notes_)],
     }
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from lampblack.networks.pair import AutoencoderPair
 
+SPARE = 8  # candidates beyond the nearest that are asked for
 LONGEST_SIDE = 16  # pixels at which images are compared
 
 
@@ -20,11 +21,12 @@ class RememberingPair(AutoencoderPair):
 
     A row is remembered as it is encoded, an image averaged over squares of pixels so that its
     longer side is 16 at most. The buffers are filled after training: memory (samples, width), its
-    halved squares (samples,), and for the parts of the score `units` (3,), their means on normal
-    samples, and `weights` (3,), which sum to 1.
+    centre (width,) and halved squared distances from that (samples,); and for the parts of the
+    score `units` (3,), their means on normal samples, and `weights` (3,), which sum to 1.
     """
 
     memory: Tensor
+    centre: Tensor
     half_squares: Tensor
     units: Tensor
     weights: Tensor
@@ -36,6 +38,7 @@ class RememberingPair(AutoencoderPair):
         self.factor = 1 if len(shape) == 1 else math.ceil(max(shape[1:]) / LONGEST_SIDE)
         width = self.compared(torch.zeros(1, *shape)).shape[1]
         self.register_buffer("memory", torch.zeros(0, width))
+        self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("half_squares", torch.zeros(0))
         self.register_buffer("units", torch.ones(3))
         self.register_buffer("weights", torch.full((3,), 1 / 3))
@@ -43,7 +46,8 @@ class RememberingPair(AutoencoderPair):
     def remember(self, batches: Iterable[Tensor]) -> None:
         """Keep these samples (n, ...), in place of any others."""
         self.memory = torch.cat([self.memory[:0], *(self.compared(batch) for batch in batches)])
-        self.half_squares = self.memory.square().sum(dim=1) / 2
+        self.centre = self.memory.mean(dim=0)
+        self.half_squares = (self.memory - self.centre).square().sum(dim=1) / 2
 
     def compared(self, x: Tensor) -> Tensor:
         """What of samples (n, ...) is compared: (n, width)."""
@@ -63,17 +67,23 @@ class RememberingPair(AutoencoderPair):
         return cells[:, :, rows][:, :, :, columns] * share
 
     def nearest(self, compared: Tensor, k: int) -> Tensor:
-        """Positions (n, k) of the nearest remembered samples, nearest first.
+        """The nearest remembered samples (n, k, width), nearest first; all but one if they are few.
 
-        One that equals the sample is left out, once, where there is another.
+        One that equals the sample is left out, once, where there is another. Candidates are found
+        by one matrix product, whose rounding hides what is small beside the samples' distance from
+        their centre; among a few more than are needed, exact distances decide.
         """
-        closeness = compared @ self.memory.T - self.half_squares  # what is left of −½‖x − m‖²
-        positions = _largest(closeness, k)
-        same = (self.memory[positions[:, 0]] == compared).all(dim=1)
-        if len(self.memory) > 1 and same.any():
-            others = _largest(closeness[same], k + 1)
-            positions[same] = others[:, -positions.shape[1] :]
-        return positions
+        k = min(k, max(1, len(self.memory) - 1))
+        centred = compared - self.centre
+        closeness = (
+            centred @ (self.memory - self.centre).T - self.half_squares
+        )  # −½‖x − m‖² + ½‖x‖²
+        candidates = self.memory[closeness.topk(min(k + SPARE, len(self.memory)), dim=1).indices]
+        squares = (compared[:, None] - candidates).square().sum(dim=2)
+        squares, order = squares.sort(dim=1, stable=True)
+        first = (squares[:, :1] == 0).long() if len(self.memory) > 1 else squares[:, :1].long() * 0
+        wanted = order.gather(1, first + torch.arange(k, device=order.device))
+        return candidates.gather(1, wanted[:, :, None].expand(-1, -1, candidates.shape[2]))
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -85,10 +95,3 @@ class RememberingPair(AutoencoderPair):
                 room = getattr(self, name).new_zeros(len(stored), *getattr(self, name).shape[1:])
                 setattr(self, name, room)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-def _largest(values: Tensor, k: int) -> Tensor:
-    """Positions (n, k) of the k largest in every row, or of all, in descending order."""
-    if k == 1:
-        return values.argmax(dim=1, keepdim=True)  # five times as fast
-    return values.topk(min(k, values.shape[1]), dim=1).indices

@@ -67,9 +67,15 @@ class ReportContent:
         return np.asarray(self.scores > self.calibration.threshold)
 
     @property
-    def drift(self) -> tuple[float, float]:
-        """Kolmogorov-Smirnov statistic and p-value of these scores against the calibration's."""
+    def drift(self) -> tuple[float, float] | None:
+        """Kolmogorov-Smirnov statistic and p-value of these scores against the calibration's.
+
+        None where no samples were held out to calibrate.
+        """
         from scipy.stats import ks_2samp
+
+        if self.calibration.origin != "held-out":
+            return None
 
         found = ks_2samp(self.calibration.scores, self.scores)
         return float(found.statistic), float(found.pvalue)
@@ -95,13 +101,13 @@ class ReportContent:
 
     def summary(self) -> dict[str, Any]:
         """The report's numbers, as JSON has them."""
-        statistic, p = self.drift
+        drift = self.drift
         return {
             "scored": len(self.scores),
             "alarms": int(self.is_alarm.sum()),
             "threshold": self.calibration.threshold,
-            "promised": self.calibration.promised,
-            "drift": {"statistic": statistic, "p_value": p},
+            "promised": None if drift is None else self.calibration.promised,
+            "drift": None if drift is None else {"statistic": drift[0], "p_value": drift[1]},
             "judged": self.judged,
             "confusion": self.confusion,
         }

@@ -102,7 +102,7 @@ def _order(content: ReportContent) -> Figure | None:
         axes.set_yscale("log")
         _plain(axes.yaxis)
     name = content.time_name if by_time else f"{content.what[:-1]} number"
-    axes.set_xlabel(name)
+    axes.set_xlabel(name, parse_math=False)
     axes.set_ylabel("anomaly score")
     axes.legend(frameon=False, labelcolor="black", ncols=3)
     text = f"Scores along {name}; {int(alarm.sum())} are alarms."
@@ -121,7 +121,7 @@ def _blamed(content: ReportContent) -> Figure | None:
     canvas, axes = _canvas((WIDE[0], 0.8 + 0.26 * len(ranked)))
     names = [name if len(name) <= 30 else name[:29] + "…" for name, _ in reversed(ranked)]
     axes.barh(range(len(ranked)), [100 * share for _, share in reversed(ranked)], color=BLUE)
-    axes.set_yticks(range(len(ranked)), names)
+    axes.set_yticks(range(len(ranked)), names, parse_math=False)
     axes.set_xlabel("mean share of the score of the alarms below, %")
     listed = ", ".join(f"{name} {share:.0%}" for name, share in ranked[:5])
     return Figure("What the alarms rest on", canvas, f"Mean share of the score: {listed}.")

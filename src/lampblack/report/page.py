@@ -35,7 +35,7 @@ def _picture(png: bytes | None) -> str:
 
 def _drift(content: ReportContent) -> str:
     """Whether these scores differ from the calibration's, in a sentence or two."""
-    if content.calibration.origin != "held-out":
+    if content.drift is None:
         return "The model holds no scores of held-out samples, so drift cannot be told."
     statistic, p = content.drift
     facts = (

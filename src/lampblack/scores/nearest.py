@@ -30,8 +30,8 @@ class NearestScore(Score):
     s₁ = error(x, x̂) + β‖z‖₂, the score of the network; s₂ the Euclidean distance to the nearest
     remembered sample; s₃ the mean distance to the k nearest. One that equals the sample is taken
     for the sample itself and does not count, nor hide it where it trained the detector; a second
-    one does. An ordinary normal sample has a score of about 1. Distances grow without bound as a
-    sample leaves all data, so the score does, too.
+    one does. An ordinary normal sample has a score of about 1. Distances grow as a sample leaves
+    all data, up to where the encoder ends, and so does the score.
 
     The weights, unless they are given, are those by which a logistic regression tells normal
     samples that trained nothing from distorted ones (see `distorted`), drawn to equal weights and
@@ -155,7 +155,7 @@ class NearestScore(Score):
 
     def _neighbours(self, networks: RememberingPair, compared: Tensor) -> Tensor:
         """The nearest remembered samples (n, k, width)."""
-        return networks.memory[networks.nearest(compared, self._k)]
+        return networks.nearest(compared, self._k)
 
 
 def _first(reference: Iterable[Passed]) -> list[Passed]:
