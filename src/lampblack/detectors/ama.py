@@ -45,6 +45,7 @@ class AMADetector(ReconstructionDetector):
     The critic D sees (x, x) as real and (x, x̂) as fake; the autoencoder tries to make the second
     look like the first. Codes of normal samples are mixed three at a time (simplex interpolation),
     and decoded codes moved to or from the origin stand in for anomalies (atypical selection).
+    Equations and where we deviate: docs/methods/ama.md.
 
     Beside those of `ReconstructionDetector`:
 
@@ -86,8 +87,6 @@ class AMADetector(ReconstructionDetector):
     supervision : {"labels"} or None
         "labels": `fit` is given y, +1 for normal samples and −1 for known anomalies. These train
         critic and autoencoder; they calibrate nothing and scale no column. None: y is ignored.
-
-    Equations and where we deviate: docs/methods/ama.md.
 
     References
     ----------

@@ -33,7 +33,8 @@ class LampblackDetector(ReconstructionDetector):
     samples. So about 1 is an ordinary normal sample. The weights are those that best tell held-out
     normal samples from distorted ones. Every column or pixel has its share in every part.
 
-    A saved model holds the remembered samples, encoded: whoever has it can read them.
+    A saved model holds the remembered samples, encoded: whoever has it can read them. Equations and
+    evidence: docs/methods/lampblack.md.
 
     Beside those of `ReconstructionDetector`:
 
@@ -46,8 +47,6 @@ class LampblackDetector(ReconstructionDetector):
     memory_size : int
         How many samples are remembered at most, drawn at random from those that trained. Images
         are remembered at 16 pixels a side.
-
-    Equations and evidence: docs/methods/lampblack.md.
 
     References
     ----------
