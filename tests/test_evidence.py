@@ -41,6 +41,8 @@ def test_every_set_method_and_seed_is_in_the_results() -> None:
     assert found == {(s, m, seed) for s in sets for m in methods.TABLES for seed in range(5)}
     tried = {(row["set"], row["method"], row["seed"]) for row in render.read("sensitivity")}
     assert tried == {(s, m, seed) for s in sets for m in methods.SENSITIVITY for seed in range(3)}
+    settings = {(row["set"], row["method"]) for row in render.read("recommended")}
+    assert settings == {(s, m) for s in sets for m in methods.RECOMMENDED}
     arrhythmia = {(row["method"], row["seed"]) for row in render.read("arrhythmia")}
     assert arrhythmia == {(m, seed) for m in methods.ARRHYTHMIA for seed in range(10)}
 
@@ -58,6 +60,19 @@ def test_ama_far_from_its_training_images_keeps_what_its_page_says() -> None:
     joint, plain = by_method["AMA"]["joint"], by_method["autoencoder"][""]
     assert all(joint[kind] >= 0.85 for kind in ("one colour", "blurred", "low contrast"))
     assert sum(joint.values()) > sum(plain.values())
+
+
+def test_the_recommended_detector_keeps_what_its_pages_say() -> None:
+    from benchmarks import report
+
+    found = report.compared()
+    assert found.methods[0] == report.AS_PEERS
+    assert found.ranks.argmin() == 0
+    assert all(
+        all(share == 1 for share in row["above"].values())
+        for row in render.read("rays")
+        if row["method"] == "recommended"
+    )
 
 
 def test_memory_of_scoring_is_measured_and_below_the_promise() -> None:
