@@ -55,13 +55,9 @@ def run_job(job: Job) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     name, method, seed = job
-    if name == "arrhythmia":
-        X, is_anomaly = protocol.load_arrhythmia()
-        fit = methods.ARRHYTHMIA[method](seed)
-    else:
-        X, is_anomaly = protocol.load_adbench(dict(protocol.adbench_sets())[name])
-        fit = {**methods.TABLES, **methods.SENSITIVITY, **methods.RECOMMENDED}[method](seed)
-    figures = protocol.judge(fit, protocol.one_class_split(X, is_anomaly, seed))
+    groups = (methods.ARRHYTHMIA, methods.SENSITIVITY, methods.RECOMMENDED, methods.TABLES)
+    fit = next(group for group in groups if method in group)[method](seed)
+    figures = protocol.judge(fit, protocol.one_class_split(*protocol.load_table(name), seed))
     return {"set": name, "method": method, "seed": seed, "protocol": "label-free", **figures}
 
 
@@ -129,8 +125,7 @@ def run_peer_job(job: Job) -> dict[str, Any]:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     name, method, seed = job
-    X, is_anomaly = protocol.load_table(name)
-    split = protocol.one_class_split(X, is_anomaly, seed)
+    split = protocol.one_class_split(*protocol.load_table(name), seed)
     facts: dict[str, Any] = {"set": name, "method": method, "seed": seed, "protocol": "label-free"}
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(PATIENCE)
@@ -177,17 +172,9 @@ def more_jobs() -> list[Job]:
 
 def run_more_job(job: Job) -> dict[str, Any]:
     """A job of `more_jobs`."""
-    from benchmarks import methods, protocol
+    from benchmarks import methods
 
-    name, method, seed = job
-    if method not in methods.TABLES:
-        return run_peer_job(job)
-    import torch
-
-    torch.set_num_threads(1)
-    split = protocol.one_class_split(*protocol.load_table(name), seed)
-    figures = protocol.judge(methods.TABLES[method](seed), split)
-    return {"set": name, "method": method, "seed": seed, "protocol": "label-free", **figures}
+    return run_job(job) if job[1] in methods.TABLES else run_peer_job(job)
 
 
 def peer_jobs() -> list[Job]:
@@ -244,15 +231,12 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
     parts = chosen.parts or list(PARTS)
-    if "tables" in parts:
-        run_jobs(table_jobs(), RESULTS / "tables.jsonl", chosen.processes)
-    if "sensitivity" in parts:
-        run_jobs(sensitivity_jobs(), RESULTS / "sensitivity.jsonl", chosen.processes)
-    if "arrhythmia" in parts:
-        run_jobs(arrhythmia_jobs(), RESULTS / "arrhythmia.jsonl", chosen.processes)
     from benchmarks import adversarial, images, likelihood, rays
 
     for part, jobs in (
+        ("tables", table_jobs),
+        ("sensitivity", sensitivity_jobs),
+        ("arrhythmia", arrhythmia_jobs),
         ("recommended", recommended_jobs),
         ("peers", peer_jobs),
         ("more", more_jobs),

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from lampblack.cli import images
-from lampblack.cli.labels import as_labels, is_anomaly
+from lampblack.cli.labels import as_labels, is_anomaly, refuse_input_as_label
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
 from lampblack.data.images.folders import holds_images
@@ -51,11 +51,7 @@ def run(
     if label is None:
         raise InvalidInput("say which column holds the label: --label COLUMN")
     detector = load_for_rows(model, data, device)
-    if label in detector.schema_.names:
-        raise InvalidInput(
-            f"the model was fitted with column {label!r} as an input and cannot be judged by it; "
-            f"fit again with --exclude {label}"
-        )
+    refuse_input_as_label(label, detector.schema_.names)
     format_ = row_format(reading, detector.reading_)
     rows = ModelRows(data, detector.schema_, format_, selection, keep=(label,))
     scores, labels = [], []

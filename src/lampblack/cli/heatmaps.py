@@ -80,8 +80,7 @@ class HeatMaps:
         alarm: npt.NDArray[np.bool_],
     ) -> None:
         """Take a batch over: images and expected (n, channels, h, w), blame (n, h, w)."""
-        by_image = np.quantile(blame.reshape(len(blame), -1), 0.99, axis=1)
-        self._top = max(self._top, float(by_image.max(initial=0.0)))
+        self._top = max(self._top, _peak(blame))
         for i, key in enumerate(keys):
             number = len(self._keys)
             self._keys.append(key)
@@ -130,8 +129,7 @@ def pictures_of(
     blame: Sequence[Floats],
 ) -> list[Image.Image]:
     """Image, expectation and map side by side, of batches of images, on one scale for all."""
-    by_image = [np.quantile(b.reshape(len(b), -1), 0.99, axis=1) for b in blame]
-    top = max((float(b.max(initial=0.0)) for b in by_image), default=0.0)
+    top = max(map(_peak, blame), default=0.0)
     return [
         _side_by_side(
             _bytes(to_unit(batch.values[i : i + 1])[0]),
@@ -141,6 +139,12 @@ def pictures_of(
         for batch, expectation, parts in zip(images, expected, blame, strict=True)
         for i in range(len(parts))
     ]
+
+
+def _peak(blame: Floats) -> float:
+    """The highest of the 99 % quantiles of each of some maps (n, h, w)."""
+    by_image = np.quantile(blame.reshape(len(blame), -1), 0.99, axis=1)
+    return float(by_image.max(initial=0.0))
 
 
 def _only_heat_maps(folder: Path) -> bool:

@@ -75,11 +75,16 @@ def refuse_image_options(**given: Any) -> None:
             raise InvalidInput(f"{option} is for images, and this is a file of rows; leave it out")
 
 
-def image_schema(detector: ReconstructionDetector, model: Path, data: Path) -> ImageSchema:
-    """The images that a model takes. Raises InvalidInput where it was fitted on a table."""
+def image_schema(
+    detector: ReconstructionDetector, model: Path, data: Path, *, resize: bool = False
+) -> ImageSchema:
+    """The images that a model takes; with `resize`, of any size.
+
+    Raises InvalidInput where it was fitted on a table.
+    """
     if not isinstance(detector.schema_, ImageSchema):
         raise InvalidInput(f"{model} was fitted on a table, and {data} holds images")
-    return detector.schema_
+    return detector.schema_.model_copy(update={"resize": True}) if resize else detector.schema_
 
 
 def batches(found: ImageSet, schema: ImageSchema, *, skip_unreadable: bool) -> Iterator[Batch]:
@@ -128,9 +133,7 @@ def score(
     quiet: bool,
 ) -> None:
     """Score every image; write scores to `output` and maps to `heatmaps`, or show the alarms."""
-    schema = image_schema(detector, model, data)
-    if resize:
-        schema = schema.model_copy(update={"resize": True})
+    schema = image_schema(detector, model, data, resize=resize)
     if output is not None and output != "-":
         refuse_own_input(Path(output), model, data)
     found = find_images(data, role="score")
@@ -184,9 +187,7 @@ def evaluate(
     skip_unreadable: bool,
 ) -> dict[str, Any]:
     """How well scores and decisions agree with the classes, and maps with masks if there are."""
-    schema = image_schema(detector, model, data)
-    if resize:
-        schema = schema.model_copy(update={"resize": True})
+    schema = image_schema(detector, model, data, resize=resize)
     found = find_images(data, role="score", normal=normal)
     if found.labels is None or not found.normal:
         classes = ", ".join(sorted(set(found.labels or ()))[:10]) or "none"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -50,3 +52,12 @@ def is_anomaly(
             f'--where "`{column}` is not None"'
         )
     return np.isin(labels.astype(str), anomaly) if anomaly else ~np.isin(labels.astype(str), normal)
+
+
+def refuse_input_as_label(label: str, names: Sequence[str]) -> None:
+    """Raise InvalidInput where a model that was fitted on these columns is to be judged by one."""
+    if label in names:
+        raise InvalidInput(
+            f"the model was fitted with column {label!r} as an input and cannot be judged by it; "
+            f"fit again with --exclude {label}"
+        )

@@ -170,9 +170,7 @@ def score(
             "--output", "-o", help="CSV or Parquet file, or - for CSV on standard output."
         ),
     ] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id", help="Column that names a row. [default: its number]")
-    ] = None,
+    id_column: options.IdColumn = None,
     explain: Annotated[
         int, typer.Option(min=0, help="Add the columns that contribute most, this many.")
     ] = 0,
@@ -224,16 +222,9 @@ def evaluate(
             help="Rows with a label (CSV, also .gz, or Parquet) or images (one folder a class)."
         ),
     ],
-    label: Annotated[
-        str | None, typer.Option(help="Tables: the column that holds the label.")
-    ] = None,
-    anomaly: Annotated[
-        list[str] | None, typer.Option(help="Tables: label of anomalies; may be given again.")
-    ] = None,
-    normal: Annotated[
-        list[str] | None,
-        typer.Option(help="Label, or folder, of the normal ones, all others being anomalies."),
-    ] = None,
+    label: options.Label = None,
+    anomaly: options.Anomaly = None,
+    normal: options.Normals = None,
     resize: options.Resize = False,
     skip_unreadable: options.SkipUnreadable = False,
     exclude: options.Exclude = None,
@@ -267,19 +258,6 @@ def evaluate(
     )
 
 
-IdColumn = Annotated[
-    str | None, typer.Option("--id", help="Column that names a row. [default: its number]")
-]
-Normals = Annotated[
-    list[str] | None,
-    typer.Option("--normal", help="Label, or folder, of the normal ones, others being anomalies."),
-]
-Label = Annotated[str | None, typer.Option(help="Tables: the column that holds the label.")]
-Anomaly = Annotated[
-    list[str] | None, typer.Option(help="Tables: label of anomalies; may be given again.")
-]
-
-
 @app.command()
 @reported
 def report(
@@ -288,10 +266,10 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
         "report.html"
     ),
-    id_column: IdColumn = None,
-    label: Label = None,
-    anomaly: Anomaly = None,
-    normal: Normals = None,
+    id_column: options.IdColumn = None,
+    label: options.Label = None,
+    anomaly: options.Anomaly = None,
+    normal: options.Normals = None,
     resize: options.Resize = False,
     skip_unreadable: options.SkipUnreadable = False,
     exclude: options.Exclude = None,
@@ -341,9 +319,9 @@ def plot(
     ending: Annotated[
         options.PictureFormat, typer.Option("--format", help="Of the pictures.")
     ] = options.PictureFormat.png,
-    label: Label = None,
-    anomaly: Anomaly = None,
-    normal: Normals = None,
+    label: options.Label = None,
+    anomaly: options.Anomaly = None,
+    normal: options.Normals = None,
     resize: options.Resize = False,
     skip_unreadable: options.SkipUnreadable = False,
     exclude: options.Exclude = None,

@@ -105,6 +105,17 @@ Normal = Annotated[
     list[str] | None,
     typer.Option("--normal", help="Images: class that is normal (a folder); may be given again."),
 ]
+IdColumn = Annotated[
+    str | None, typer.Option("--id", help="Column that names a row. [default: its number]")
+]
+Normals = Annotated[
+    list[str] | None,
+    typer.Option(help="Label, or folder, of the normal ones, all others being anomalies."),
+]
+Label = Annotated[str | None, typer.Option(help="Tables: the column that holds the label.")]
+Anomaly = Annotated[
+    list[str] | None, typer.Option(help="Tables: label of anomalies; may be given again.")
+]
 Resize = Annotated[bool, typer.Option("--resize", help="Images: bring other sizes to the model's.")]
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Images: go on past one that cannot be read.")

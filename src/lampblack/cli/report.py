@@ -18,7 +18,7 @@ import typer
 from lampblack.cli import images
 from lampblack.cli.alarms import Alarms, cell_text
 from lampblack.cli.heatmaps import pictures_of
-from lampblack.cli.labels import as_labels, is_anomaly
+from lampblack.cli.labels import as_labels, is_anomaly, refuse_input_as_label
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import refuse_own_input
 from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
@@ -92,11 +92,8 @@ def gather(
     if label is None and (anomaly or normal):
         raise InvalidInput("say which column holds the label: --label COLUMN")
     detector = load_for_rows(model, data, device)
-    if label is not None and label in detector.schema_.names:
-        raise InvalidInput(
-            f"the model was fitted with column {label!r} as an input and cannot be judged by it; "
-            f"fit again with --exclude {label}"
-        )
+    if label is not None:
+        refuse_input_as_label(label, detector.schema_.names)
     return _of_rows(
         detector, model, data, reading, selection, id_column, label, anomaly, normal, quiet=quiet
     )
@@ -198,9 +195,7 @@ def _of_images(
     skip_unreadable: bool,
     quiet: bool,
 ) -> ReportContent:
-    schema = images.image_schema(detector, model, data)
-    if resize:
-        schema = schema.model_copy(update={"resize": True})
+    schema = images.image_schema(detector, model, data, resize=resize)
     found = find_images(data, role="score", normal=normal)
     calibration = detector.calibration_
     scores, positions = [], []

@@ -75,13 +75,12 @@ class RememberingPair(AutoencoderPair):
         """
         k = min(k, max(1, len(self.memory) - 1))
         centred = compared - self.centre
-        closeness = (
-            centred @ (self.memory - self.centre).T - self.half_squares
-        )  # −½‖x − m‖² + ½‖x‖²
+        # −½‖x − m‖², but for what is the same for every m
+        closeness = centred @ (self.memory - self.centre).T - self.half_squares
         candidates = self.memory[closeness.topk(min(k + SPARE, len(self.memory)), dim=1).indices]
         squares = (compared[:, None] - candidates).square().sum(dim=2)
         squares, order = squares.sort(dim=1, stable=True)
-        first = (squares[:, :1] == 0).long() if len(self.memory) > 1 else squares[:, :1].long() * 0
+        first = ((squares[:, :1] == 0) & (squares.shape[1] > k)).long()
         wanted = order.gather(1, first + torch.arange(k, device=order.device))
         return candidates.gather(1, wanted[:, :, None].expand(-1, -1, candidates.shape[2]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,12 @@ class ReportContent:
     truth: npt.NDArray[np.bool_] | None = None
     skipped: int = 0
 
-    @property
+    @cached_property
     def is_alarm(self) -> npt.NDArray[np.bool_]:
         """Which samples are above the threshold (n,)."""
         return np.asarray(self.scores > self.calibration.threshold)
 
-    @property
+    @cached_property
     def drift(self) -> tuple[float, float] | None:
         """Kolmogorov-Smirnov statistic and p-value of these scores against the calibration's.
 
@@ -76,11 +77,10 @@ class ReportContent:
 
         if self.calibration.origin != "held-out":
             return None
-
         found = ks_2samp(self.calibration.scores, self.scores)
         return float(found.statistic), float(found.pvalue)
 
-    @property
+    @cached_property
     def judged(self) -> Evaluation | None:
         """Figures against the truth, where it is known."""
         if self.truth is None:

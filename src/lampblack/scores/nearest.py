@@ -68,7 +68,8 @@ class NearestScore(Score):
     def __call__(self, networks: RememberingPair, passed: Passed) -> Scored:
         """The scores of a batch; the remainder is the share of the weighted norm of the code."""
         network = self._network(networks, passed)
-        weighed = self._weighed(networks, self._parts(networks, passed))
+        squares = self._squares(networks, networks.compared(passed.x))
+        weighed = _weighed(networks, _parts(network.score, squares))
         remainder = weighed[:, 0] * network.remainder / network.score.clamp(min=1e-30)
         return Scored(weighed.sum(dim=1) - remainder, remainder)
 
@@ -80,12 +81,12 @@ class NearestScore(Score):
         A distance ‖x − m‖₂ has the terms (x − m)² / ‖x − m‖₂.
         """
         errors, norm = self._network.explain(networks, passed, at_once)
-        parts = self._parts(networks, passed)
-        rates = self._weighed(networks, parts) / parts.clamp(min=1e-30)  # (n, 3)
+        network = self._network(networks, passed).score
+        squares = self._squares(networks, networks.compared(passed.x))
+        parts = _parts(network, squares)
+        rates = _weighed(networks, parts) / parts.clamp(min=1e-30)  # (n, 3)
         by_axis = (len(rates), *[1] * (errors.ndim - 1))
         contributions = rates[:, 0].reshape(by_axis) * errors
-        compared = networks.compared(passed.x)
-        squares = (compared[:, None] - self._neighbours(networks, compared)).square()
         terms = squares / squares.sum(dim=2, keepdim=True).clamp(min=1e-30).sqrt()  # (n, k, width)
         for rate, distances in ((rates[:, 1], terms[:, 0]), (rates[:, 2], terms.mean(dim=1))):
             contributions += rate.reshape(by_axis) * networks.spread(distances, passed.x)
@@ -95,8 +96,8 @@ class NearestScore(Score):
         self, networks: RememberingPair, passed: Passed, at_once: int
     ) -> Tensor:
         """Integrated gradients of the weighted norm, at the rate by which it enters the score."""
-        parts = self._parts(networks, passed)[:, :1]
-        rates = self._weighed(networks, parts) / parts.clamp(min=1e-30)
+        network = self._network(networks, passed).score[:, None]
+        rates = _weighed(networks, network) / network.clamp(min=1e-30)
         attributed = self._network.attribute_remainder(networks, passed, at_once)
         return rates[:, 0].reshape(-1, *[1] * (attributed.ndim - 1)) * attributed
 
@@ -106,9 +107,8 @@ class NearestScore(Score):
         networks.remember(batches)
         if len(networks.memory) < 2:
             return  # no two to measure between
-        centre = networks.memory.mean(dim=0)
-        radius = (networks.memory - centre).square().sum(dim=1).mean().sqrt()
-        usual = self._distances(networks, networks.memory[:MEASURED]).mean(dim=0)
+        radius = (2 * networks.half_squares).mean().sqrt()
+        usual = _distances(self._squares(networks, networks.memory[:MEASURED])).mean(dim=0)
         networks.units[1:] = torch.maximum(usual, LEAST_UNIT * radius).clamp(min=1e-9)
 
     @torch.no_grad()
@@ -133,29 +133,32 @@ class NearestScore(Score):
 
     def _logarithms(self, networks: RememberingPair, batches: Iterable[Passed]) -> Values:
         """log₂(1 + sᵢ / s̄ᵢ) of all samples (n, 3)."""
-        parts = torch.cat([self._parts(networks, passed) for passed in batches])
-        return np.asarray(_logarithm(parts / networks.units).cpu().double().numpy())
+        parts = []
+        for passed in batches:
+            network = self._network(networks, passed).score
+            parts.append(_parts(network, self._squares(networks, networks.compared(passed.x))))
+        return np.asarray(_logarithm(torch.cat(parts) / networks.units).cpu().double().numpy())
 
-    def _parts(self, networks: RememberingPair, passed: Passed) -> Tensor:
-        """s₁, s₂, s₃ of every sample (n, 3)."""
-        network = self._network(networks, passed).score
-        distances = self._distances(networks, networks.compared(passed.x))
-        return torch.cat([network[:, None], distances], dim=1)
+    def _squares(self, networks: RememberingPair, compared: Tensor) -> Tensor:
+        """Squared differences (n, k, width) to the nearest remembered samples."""
+        return (compared[:, None] - networks.nearest(compared, self._k)).square()
 
-    def _weighed(self, networks: RememberingPair, parts: Tensor) -> Tensor:
-        """wᵢ · log₂(1 + sᵢ / s̄ᵢ), the shape of parts: all, or the first of them."""
-        some = parts.shape[1]
-        return networks.weights[:some] * _logarithm(parts / networks.units[:some])
 
-    def _distances(self, networks: RememberingPair, compared: Tensor) -> Tensor:
-        """Distance to the nearest, and mean distance to the k nearest (n, 2)."""
-        squares = (compared[:, None] - self._neighbours(networks, compared)).square().sum(dim=2)
-        distances = squares.clamp(min=1e-30).sqrt()
-        return torch.stack([distances[:, 0], distances.mean(dim=1)], dim=1)
+def _parts(network: Tensor, squares: Tensor) -> Tensor:
+    """s₁, s₂, s₃ (n, 3) from the network's scores (n,) and squared differences (n, k, width)."""
+    return torch.cat([network[:, None], _distances(squares)], dim=1)
 
-    def _neighbours(self, networks: RememberingPair, compared: Tensor) -> Tensor:
-        """The nearest remembered samples (n, k, width)."""
-        return networks.nearest(compared, self._k)
+
+def _distances(squares: Tensor) -> Tensor:
+    """Distance to the nearest, and mean distance to the k nearest (n, 2)."""
+    distances = squares.sum(dim=2).clamp(min=1e-30).sqrt()
+    return torch.stack([distances[:, 0], distances.mean(dim=1)], dim=1)
+
+
+def _weighed(networks: RememberingPair, parts: Tensor) -> Tensor:
+    """wᵢ · log₂(1 + sᵢ / s̄ᵢ), the shape of parts: all, or the first of them."""
+    some = parts.shape[1]
+    return networks.weights[:some] * _logarithm(parts / networks.units[:some])
 
 
 def _first(reference: Iterable[Passed]) -> list[Passed]:
