@@ -568,12 +568,13 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             )
         return check(self, X, self.schema_)
 
-    def _blocks(self, samples: CheckedSamples) -> Iterator[Block]:
-        return scored_blocks(self.networks_, self.encoder_, samples, self._build_score())
+    def _blocks(self, samples: CheckedSamples, score: Score | None = None) -> Iterator[Block]:
+        score = self._build_score() if score is None else score
+        return scored_blocks(self.networks_, self.encoder_, samples, score)
 
-    def _score_checked(self, samples: CheckedSamples) -> Values:
-        """Anomaly scores (n,) of checked samples."""
-        scores = to_float64([block.scored.score for block in self._blocks(samples)])
+    def _score_checked(self, samples: CheckedSamples, score: Score | None = None) -> Values:
+        """Anomaly scores (n,) of checked samples, by the detector's own score or another."""
+        scores = to_float64([block.scored.score for block in self._blocks(samples, score)])
         if not np.isfinite(scores).all():
             row = int((~np.isfinite(scores)).argmax()) + 1
             raise InvalidInput(

@@ -30,6 +30,7 @@ from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
 from lampblack.detectors.device import resolve_device
 from lampblack.exceptions import InvalidInput, TrainingWarning
 from lampblack.networks import AutoencoderPair
+from lampblack.scores import Score
 from lampblack.training.callbacks import Callback, ProgressBar, Record
 from lampblack.training.loop import Loop
 from lampblack.training.progress import counted
@@ -239,7 +240,11 @@ def _train(
 
 
 def _fit_score(detector: ReconstructionDetector, samples: CheckedSamples, split: Split) -> None:
-    """Let the score remember samples and learn what is usual from others, which it then adds."""
+    """Let the score remember samples and learn what is usual from others.
+
+    Then it remembers those too, and those that calibrate, if it has room for all: see
+    `Score.of_remembered`.
+    """
     score, networks = detector._build_score(), detector.networks_
 
     def remember(positions: npt.NDArray[np.int64]) -> None:
@@ -255,8 +260,15 @@ def _fit_score(detector: ReconstructionDetector, samples: CheckedSamples, split:
     reference = split.validation if len(split.validation) else split.train[:MOST_WATCHED]
     blocks = detector._blocks(samples.take(reference[:MOST_REFERENCE]))
     score.fit(networks, (block.passed for block in blocks))
-    if score.memory > len(split.train):
+    if _remembers_all(score, split):
+        remember(np.concatenate(split))
+    elif score.memory > len(split.train):
         remember(np.concatenate([split.train, split.validation])[: score.memory])
+
+
+def _remembers_all(score: Score, split: Split) -> bool:
+    """Whether the score remembers every sample, those that calibrate among them."""
+    return score.memory >= sum(len(positions) for positions in split)
 
 
 def _watched(
@@ -358,7 +370,10 @@ def _calibrate(detector: ReconstructionDetector, samples: CheckedSamples, split:
         scores = detector._score_checked(samples)
         detector._set_calibration(Calibration.contaminated(scores, detector.contamination))
     else:
-        scores = detector._score_checked(samples.take(split.calibration))
+        score = detector._build_score()
+        if _remembers_all(score, split):
+            score = score.of_remembered()
+        scores = detector._score_checked(samples.take(split.calibration), score)
         detector._set_calibration(Calibration.held_out(scores, detector.false_alarm_rate))
 
 

@@ -11,7 +11,9 @@ import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
+from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
+from lampblack.data.samples import AnySchema
 from lampblack.data.scaling import Scaling
 from lampblack.detectors.base import Networks, Precision, ReconstructionDetector
 from lampblack.detectors.image_reading import ImageSize
@@ -27,11 +29,12 @@ class LampblackDetector(ReconstructionDetector):
     """Score by two explanations of a sample: a network's, and that of the nearest normal samples.
 
     The network is trained with Toll's objective, error + β‖z‖₂ with β = `latent_weight`, its errors
-    amplified as in LAMP. Samples that trained it are remembered. The score is the weighted mean of
-    log₂(1 + s / s̄) over three parts s: the network's score, the distance to the nearest remembered
-    sample, and the mean distance to the `n_neighbors` nearest, each over its mean s̄ on normal
-    samples. So about 1 is an ordinary normal sample. The weights are those that best tell held-out
-    normal samples from distorted ones. Every column or pixel has its share in every part.
+    amplified as in LAMP. Normal samples are remembered. The score is the weighted mean of
+    log₂(1 + s / s̄) over parts s, each over its mean s̄ on normal samples: the network's score, and
+    the distance to the nearest remembered samples; for a table three such distances, with columns
+    by their standard deviation, by their range, and by rank. So about 1 is an ordinary normal
+    sample. The weights are those that best tell held-out normal samples from distorted ones. Every
+    column or pixel has its share in every part.
 
     A saved model holds the remembered samples, encoded: whoever has it can read them. Equations and
     evidence: docs/methods/lampblack.md.
@@ -41,12 +44,13 @@ class LampblackDetector(ReconstructionDetector):
     Parameters
     ----------
     n_neighbors : int
-        To how many of the nearest the mean distance is taken.
-    part_weights : (network, nearest, mean of nearest) or None
-        Weights of the three parts, which are brought to a sum of 1; None learns them.
+        A distance is the middle of that to the nearest sample and the mean of those to so many.
+    part_weights : (network, by deviation, by range, by rank) or None
+        Weights of the parts, which are brought to a sum of 1; None learns them. Images have two
+        parts: (network, distance).
     memory_size : int
-        How many samples are remembered at most, drawn at random from those that trained. Images
-        are remembered at 16 pixels a side.
+        How many samples are remembered at most: all, if so many are given, or else as many as fit
+        of those that trained, drawn at random. Images are remembered at 16 pixels a side.
 
     References
     ----------
@@ -156,11 +160,19 @@ class LampblackDetector(ReconstructionDetector):
         super()._check_parameters()
         weights: Any = self.part_weights
         if weights is not None and not (
-            len(weights) == 3
-            and all(isinstance(w, int | float) and math.isfinite(w) and w >= 0 for w in weights)
+            all(isinstance(w, int | float) and math.isfinite(w) and w >= 0 for w in weights)
             and sum(weights) > 0
         ):
             raise InvalidInput(
-                "part_weights must be three numbers that are not negative and not all 0, "
+                "part_weights must be numbers that are not negative and not all 0, "
                 f"and are {weights!r}"
+            )
+
+    def _resolve_parameters(self, schema: AnySchema) -> None:
+        super()._resolve_parameters(schema)
+        parts = 2 if isinstance(schema, ImageSchema) else 4
+        if self.part_weights is not None and len(self.part_weights) != parts:
+            raise InvalidInput(
+                f"part_weights must be {parts} numbers for this kind of data, "
+                f"and are {self.part_weights!r}"
             )

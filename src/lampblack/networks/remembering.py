@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lampblack.networks.pair import AutoencoderPair
+from lampblack.networks.views import AsEncoded, ByRange, ByRank, View
 
 SPARE = 8  # candidates beyond the nearest that are asked for
 LONGEST_SIDE = 16  # pixels at which images are compared
@@ -19,15 +20,15 @@ LONGEST_SIDE = 16  # pixels at which images are compared
 class RememberingPair(AutoencoderPair):
     """Encoder and decoder, and samples to which new ones are compared.
 
-    A row is remembered as it is encoded, an image averaged over squares of pixels so that its
-    longer side is 16 at most. The buffers are filled after training: memory (samples, width), its
-    centre (width,) and halved squared distances from that (samples,); and for the parts of the
-    score `units` (3,), their means on normal samples, and `weights` (3,), which sum to 1.
+    A row is remembered as it is encoded, and compared in three views: as it is, by range and by
+    rank (`networks/views.py`). An image is averaged over squares of pixels so that its longer side
+    is 16 at most, and compared as that. The buffers are filled after training: `memory` (samples,
+    width); what the views learn; and for the parts of the score, which are the network's and one
+    for each view, `units` (1 + views,), their means on normal samples, and `weights` (1 + views,),
+    which sum to 1.
     """
 
     memory: Tensor
-    centre: Tensor
-    half_squares: Tensor
     units: Tensor
     weights: Tensor
 
@@ -37,17 +38,25 @@ class RememberingPair(AutoencoderPair):
         super().__init__(encoder, decoder, varying)
         self.factor = 1 if len(shape) == 1 else math.ceil(max(shape[1:]) / LONGEST_SIDE)
         width = self.compared(torch.zeros(1, *shape)).shape[1]
+        views: list[View] = [AsEncoded()]
+        if len(shape) == 1:
+            views += [ByRange(width), ByRank(width)]
+        self.views = nn.ModuleList(views)
         self.register_buffer("memory", torch.zeros(0, width))
-        self.register_buffer("centre", torch.zeros(width))
-        self.register_buffer("half_squares", torch.zeros(0))
-        self.register_buffer("units", torch.ones(3))
-        self.register_buffer("weights", torch.full((3,), 1 / 3))
+        self.register_buffer("units", torch.ones(1 + len(views)))
+        self.register_buffer("weights", torch.full((1 + len(views),), 1 / (1 + len(views))))
+        self._seen: list[Remembered] = []
+
+    def learn_views(self) -> None:
+        """Let the views learn from what is remembered."""
+        for view in self.views:
+            view.learn(self.memory)  # type: ignore[operator]
+        self._seen = []
 
     def remember(self, batches: Iterable[Tensor]) -> None:
         """Keep these samples (n, ...), in place of any others."""
         self.memory = torch.cat([self.memory[:0], *(self.compared(batch) for batch in batches)])
-        self.centre = self.memory.mean(dim=0)
-        self.half_squares = (self.memory - self.centre).square().sum(dim=1) / 2
+        self._seen = []
 
     def compared(self, x: Tensor) -> Tensor:
         """What of samples (n, ...) is compared: (n, width)."""
@@ -66,31 +75,53 @@ class RememberingPair(AutoencoderPair):
         cells = parts.reshape(len(parts), like.shape[1], int(rows[-1]) + 1, int(columns[-1]) + 1)
         return cells[:, :, rows][:, :, :, columns] * share
 
-    def nearest(self, compared: Tensor, k: int) -> Tensor:
-        """The nearest remembered samples (n, k, width), nearest first; all but one if they are few.
+    def nearest(self, compared: Tensor, k: int, equal: int = 1) -> list[Tensor]:
+        """Squared differences (n, k, width) to the nearest remembered samples, view by view.
 
-        One that equals the sample is left out, once, where there is another. Candidates are found
-        by one matrix product, whose rounding hides what is small beside the samples' distance from
-        their centre; among a few more than are needed, exact distances decide.
+        See `Remembered.nearest`.
         """
-        k = min(k, max(1, len(self.memory) - 1))
-        centred = compared - self.centre
-        # −½‖x − m‖², but for what is the same for every m
-        closeness = centred @ (self.memory - self.centre).T - self.half_squares
-        candidates = self.memory[closeness.topk(min(k + SPARE, len(self.memory)), dim=1).indices]
-        squares = (compared[:, None] - candidates).square().sum(dim=2)
-        squares, order = squares.sort(dim=1, stable=True)
-        first = ((squares[:, :1] == 0) & (squares.shape[1] > k)).long()
-        wanted = order.gather(1, first + torch.arange(k, device=order.device))
-        return candidates.gather(1, wanted[:, :, None].expand(-1, -1, candidates.shape[2]))
+        if not self._seen or self._seen[0].samples.device != self.memory.device:
+            self._seen = [Remembered(view(self.memory)) for view in self.views]
+        found = []
+        for view, remembered in zip(self.views, self._seen, strict=True):
+            shown = view(compared)
+            found.append((shown[:, None] - remembered.nearest(shown, k, equal)).square())
+        return found
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         """Make room for as many samples as are to be loaded."""
-        for name in ("memory", "half_squares"):
-            stored = state_dict.get(prefix + name)
-            if stored is not None:
-                room = getattr(self, name).new_zeros(len(stored), *getattr(self, name).shape[1:])
-                setattr(self, name, room)
+        stored = state_dict.get(prefix + "memory")
+        if stored is not None:
+            self.memory = self.memory.new_zeros(len(stored), *self.memory.shape[1:])
+        self._seen = []
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class Remembered:
+    """Samples (m, width) to search, with halved squared distances from their centre."""
+
+    def __init__(self, samples: Tensor) -> None:
+        self.samples = samples
+        self.centre = samples.mean(dim=0)
+        self.centred = samples - self.centre
+        self.half_squares = self.centred.square().sum(dim=1) / 2
+
+    def nearest(self, asked: Tensor, k: int, equal: int) -> Tensor:
+        """The k nearest samples (n, k, width), nearest first; fewer where there are few.
+
+        equal: so many samples at most that equal the one asked for are left out. Candidates are
+        found by one matrix product, whose rounding hides what is small beside the samples' distance
+        from their centre; among a few more than are needed, exact distances decide.
+        """
+        k = min(k, max(1, len(self.samples) - 2))
+        # −½‖x − m‖², but for what is the same for every m
+        closeness = (asked - self.centre) @ self.centred.T - self.half_squares
+        some = min(k + SPARE, len(self.samples))
+        candidates = self.samples[closeness.topk(some, dim=1).indices]
+        squares = (asked[:, None] - candidates).square().sum(dim=2)
+        squares, order = squares.sort(dim=1, stable=True)
+        first = (squares[:, : min(equal, some - k)] == 0).sum(dim=1, keepdim=True)
+        wanted = order.gather(1, first + torch.arange(k, device=order.device))
+        return candidates.gather(1, wanted[:, :, None].expand(-1, -1, candidates.shape[2]))

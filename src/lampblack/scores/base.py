@@ -58,6 +58,10 @@ class Score(ABC):
         """The part by which a collapse is noticed in training."""
         return self
 
+    def of_remembered(self) -> Score:
+        """The score for samples that calibrate though they are among those remembered."""
+        return self
+
     @abstractmethod
     def __call__(self, networks: Any, passed: Passed) -> Scored:
         """The scores of a batch."""

@@ -16,6 +16,8 @@ from lampblack.scores.reconstruction import ReconstructionScore
 
 LEAST_UNIT = 0.01  # of the samples' distance from their centre, below which no mean distance counts
 LEAST_WEIGHT = 0.05  # of any part that is weighed, so that the score grows away from all data
+LEAST_SPREAD = 0.02  # of a part's logarithms on normal samples
+SAMPLES_OF_SPREAD = 20  # that the mean spread of all parts counts for, beside each part's own
 MEASURED = 1024  # remembered samples whose own distances give the mean
 FEWEST_DISTORTED = 200  # distorted samples of each kind
 MOST_VALUES = 1 << 23  # of the samples from which weights are learned
@@ -25,17 +27,23 @@ Values = npt.NDArray[np.float64]
 
 
 class NearestScore(Score):
-    """Score = Σ wᵢ · log₂(1 + sᵢ / s̄ᵢ) of three parts sᵢ, s̄ᵢ their means on normal samples.
+    """Score = Σ wᵢ · log₂(1 + sᵢ / s̄ᵢ) of parts sᵢ, s̄ᵢ their means on normal samples.
 
-    s₁ = error(x, x̂) + β‖z‖₂, the score of the network; s₂ the Euclidean distance to the nearest
-    remembered sample; s₃ the mean distance to the k nearest. One that equals the sample is taken
-    for the sample itself and does not count, nor hide it where it trained the detector; a second
-    one does. An ordinary normal sample has a score of about 1. Distances grow as a sample leaves
-    all data, up to where the encoder ends, and so does the score.
+    s₁ = error(x, x̂) + β‖z‖₂, the score of the network; each other part a distance to the nearest
+    remembered samples in one view of `RememberingPair`: the middle of the distance to the nearest
+    and the mean distance to the k nearest. One that equals the sample is taken for the sample
+    itself and does not count, nor hide it where it trained the detector; a second one does. An
+    ordinary normal sample has a score of about 1. Distances grow as a sample leaves all data, up to
+    where the encoder ends, and so does the score.
 
-    The weights, unless they are given, are those by which a logistic regression tells normal
-    samples that trained nothing from distorted ones (see `distorted`), drawn to equal weights and
-    none below 5 %: some tables are told apart by single near rows, others by a network.
+    The weights, unless they are given, are the larger the less a part varies among normal samples,
+    and the better it tells them from distorted ones (see `distorted`): of a logistic regression on
+    the parts over their spread, drawn to equal weights and none below 5 %. Some tables are told
+    apart by single near rows, others by ranks, or by a network.
+
+    calibrating: the samples to be scored calibrate, and are remembered themselves. Of those equal
+    to the sample two are then left out, itself and one for the sample itself; see
+    docs/methods/lampblack.md for why the promise holds.
 
     The score is this project's; nearest neighbours as a detector: Ramaswamy et al., SIGMOD 2000.
     """
@@ -49,11 +57,13 @@ class NearestScore(Score):
         k: int,
         memory: int,
         weights: Sequence[float] | None = None,
+        calibrating: bool = False,
     ) -> None:
         self._network = network
         self._k = k
         self._memory = memory
         self._weights = weights
+        self._equal = 2 if calibrating else 1
 
     @property
     def memory(self) -> int:
@@ -65,11 +75,20 @@ class NearestScore(Score):
         """The part that is learned by training."""
         return self._network
 
+    def of_remembered(self) -> Score:
+        """The score of samples that calibrate and are remembered."""
+        return NearestScore(
+            self._network,
+            k=self._k,
+            memory=self._memory,
+            weights=self._weights,
+            calibrating=True,
+        )
+
     def __call__(self, networks: RememberingPair, passed: Passed) -> Scored:
         """The scores of a batch; the remainder is the share of the weighted norm of the code."""
         network = self._network(networks, passed)
-        squares = self._squares(networks, networks.compared(passed.x))
-        weighed = _weighed(networks, _parts(network.score, squares))
+        weighed = _weighed(networks, _parts(network.score, self._squares(networks, passed.x)))
         remainder = weighed[:, 0] * network.remainder / network.score.clamp(min=1e-30)
         return Scored(weighed.sum(dim=1) - remainder, remainder)
 
@@ -78,18 +97,19 @@ class NearestScore(Score):
     ) -> tuple[Tensor, Tensor]:
         """Each element's share of every part: its term of the error, or of the distances.
 
-        A distance ‖x − m‖₂ has the terms (x − m)² / ‖x − m‖₂.
+        A distance ‖x − m‖₂ has the terms (x − m)² / ‖x − m‖₂, as the view shows x and m.
         """
         errors, norm = self._network.explain(networks, passed, at_once)
         network = self._network(networks, passed).score
-        squares = self._squares(networks, networks.compared(passed.x))
+        squares = self._squares(networks, passed.x)
         parts = _parts(network, squares)
-        rates = _weighed(networks, parts) / parts.clamp(min=1e-30)  # (n, 3)
+        rates = _weighed(networks, parts) / parts.clamp(min=1e-30)  # (n, parts)
         by_axis = (len(rates), *[1] * (errors.ndim - 1))
         contributions = rates[:, 0].reshape(by_axis) * errors
-        terms = squares / squares.sum(dim=2, keepdim=True).clamp(min=1e-30).sqrt()  # (n, k, width)
-        for rate, distances in ((rates[:, 1], terms[:, 0]), (rates[:, 2], terms.mean(dim=1))):
-            contributions += rate.reshape(by_axis) * networks.spread(distances, passed.x)
+        for rate, view in zip(rates.T[1:], squares, strict=True):
+            terms = view / view.sum(dim=2, keepdim=True).clamp(min=1e-30).sqrt()  # (n, k, width)
+            shares = networks.spread(_middle(terms), passed.x)
+            contributions += rate.reshape(by_axis) * shares
         return contributions, rates[:, 0] * norm
 
     def attribute_remainder(
@@ -103,17 +123,17 @@ class NearestScore(Score):
 
     @torch.no_grad()
     def remember(self, networks: RememberingPair, batches: Iterable[Tensor]) -> None:
-        """Keep samples, and the mean distances between them."""
+        """Keep samples."""
         networks.remember(batches)
-        if len(networks.memory) < 2:
-            return  # no two to measure between
-        radius = (2 * networks.half_squares).mean().sqrt()
-        usual = _distances(self._squares(networks, networks.memory[:MEASURED])).mean(dim=0)
-        networks.units[1:] = torch.maximum(usual, LEAST_UNIT * radius).clamp(min=1e-9)
 
     @torch.no_grad()
     def fit(self, networks: RememberingPair, reference: Iterable[Passed]) -> None:
-        """Learn the mean score of the network, and the weights, from samples not remembered."""
+        """Learn the views and their mean distances from the samples that are remembered.
+
+        From others, `reference`, learn the mean score of the network, and the weights.
+        """
+        networks.learn_views()
+        networks.units[1:] = self._mean_distances(networks)
         batches = _first(reference)
         scores = torch.cat([self._network(networks, passed).score for passed in batches])
         networks.units[0] = scores.mean().clamp(min=1e-9)
@@ -131,28 +151,48 @@ class NearestScore(Score):
         learned = _separating_weights(normal, self._logarithms(networks, changed))
         networks.weights.copy_(torch.from_numpy(learned))
 
+    def _mean_distances(self, networks: RememberingPair) -> Tensor:
+        """The mean distance in each view, on remembered samples; above 1 % of their radius."""
+        some = networks.memory[:MEASURED]
+        if len(some) < 2:
+            return torch.ones_like(networks.units[1:])  # no two to measure between
+        usual = _distances(networks.nearest(some, self._k)).mean(dim=0)
+        radius = torch.stack(
+            [
+                (v - v.mean(dim=0)).square().sum(dim=1).mean().sqrt()
+                for v in (view(networks.memory) for view in networks.views)
+            ]
+        )
+        return torch.maximum(usual, LEAST_UNIT * radius).clamp(min=1e-9)
+
     def _logarithms(self, networks: RememberingPair, batches: Iterable[Passed]) -> Values:
-        """log₂(1 + sᵢ / s̄ᵢ) of all samples (n, 3)."""
+        """log₂(1 + sᵢ / s̄ᵢ) of all samples (n, parts)."""
         parts = []
         for passed in batches:
             network = self._network(networks, passed).score
-            parts.append(_parts(network, self._squares(networks, networks.compared(passed.x))))
+            parts.append(_parts(network, self._squares(networks, passed.x)))
         return np.asarray(_logarithm(torch.cat(parts) / networks.units).cpu().double().numpy())
 
-    def _squares(self, networks: RememberingPair, compared: Tensor) -> Tensor:
-        """Squared differences (n, k, width) to the nearest remembered samples."""
-        return (compared[:, None] - networks.nearest(compared, self._k)).square()
+    def _squares(self, networks: RememberingPair, x: Tensor) -> list[Tensor]:
+        """Squared differences (n, k, width) to the nearest remembered samples, view by view."""
+        return networks.nearest(networks.compared(x), self._k, self._equal)
 
 
-def _parts(network: Tensor, squares: Tensor) -> Tensor:
-    """s₁, s₂, s₃ (n, 3) from the network's scores (n,) and squared differences (n, k, width)."""
+def _parts(network: Tensor, squares: list[Tensor]) -> Tensor:
+    """The parts sᵢ (n, 1 + views), from the network's scores (n,) and squared differences."""
     return torch.cat([network[:, None], _distances(squares)], dim=1)
 
 
-def _distances(squares: Tensor) -> Tensor:
-    """Distance to the nearest, and mean distance to the k nearest (n, 2)."""
-    distances = squares.sum(dim=2).clamp(min=1e-30).sqrt()
-    return torch.stack([distances[:, 0], distances.mean(dim=1)], dim=1)
+def _distances(squares: list[Tensor]) -> Tensor:
+    """The distance in each view (n, views) from squared differences (n, k, width) in each."""
+    return torch.stack(
+        [_middle(view.sum(dim=2).clamp(min=1e-30).sqrt()) for view in squares], dim=1
+    )
+
+
+def _middle(values: Tensor) -> Tensor:
+    """The middle of the first and of the mean along the second axis."""
+    return (values[:, 0] + values.mean(dim=1)) / 2
 
 
 def _weighed(networks: RememberingPair, parts: Tensor) -> Tensor:
@@ -202,15 +242,19 @@ def _logarithm(ratios: Tensor) -> Tensor:
 
 
 def _separating_weights(normal: Values, changed: Values) -> Values:
-    """Weights (d,) that sum to 1, none below 5 %, of the columns of two matrices (n, d), (m, d).
+    """Weights (d,) that sum to 1 of the columns of two matrices (n, d), (m, d).
 
-    Least logistic loss, both classes of equal weight, of a · (w · v) − b over w, a and b, plus a
-    quadratic pull of w to equal weights.
+    Least logistic loss, both classes of equal weight, of a · (v · u) − b over v, a and b, u being
+    the columns over their spread in `normal`, plus a quadratic pull of v to equal values; none of
+    which is below 5 %. The weights are v over the spreads.
     """
     from scipy.optimize import minimize
 
-    d = normal.shape[1]
-    values = np.concatenate([normal, changed])
+    n, d = normal.shape
+    variances = normal.var(axis=0)
+    pooled = (n * variances + SAMPLES_OF_SPREAD * variances.mean()) / (n + SAMPLES_OF_SPREAD)
+    spreads = np.maximum(np.sqrt(pooled), LEAST_SPREAD)
+    values = (np.concatenate([normal, changed]) - normal.mean(axis=0)) / spreads
     sign = np.repeat([-1.0, 1.0], [len(normal), len(changed)])
     share = np.repeat([0.5 / len(normal), 0.5 / len(changed)], [len(normal), len(changed)])
 
@@ -227,5 +271,5 @@ def _separating_weights(normal: Values, changed: Values) -> Values:
 
     start = np.array([*[1 / d] * d, 1.0, 1.0])
     bounds = [*[(LEAST_WEIGHT, None)] * d, (None, None), (-3, 4)]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:d]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:d] / spreads
     return np.asarray(found / found.sum())
