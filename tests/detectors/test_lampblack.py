@@ -37,8 +37,10 @@ def as_seen(networks: RememberingPair, rows: np.ndarray) -> list[np.ndarray]:
     ranked = np.empty_like(rows)
     for j, column in enumerate(rows.T):
         ranked[:, j] = np.interp(column, known[j], by_rank.scores[j].numpy())
-        ranked[:, j][column > known[j, -1]] = edge
-        ranked[:, j][column < known[j, 0]] = -edge
+        low, high = known[j, 0], known[j, -1]
+        above, below = column > high, column < low
+        ranked[above, j] = edge + np.log1p(4 * (column[above] - high) / (high - low))
+        ranked[below, j] = -edge - np.log1p(4 * (low - column[below]) / (high - low))
     return [rows, rows * by_range.factor.numpy(), ranked]
 
 
@@ -67,7 +69,8 @@ def test_ranks_become_normal_scores_and_ties_share_the_middle() -> None:
     asked = torch.tensor([[1.0, 7.0], [2.0, 8.0], [3.5, 7.0], [5.0, 7.0], [9.0, 7.0], [0.0, 7.0]])
     seen = view(asked)
     at = norm.ppf([1.5 / 5, 3 / 5, 4 / 5, 1 - 0.5 / 5])
-    wanted = [at[0], at[1], (at[1] + at[2]) / 2, at[2], at[3], -at[3]]
+    outside = at[3] + np.log1p(4), -at[3] - np.log1p(1)  # a range, a quarter of one
+    wanted = [at[0], at[1], (at[1] + at[2]) / 2, at[2], *outside]
     np.testing.assert_allclose(seen[:, 0].numpy(), wanted, rtol=1e-5)
     assert torch.equal(seen[:, 1], asked[:, 1])  # a column that never moved stays as it is
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 LANDMARKS = 256  # values of a feature at which its rank is kept
-FEWER_DEVIATIONS = 4  # a range is about four standard deviations
+DEVIATIONS_A_RANGE = 4  # a range is about four standard deviations
 
 
 class View(nn.Module):
@@ -49,7 +49,7 @@ class ByRange(View):
     def learn(self, rows: Tensor) -> None:
         """Learn the ranges."""
         ranges = rows.amax(dim=0) - rows.amin(dim=0)
-        constant = torch.full_like(ranges, float(FEWER_DEVIATIONS))
+        constant = torch.full_like(ranges, float(DEVIATIONS_A_RANGE))
         self.factor = 1 / torch.where(ranges > 0, ranges, constant)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -61,13 +61,14 @@ class ByRank(View):
     """Every feature as the normal score of its rank among normal rows: only order counts.
 
     A value that lies at the share p of the rows becomes Φ⁻¹(p), equal values at the middle of their
-    ranks; between values it is linear, and beyond all of them it is Φ⁻¹ of half a row's share. At
-    most 256 values of a feature are kept. One that never moved stays as it is.
+    ranks; between values it is linear. Beyond all of them it is Φ⁻¹ of half a row's share, and the
+    logarithm of 1 + 4 · the distance in ranges is added. At most 256 values of a feature are kept.
+    One that never moved stays as it is.
     """
 
     values: Tensor  # (width, landmarks), ascending
     scores: Tensor  # (width, landmarks), their normal scores
-    beyond: Tensor  # (), of a value above all
+    beyond: Tensor  # (), of a value just above all
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -101,8 +102,11 @@ class ByRank(View):
         of_low, of_high = self.scores.gather(1, upper - 1), self.scores.gather(1, upper)
         scores = of_low + share * (of_high - of_low)
         first, last = self.values[:, :1], self.values[:, -1:]
-        scores = torch.where(columns > last, self.beyond, scores)
-        scores = torch.where(columns < first, -self.beyond, scores)
+        away = (columns - last).clamp(min=0) + (first - columns).clamp(min=0)
+        deviations = DEVIATIONS_A_RANGE * away / (last - first).clamp(min=1e-30)
+        outside = self.beyond + torch.log1p(deviations)
+        scores = torch.where(columns > last, outside, scores)
+        scores = torch.where(columns < first, -outside, scores)
         return torch.where(first < last, scores, columns).T
 
     def _position(self, columns: Tensor) -> Tensor:
