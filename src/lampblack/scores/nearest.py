@@ -21,7 +21,8 @@ SAMPLES_OF_SPREAD = 20  # that the mean spread of all parts counts for, beside e
 MEASURED = 1024  # remembered samples whose own distances give the mean
 FEWEST_DISTORTED = 200  # distorted samples of each kind
 MOST_VALUES = 1 << 23  # of the samples from which weights are learned
-PULL = 0.02  # of the weights to being equal
+PULL = 0.02  # of the weights to being equal, and
+SAMPLES_OF_PULL = 100  # for how many samples it is counted once more: few tell little
 
 Values = npt.NDArray[np.float64]
 
@@ -245,8 +246,8 @@ def _separating_weights(normal: Values, changed: Values) -> Values:
     """Weights (d,) that sum to 1 of the columns of two matrices (n, d), (m, d).
 
     Least logistic loss, both classes of equal weight, of a · (v · u) − b over v, a and b, u being
-    the columns over their spread in `normal`, plus a quadratic pull of v to equal values; none of
-    which is below 5 %. The weights are v over the spreads.
+    the columns over their spread in `normal`, plus a quadratic pull of v to equal values, stronger
+    for small n; none of them is below 5 %. The weights are v over the spreads.
     """
     from scipy.optimize import minimize
 
@@ -257,6 +258,7 @@ def _separating_weights(normal: Values, changed: Values) -> Values:
     values = (np.concatenate([normal, changed]) - normal.mean(axis=0)) / spreads
     sign = np.repeat([-1.0, 1.0], [len(normal), len(changed)])
     share = np.repeat([0.5 / len(normal), 0.5 / len(changed)], [len(normal), len(changed)])
+    pull = PULL * (1 + SAMPLES_OF_PULL / n) * d
 
     def loss(parameters: Values) -> tuple[float, Values]:
         weights, bias, steepness = parameters[:d], parameters[d], np.exp(parameters[d + 1])
@@ -264,9 +266,9 @@ def _separating_weights(normal: Values, changed: Values) -> Values:
         margin = sign * (steepness * projected - bias)
         slope = -share * sign / (1 + np.exp(np.clip(margin, -50, 50)))
         away = weights - 1 / d
-        gradient = [steepness * (slope @ values) + 2 * PULL * d * away]
+        gradient = [steepness * (slope @ values) + 2 * pull * away]
         gradient += [[-slope.sum()], [steepness * (slope @ projected)]]
-        total = share @ np.logaddexp(0, -margin) + PULL * d * (away @ away)
+        total = share @ np.logaddexp(0, -margin) + pull * (away @ away)
         return float(total), np.concatenate(gradient)
 
     start = np.array([*[1 / d] * d, 1.0, 1.0])
