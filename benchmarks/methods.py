@@ -87,15 +87,19 @@ def isolation_forest(seed: int) -> Fit:
     return lambda train: Forest(train, seed)
 
 
-EVERY_ROW = {"contamination": 0.1}  # as PyOD has it: none is held out for a promise
+ABLATIONS: dict[str, Callable[[int], Fit]] = {
+    "its parts weighed equally": ours(LampblackDetector, part_weights=(1, 1, 1, 1)),
+    "equal weights, without ranges": ours(LampblackDetector, part_weights=(1, 1, 0, 1)),
+    "equal weights, without ranks": ours(LampblackDetector, part_weights=(1, 1, 1, 0)),
+    "its neighbours alone, equal weights": ours(LampblackDetector, part_weights=(0, 1, 1, 1)),
+    "its network alone": ours(LampblackDetector, part_weights=(1, 0, 0, 0)),
+    "it without LAMP": ours(LampblackDetector, amplification=None),
+    "it without Toll": ours(LampblackDetector, latent_weight=0.0),
+}
+ABLATION_SEEDS = 2
 TABLES: dict[str, Callable[[int], Fit]] = {
     "recommended": ours(LampblackDetector),
-    "recommended, every row trains": ours(LampblackDetector, **EVERY_ROW),
-    "its parts weighed equally": ours(LampblackDetector, **EVERY_ROW, part_weights=(1, 1, 1)),
-    "its neighbours alone": ours(LampblackDetector, **EVERY_ROW, part_weights=(0, 1, 1)),
-    "its network alone": ours(LampblackDetector, **EVERY_ROW, part_weights=(1, 0, 0)),
-    "it without LAMP": ours(LampblackDetector, **EVERY_ROW, amplification=None),
-    "it without Toll": ours(LampblackDetector, **EVERY_ROW, latent_weight=0.0),
+    **ABLATIONS,
     "autoencoder": ours(AutoencoderDetector),
     "autoencoder, min-max": ours(AutoencoderDetector, scaling="minmax"),
     "LAMP (log, min-max)": ours(LAMPDetector, amplification="log"),
@@ -109,22 +113,29 @@ TABLES: dict[str, Callable[[int], Fit]] = {
     "isolation forest": isolation_forest,
 }
 
-_VARIED: dict[str, dict[str, dict[str, Any]]] = {
-    "β, the latent weight": {str(b): {"latent_weight": b} for b in (0.0, 0.01, 0.1, 1.0, 10.0)},
-    "amplification": {str(a): {"amplification": a} for a in (None, "log", "quantile")},
-    "width of the code": {str(n): {"latent_dim": n} for n in (4, 8, 32, 128)},
-    "steps": {str(n): {"max_steps": n} for n in (125, 250, 500, 1000)},
-    "neighbours": {str(n): {"n_neighbors": n} for n in (2, 5, 10, 20)},
-    "remembered": {str(n): {"memory_size": n} for n in (200, 1000, 10_000)},
-    "seed": {str(n): {"random_state": n} for n in range(4)},
+_VARIED: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {  # the default, and other values
+    "β, the latent weight": ("0.1", {str(b): {"latent_weight": b} for b in (0.0, 1.0, 10.0)}),
+    "amplification": ("quantile", {str(a): {"amplification": a} for a in (None, "log")}),
+    "width of the code": ("32", {str(n): {"latent_dim": n} for n in (8, 128)}),
+    "steps": ("500", {str(n): {"max_steps": n} for n in (125, 250, 1000)}),
+    "neighbours": ("5", {str(n): {"n_neighbors": n} for n in (2, 10)}),
+    "remembered": ("10000", {str(n): {"memory_size": n} for n in (200, 1000)}),
+    "seed": ("0", {str(n): {"random_state": n} for n in (1, 2)}),
 }
-RECOMMENDED: dict[str, Callable[[int], Fit]] = {
-    f"{group}: {value}": ours(LampblackDetector, **EVERY_ROW, **setting)
-    for group, settings in _VARIED.items()
+DEFAULT = "as it comes"
+RECOMMENDED: dict[str, Callable[[int], Fit]] = {DEFAULT: ours(LampblackDetector)} | {
+    f"{group}: {value}": ours(LampblackDetector, **setting)
+    for group, (_, settings) in _VARIED.items()
     for value, setting in settings.items()
 }
-RECOMMENDED_GROUPS = {
-    group: {f"{group}: {value}": value for value in settings} for group, settings in _VARIED.items()
+RECOMMENDED_GROUPS = {  # by method, its value; in order
+    group: dict(
+        sorted(
+            [(DEFAULT, default), *((f"{group}: {value}", value) for value in settings)],
+            key=lambda pair: float(pair[1]) if pair[1][0].isdigit() else 0.0,
+        )
+    )
+    for group, (default, settings) in _VARIED.items()
 }
 
 SENSITIVITY: dict[str, Callable[[int], Fit]] = {

@@ -21,7 +21,6 @@ from benchmarks.copies import COPIES
 from benchmarks.render import RESULTS, WITHOUT, Rows, read
 
 OURS = "recommended"
-AS_PEERS = "recommended, every row trains"
 FIGURES = ("auroc", "ap", "f1", "fit_cpu_s", "score_cpu_s")
 LEFT_OUT = (*WITHOUT[1:], "isolation forest")  # ablations; it is scikit-learn's
 SIGNIFICANT = 0.05
@@ -106,18 +105,18 @@ def compared(folder: Path = RESULTS) -> Comparison:
 def benchmark_table(folder: Path = RESULTS) -> str:
     """Markdown: every method that ran on every set, the best mean first."""
     found = compared(folder)
-    if AS_PEERS not in found.methods:
+    if OURS not in found.methods:
         return "No results yet.\n"
-    against = {row["method"]: row for row in found.against(AS_PEERS)}
+    against = {row["method"]: row for row in found.against(OURS)}
     lines = [
-        f"| method | AUROC | AP | F1 | rank | “{AS_PEERS}” − it | wins / losses | p (Holm) | "
+        f"| method | AUROC | AP | F1 | rank | “{OURS}” − it | wins / losses | p (Holm) | "
         "fit, CPU s | score, CPU s | seeds |",
         "|---" * 11 + "|",
     ]
     for i, method in enumerate(found.methods):
         row = against[method]
         means = {name: values[:, i].mean() for name, values in found.figures.items()}
-        own = method == AS_PEERS
+        own = method == OURS
         away = "" if own else f"{100 * row['mean']:+.2f} ± {100 * row['error']:.2f}"
         lines.append(
             f"| {method} | {100 * means['auroc']:.2f} | {100 * means['ap']:.2f} | "
@@ -144,17 +143,16 @@ def benchmark_table(folder: Path = RESULTS) -> str:
 def sets_table(folder: Path = RESULTS) -> str:
     """Markdown: AUROC of ours, and of the best peer, by set."""
     found = compared(folder)
-    if AS_PEERS not in found.methods:
+    if OURS not in found.methods:
         return "No results yet.\n"
     scores = found.figures["auroc"]
     peers = [i for i, m in enumerate(found.methods) if m.startswith(("PyOD", "scikit", "DTE"))]
-    lines = ["| set | " + OURS + " | every row trains | best peer | it |", "|---|---|---|---|---|"]
+    lines = [f"| set | {OURS} | best peer | it |", "|---|---|---|---|"]
     for row, name in enumerate(found.sets):
         best = max(peers, key=lambda i, row=row: scores[row, i])  # type: ignore[misc]
-        own = [scores[row, found.methods.index(m)] for m in (OURS, AS_PEERS)]
+        own = scores[row, found.methods.index(OURS)]
         lines.append(
-            f"| {name} | {100 * own[0]:.1f} | {100 * own[1]:.1f} | {100 * scores[row, best]:.1f} | "
-            f"{found.methods[best]} |"
+            f"| {name} | {100 * own:.1f} | {100 * scores[row, best]:.1f} | {found.methods[best]} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -204,14 +202,11 @@ def summary(folder: Path = RESULTS) -> str:
     found = compared(folder)
     means = dict(zip(found.methods, found.figures["auroc"].mean(axis=0), strict=True))
     peers = {m: v for m, v in means.items() if m.startswith(("PyOD", "scikit", "DTE"))}
-    if AS_PEERS not in means or not peers:
+    if OURS not in means or not peers:
         return "not every method has run yet"
     best = max(peers, key=lambda m: peers[m])
-    ahead = 100 * (means[AS_PEERS] - peers[best])
-    return (
-        f"mean AUROC {100 * means[AS_PEERS]:.2f} ({100 * means[OURS]:.2f} with rows held out for "
-        f"the promise), best peer {best} {100 * peers[best]:.2f}: {ahead:+.2f}"
-    )
+    own, peer = 100 * means[OURS], 100 * peers[best]
+    return f"mean AUROC {own:.2f}, best peer {best} {peer:.2f}: {own - peer:+.2f}"
 
 
 def write(folder: Path = RESULTS) -> Path:
