@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from lampblack.detectors.base import ReconstructionDetector
 
 LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
+CHECKPOINT = 2  # the layout of the optimiser's state
 MOST_WATCHED = 1024  # samples, and
 MOST_REFERENCE = 10_000  # samples from which a score learns what is usual
 MOST_WATCHED_VALUES = 1 << 22  # their values together
@@ -374,7 +375,7 @@ def _fingerprint(
         "detector": type(detector).__name__,
         "networks": repr(networks),
         "device": read[0].device.type,
-        "versions": [version("lampblack"), torch.__version__],
+        "versions": [version("lampblack"), torch.__version__, CHECKPOINT],
         "threads": torch.get_num_threads(),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
