@@ -16,7 +16,7 @@ from lampblack.scores import Passed, Score, Scored
 
 ROWS = 1024  # rows of a table scored at a time
 IMAGES, PIXELS = 64, 1 << 20  # images scored at a time, and values of them at most
-CHUNK = 64  # blocks of rows encoded at a time: memory does not grow with the table
+CHUNK = 8  # blocks of rows encoded at a time: memory does not grow with the table
 
 
 class Block(NamedTuple):
@@ -42,8 +42,7 @@ def scored_blocks(
     for chunk in samples.chunks(chunk_size):
         encoded = torch.from_numpy(transform(chunk))
         for piece in torch.split(encoded, block):
-            x = torch.zeros(block, *encoded.shape[1:])
-            x[: len(piece)] = piece
+            x = piece.clone() if len(piece) == block else _padded(piece, block)
             yield _score(networks, x.to(device), len(piece), score)
 
 
@@ -57,6 +56,12 @@ def block_size(shape: tuple[int, ...]) -> int:
         return ROWS
     fitting = max(1, PIXELS // math.prod(shape))
     return min(IMAGES, 1 << (fitting.bit_length() - 1))
+
+
+def _padded(piece: Tensor, block: int) -> Tensor:
+    x = torch.zeros(block, *piece.shape[1:])
+    x[: len(piece)] = piece
+    return x
 
 
 @torch.inference_mode()

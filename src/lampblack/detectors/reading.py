@@ -108,7 +108,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np.float64]:
+def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np.floating[Any]]:
     if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
         raise InvalidInput("an array of dates cannot be used; pass a table with named columns")
     if isinstance(X, np.ma.MaskedArray):
@@ -118,7 +118,7 @@ def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np
             detector,
             X,
             reset=reset,
-            dtype=np.float64,
+            dtype=[np.float64, np.float32],  # the first, where it is neither
             ensure_all_finite=False,
             ensure_min_samples=FEWEST_ROWS if reset else 1,
         )

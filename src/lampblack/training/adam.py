@@ -29,9 +29,7 @@ class FlatAdam(torch.optim.Adam):
             slices = torch.split(self._flat.detach(), sizes)
             for member, values in zip(self._members, slices, strict=True):
                 member.data = values.view_as(member)
-        super().__init__(
-            self._members if self._flat is None else [self._flat], lr=lr, fused=True
-        )
+        super().__init__(self._members if self._flat is None else [self._flat], lr=lr, fused=True)
 
     def step(self, closure: Any = None) -> Any:
         """Update all weights from their gradients."""
