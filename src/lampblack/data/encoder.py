@@ -188,9 +188,11 @@ class TableEncoder:
         """What the scaler takes, a new matrix (n, width): values, indicators, levels."""
         if not (self._missing_index or self._code_index):
             return matrix[:, : len(self._value_index)].astype(np.float64)  # without dates' times
-        medians = self._pipeline.named_steps["columns"].named_transformers_["values"].statistics_
         values = matrix[:, self._value_index]
-        values = np.where(np.isnan(values), medians, values)
+        if self._value_index:
+            columns = self._pipeline.named_steps["columns"]
+            medians = columns.named_transformers_["values"].statistics_
+            values = np.where(np.isnan(values), medians, values)
         missing = np.isnan(matrix[:, self._missing_index])
         levels = [
             matrix[:, [i]] == np.arange(n)
