@@ -25,6 +25,7 @@ def test_public_names_are_frozen() -> None:
         "TollDetector",
         "__version__",
         "find_images",
+        "find_rows",
         "load",
         "recommended",
     ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lampblack.data.images.folders import find_images
+    from lampblack.data.stored import find_rows
     from lampblack.detectors.ama import AMADetector
     from lampblack.detectors.autoencoder import AutoencoderDetector
     from lampblack.detectors.lamp import LAMPDetector
@@ -28,6 +29,7 @@ _HOMES = {
     "LampblackDetector": "lampblack.detectors.lampblack",
     "TollDetector": "lampblack.detectors.toll",
     "find_images": "lampblack.data.images.folders",
+    "find_rows": "lampblack.data.stored",
     "load": "lampblack.detectors.registry",
     "recommended": "lampblack.detectors.registry",
 }
@@ -40,6 +42,7 @@ __all__ = [
     "TollDetector",
     "__version__",
     "find_images",
+    "find_rows",
     "load",
     "recommended",
 ]

@@ -12,10 +12,11 @@ from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.labels import as_labels, is_anomaly
 from lampblack.cli.options import Known, Reading, Selection, known_names
 from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
-from lampblack.data.files import column_names, read_rows
+from lampblack.data.files import RowFormat, column_names, read_rows
 from lampblack.data.filters import parse_where
 from lampblack.data.images.folders import find_images, holds_images
 from lampblack.data.schema import Schema
+from lampblack.data.stored import find_rows, is_large
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput
@@ -33,6 +34,8 @@ def run(
     parameters: dict[str, Any],
     checkpoint: Path | None,
     known: Known,
+    *,
+    stream: bool | None = None,
 ) -> None:
     """Read, choose columns, fit, save, and say what was promised."""
     check_target(output)
@@ -42,7 +45,7 @@ def run(
     detector = _detector(name, parameters)
     images = holds_images(data)
     if images:
-        refuse_table_options(reading, selection, label=known.label)
+        refuse_table_options(reading, selection, label=known.label, stream=stream)
         found = find_images(data, role="fit", normal=known.normal, anomalous=known.anomaly)
         y = np.where(found.is_normal, 1, -1) if known.anomaly else None
         detector.fit(found, y, checkpoint_dir=checkpoint)
@@ -52,7 +55,7 @@ def run(
             raise InvalidInput("say which column holds the label: --label COLUMN")
         if known.label is None:
             refuse_image_options(normal=known.normal)
-        _fit_rows(detector, data, reading, selection, known, checkpoint)
+        _fit_rows(detector, data, reading, selection, known, checkpoint, stream)
     detector.save(output)
     _say(output, detector, "images" if images else "rows")
 
@@ -79,6 +82,7 @@ def _fit_rows(
     selection: Selection,
     known: Known,
     checkpoint: Path | None,
+    stream: bool | None,
 ) -> None:
     """Fit to the rows of a file; remember how it was written and which columns were left out."""
     format_ = row_format(reading)
@@ -86,6 +90,41 @@ def _fit_rows(
     if known.label is not None and known.label not in names:
         raise InvalidInput(f"--label: there is no column {known.label!r}; there are {names[:20]}")
     chosen = _chosen_columns([name for name in names if name != known.label], names, selection)
+    if stream and known.label is not None:
+        raise InvalidInput("--stream takes normal rows alone; leave --label out, or --stream")
+    if stream or (stream is None and known.label is None and is_large(data)):
+        rows_in_file = find_rows(
+            data,
+            columns=chosen,
+            types=format_.types,
+            where=selection.where,
+            missing=format_.missing,
+            on_bad_row=on_bad_row(selection),
+        )
+        report_skipped(rows_in_file.skipped)
+        detector.fit(rows_in_file, checkpoint_dir=checkpoint)
+    else:
+        _fit_table(detector, data, format_, chosen, selection, known, checkpoint)
+    left_out = tuple(name for name in names if name not in chosen)
+    detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
+    detector.reading_ = {
+        "header": format_.header,
+        "delimiter": reading.delimiter,
+        "missing": list(format_.missing),
+        "types": {name: kind for name, kind in format_.types.items() if name in chosen},
+    }
+
+
+def _fit_table(
+    detector: ReconstructionDetector,
+    data: Path,
+    format_: RowFormat,
+    chosen: list[str],
+    selection: Selection,
+    known: Known,
+    checkpoint: Path | None,
+) -> None:
+    """Fit to a file that is read whole."""
     rows = read_rows(
         data,
         format_,
@@ -105,14 +144,6 @@ def _fit_rows(
         anomalous = is_anomaly(labels, known.label, known.anomaly, known.normal)
         y = np.where(anomalous, -1, 1)
     detector.fit(table.select(chosen), y, checkpoint_dir=checkpoint)
-    left_out = tuple(name for name in names if name not in chosen)
-    detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
-    detector.reading_ = {
-        "header": format_.header,
-        "delimiter": reading.delimiter,
-        "missing": list(format_.missing),
-        "types": {name: kind for name, kind in format_.types.items() if name in chosen},
-    }
 
 
 def _chosen_columns(inputs: list[str], names: list[str], selection: Selection) -> list[str]:

@@ -115,6 +115,13 @@ def fit(
         Path | None,
         typer.Option(help="Folder for checkpoints; the same command resumes from there."),
     ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Leave rows in a Parquet file and read them as needed. [default: from 1 GiB on]",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Fit a detector to normal rows or images and save it as a model folder."""
@@ -151,6 +158,7 @@ def fit(
         given,
         checkpoint,
         options.Known(label, anomaly or [], normal or []),
+        stream=stream,
     )
 
 

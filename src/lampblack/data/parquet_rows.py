@@ -26,11 +26,12 @@ BUFFER_BYTES: Final = 1 << 18
 
 @dataclass(frozen=True)
 class ParquetLayout:
-    """A Parquet file and its columns."""
+    """A Parquet file, its columns, and the size of its values before compression."""
 
     path: Path
     names: tuple[str, ...]
     row_bytes: float
+    n_bytes: int
 
 
 def find_parquet_layout(source: Source) -> ParquetLayout:
@@ -42,7 +43,7 @@ def find_parquet_layout(source: Source) -> ParquetLayout:
     except (pa.ArrowException, OSError):
         raise _damaged(source.path) from None
     check_names(source.path, names)
-    return ParquetLayout(source.path, names, sum(groups) / max(1, metadata.num_rows))
+    return ParquetLayout(source.path, names, sum(groups) / max(1, metadata.num_rows), sum(groups))
 
 
 def parquet_tables(layout: ParquetLayout, batch_rows: int, batch_bytes: int) -> Iterator[pa.Table]:

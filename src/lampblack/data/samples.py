@@ -7,7 +7,8 @@ from lampblack.data.images.encoder import ImageEncoder
 from lampblack.data.images.samples import ArrayImages, FileImages
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.schema import Rows, Schema
+from lampblack.data.stored import StoredRows
 
-CheckedSamples = Rows | ArrayImages | FileImages
+CheckedSamples = Rows | StoredRows | ArrayImages | FileImages
 Encoder = TableEncoder | ImageEncoder
 AnySchema = Schema | ImageSchema

@@ -65,13 +65,17 @@ class ColumnScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: Matrix) -> Matrix:
         """Scale X (n, width); returns a new array of the same shape."""
-        scaled = X - self.center_
+        return self.scale(np.array(X, dtype=np.float64))
+
+    def scale(self, X: Matrix) -> Matrix:
+        """Scale X (n, width) where it is, and return it."""
+        X -= self.center_
         if self.constant_.any():
-            constants = scaled[:, self.constant_]
-            scaled[:, self.constant_] = self._departures(constants, self.center_[self.constant_])
+            constants = X[:, self.constant_]
+            X[:, self.constant_] = self._departures(constants, self.center_[self.constant_])
         with np.errstate(over="ignore"):  # an infinite result is clipped below
-            scaled /= self.scale_
-        return np.asarray(np.clip(scaled, -LIMIT, LIMIT, out=scaled))
+            X /= self.scale_
+        return np.asarray(np.clip(X, -LIMIT, LIMIT, out=X))
 
     def inverse_transform(self, X: npt.NDArray[np.float32]) -> Matrix:
         """Put scaled X (n, width) back into the encoded columns' units."""

@@ -55,12 +55,12 @@ class Column(BaseModel):
 class Rows:
     """Checked rows, column by column, in the schema's order.
 
-    numbers: (n, number and boolean columns) float64, NaN where missing.
+    numbers: (n, number and boolean columns) float64, or float32 as it was given, NaN where missing.
     categories: one string array (n,) per category column, null where missing.
     dates: one datetime64[us] array (n,) per date column, NaT where missing.
     """
 
-    numbers: npt.NDArray[np.float64]
+    numbers: npt.NDArray[np.floating[Any]]
     categories: tuple[pa.Array, ...] = ()
     dates: tuple[npt.NDArray[np.datetime64], ...] = ()
 
@@ -108,7 +108,7 @@ class Schema(BaseModel):
         return [column for column in self.columns if column.kind in kinds]
 
     @classmethod
-    def of_array(cls, X: npt.NDArray[np.float64]) -> Schema:
+    def of_array(cls, X: npt.NDArray[np.floating[Any]]) -> Schema:
         """The schema of an array (n, d) of numbers."""
         nullable = [bool(missing) for missing in np.atleast_1d(np.isnan(X).any(axis=0))]
         columns = (
@@ -142,7 +142,7 @@ class Schema(BaseModel):
         )
         return cls(columns=tuple(columns), named=True)
 
-    def read_array(self, X: npt.NDArray[np.float64]) -> Rows:
+    def read_array(self, X: npt.NDArray[np.floating[Any]]) -> Rows:
         """Check an array (n, d) of numbers and take it as rows."""
         for column in self.columns:
             if column.kind not in ("number", "boolean"):
@@ -209,8 +209,8 @@ class Schema(BaseModel):
 
     def _faults(self, rows: Rows) -> Iterator[RefusedRow]:
         """Values that no score can be given for: infinite, huge, or missing where none was."""
-        usable = np.isfinite(rows.numbers.sum()) and np.abs(rows.numbers).max(initial=0) <= LARGEST
-        if not usable:  # one pass above for the usual case: nothing missing, nothing infinite
+        low, high = rows.numbers.min(initial=0), rows.numbers.max(initial=0)  # NaN if one is
+        if not (low >= -LARGEST and high <= LARGEST):  # else the usual case: nothing to look for
             for i, column in enumerate(self.of_kind("number", "boolean")):
                 values = rows.numbers[:, i]
                 yield from _fault(column, np.isinf(values), INFINITE)

@@ -14,9 +14,8 @@ from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Passed, Score, Scored
 
-ROWS = 1024  # rows of a table scored at a time
+ROWS = 2048  # rows of a table scored at a time
 IMAGES, PIXELS = 64, 1 << 20  # images scored at a time, and values of them at most
-CHUNK = 64  # blocks of rows encoded at a time: memory does not grow with the table
 
 
 class Block(NamedTuple):
@@ -38,20 +37,20 @@ def scored_blocks(
     device = networks.varying.device
     transform: Any = encoder.transform
     block = block_size(encoder.shape)
-    chunk_size = CHUNK * block if len(encoder.shape) == 1 else block
-    for chunk in samples.chunks(chunk_size):
-        encoded = torch.from_numpy(transform(chunk))
-        for piece in torch.split(encoded, block):
-            x = torch.zeros(block, *encoded.shape[1:])
-            x[: len(piece)] = piece
-            yield _score(networks, x.to(device), len(piece), score)
+    for some in samples.chunks(block):
+        encoded = torch.from_numpy(transform(some))
+        whole = len(encoded) == block
+        x = encoded.clone() if whole else torch.zeros(block, *encoded.shape[1:])
+        if not whole:
+            x[: len(encoded)] = encoded
+        yield _score(networks, x.to(device), len(encoded), score)
 
 
 def block_size(shape: tuple[int, ...]) -> int:
     """How many samples of this shape are scored at a time; a power of two.
 
     >>> block_size((30,)), block_size((1, 28, 28)), block_size((3, 256, 256))
-    (1024, 64, 4)
+    (2048, 64, 4)
     """
     if len(shape) == 1:
         return ROWS
@@ -63,6 +62,8 @@ def block_size(shape: tuple[int, ...]) -> int:
 def _score(networks: AutoencoderPair, x: Tensor, n: int, score: Score) -> Block:
     passed = Passed(x, *networks(x))  # codes (block, latent), reconstructions (block, ...)
     scored = score(networks, passed)
+    if n == len(x):
+        return Block(passed, scored)
     return Block(Passed(*(part[:n] for part in passed)), scored.first(n))
 
 

@@ -25,6 +25,7 @@ from lampblack.data.images.samples import IN_MEMORY, FileImages, FileReader
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
 from lampblack.data.schema import Rows, listed
+from lampblack.data.stored import RowReader, StoredRows
 from lampblack.detectors.blocks import block_size
 from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
 from lampblack.detectors.device import resolve_device
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from lampblack.detectors.base import ReconstructionDetector
 
 LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
+CHECKPOINT = 2  # the layout of the optimiser's state
+MOST_ENCODED = 200_000  # rows of a file on which the encoder is fitted, where training sees fewer
 MOST_WATCHED = 1024  # samples, and
 MOST_REFERENCE = 10_000  # samples from which a score learns what is usual
 MOST_WATCHED_VALUES = 1 << 22  # their values together
@@ -104,17 +107,23 @@ def fit_samples(
     if anomalous is not None and anomalous.any():
         anomalies = samples.take(np.flatnonzero(anomalous))
         samples = samples.take(np.flatnonzero(~anomalous))
-    split = split_rows(len(samples), detector, seeds.split)
+    in_file = isinstance(samples, StoredRows)
+    split = split_rows(len(samples), detector, seeds.split, stored=in_file)
+    stored: StoredRows | None = None
+    if isinstance(samples, StoredRows):
+        samples, split, stored = _drawn(detector, samples, split)
     if isinstance(samples, FileImages) and samples.n_bytes <= IN_MEMORY:
         with counted("read", len(samples), "images", not detector.verbose) as advance:
             samples = samples.in_memory(advance)
     detector.schema_ = schema
     detector.encoder_ = _fitted_encoder(detector, schema, samples, split.train)
     silent = _unrepeated_text(detector.encoder_)
-    trained = _train(detector, samples, anomalies, split, seeds, checkpoint_dir, callbacks)
+    trained = _train(detector, samples, stored, anomalies, split, seeds, checkpoint_dir, callbacks)
     detector.notes_ = silent + trained
     _calibrate(detector, samples, split)
     detector.rows_ = {name: len(index) for name, index in split._asdict().items()}
+    if stored is not None:
+        detector.rows_["train"] = len(stored)
     if anomalies is not None:
         detector.rows_["anomalies"] = len(anomalies)
     detector.versions_ = {name: version(name) for name in LIBRARIES}
@@ -123,8 +132,13 @@ def fit_samples(
     detector.reading_ = {}
 
 
-def split_rows(n: int, detector: ReconstructionDetector, seed: int) -> Split:
-    """Deal n rows out at random: calibration first, then validation, the rest trains."""
+def split_rows(
+    n: int, detector: ReconstructionDetector, seed: int, *, stored: bool = False
+) -> Split:
+    """Deal n rows out at random: calibration first, then validation, the rest trains.
+
+    stored: they stay in a file, and no more than 10,000 of them validate.
+    """
     order = np.random.default_rng(seed).permutation(n)
     held = 0 if detector.contamination else calibration_size(n, detector.false_alarm_rate)
     rest = n - held
@@ -132,7 +146,32 @@ def split_rows(n: int, detector: ReconstructionDetector, seed: int) -> Split:
     if not detector.early_stopping:
         reference = MOST_REFERENCE if detector._build_score().needs_reference else 0
         stops = min(stops, reference)
+    if stored:
+        stops = min(stops, MOST_REFERENCE)
     return Split(order[held + stops :], order[held : held + stops], order[:held])
+
+
+def _drawn(
+    detector: ReconstructionDetector, rows: StoredRows, split: Split
+) -> tuple[Rows, Split, StoredRows | None]:
+    """What of a file has to be in memory, the split of that, and what training reads as it goes.
+
+    A training of so many steps sees no more rows than steps · batch_size. Where those fit into
+    `StoredRows.window`, that many are drawn at random from the rows that may train, in one reading
+    of the file, and the fit is that of a table of them. Otherwise training reads batches from the
+    file, and the first of these rows, as many as fit, are what the encoder is fitted on and a score
+    remembers. Where all rows fit, the fit has the bits of one in memory.
+    """
+    fitted = detector.parameters_
+    seen = fitted["max_steps"] * fitted["batch_size"]
+    held = len(split.calibration) + len(split.validation)
+    room = max(1, rows.window - held)
+    wanted = min(max(seen, MOST_ENCODED, detector._build_score().memory), room)
+    train = split.train[:wanted]
+    kept = np.sort(np.concatenate([train, split.validation, split.calibration]))
+    part = Split(*(np.searchsorted(kept, index) for index in (train, *split[1:])))
+    beyond = seen > room and len(train) < len(split.train)
+    return rows.take(kept).in_memory(), part, rows.take(split.train) if beyond else None
 
 
 def _fitted_encoder(
@@ -159,6 +198,7 @@ def _training_samples(
     """Samples as the loop takes them: encoded on the device, or read from files as it goes."""
     if isinstance(samples, FileImages):
         return StreamedSamples(FileReader(samples), device)
+    assert not isinstance(samples, StoredRows)
     if isinstance(samples, Rows):
         assert isinstance(detector.encoder_, TableEncoder)
         encoded = detector.encoder_.transform(samples)
@@ -173,13 +213,14 @@ def _training_samples(
 def _train(
     detector: ReconstructionDetector,
     samples: CheckedSamples,
+    stored: StoredRows | None,
     anomalies: CheckedSamples | None,
     split: Split,
     seeds: Seeds,
     checkpoint_dir: str | Path | None,
     callbacks: Sequence[Callback],
 ) -> list[str]:
-    """Train; returns what has to be noted about it."""
+    """Train, on `stored` rows where there are any; returns what has to be noted about it."""
     fabric = _start_fabric(detector)
     fitted = detector.parameters_
     train = split.train if len(split.train) > 1 else split.train.repeat(2)  # for batch norm
@@ -187,6 +228,9 @@ def _train(
         _training_samples(detector, samples.take(index), fabric.device)
         for index in (train, split.validation)
     )
+    if stored is not None:
+        assert isinstance(detector.encoder_, TableEncoder)
+        data = StreamedSamples(RowReader(stored, detector.encoder_), fabric.device)
     watched = _watched(detector, samples, split, fabric.device)
     known = None
     if anomalies is not None:
@@ -389,7 +433,7 @@ def _fingerprint(
         "detector": type(detector).__name__,
         "networks": repr(networks),
         "device": read[0].device.type,
-        "versions": [version("lampblack"), torch.__version__],
+        "versions": [version("lampblack"), torch.__version__, CHECKPOINT],
         "threads": torch.get_num_threads(),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())

@@ -14,17 +14,27 @@ from sklearn.utils.validation import validate_data
 
 from lampblack.data.kinds import Kind
 from lampblack.data.schema import Rows, Schema
+from lampblack.data.stored import StoredRows
 from lampblack.data.table import from_object_array, is_frame, to_arrow
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 
 FEWEST_ROWS = 2
 
 
-def learn(detector: BaseEstimator, X: Any, types: Mapping[str, Kind] | None) -> tuple[Schema, Rows]:
+def learn(
+    detector: BaseEstimator, X: Any, types: Mapping[str, Kind] | None
+) -> tuple[Schema, Rows | StoredRows]:
     """The schema of the rows to be fitted, and the rows.
 
     Sets `n_features_in_` and, for a named table, `feature_names_in_`, as scikit-learn does.
     """
+    if isinstance(X, StoredRows):
+        if types:
+            raise InvalidInput("give the types to find_rows, which reads the file")
+        if len(X) < FEWEST_ROWS:
+            raise InvalidInput(f"{X.path}: {len(X)} rows cannot be fitted; give {FEWEST_ROWS}")
+        _remember_columns(detector, X.schema)
+        return X.schema, X
     if _is_table(X):
         table = _as_table(X)
         if table.num_rows < FEWEST_ROWS or not table.num_columns:
@@ -46,13 +56,16 @@ def learn(detector: BaseEstimator, X: Any, types: Mapping[str, Kind] | None) -> 
     return schema, schema.read_array(array)
 
 
-def check(detector: BaseEstimator, X: Any, schema: Schema) -> Rows:
+def check(detector: BaseEstimator, X: Any, schema: Schema) -> Rows | StoredRows:
     """Rows of the fitted schema; columns of a named table are put in order by name.
 
-    `Rows` were checked already, by this schema, and are taken as they are.
+    `Rows` were checked already, by this schema, and are taken as they are; `StoredRows` are checked
+    as they are read.
     """
     if isinstance(X, Rows):
         return X
+    if isinstance(X, StoredRows):
+        return X.under(schema)
     if _is_table(X):
         return _check_table(detector, X, schema)
     array = _as_array(detector, X, reset=False)
@@ -108,7 +121,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np.float64]:
+def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np.floating[Any]]:
     if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
         raise InvalidInput("an array of dates cannot be used; pass a table with named columns")
     if isinstance(X, np.ma.MaskedArray):
@@ -118,7 +131,7 @@ def _as_array(detector: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[np
             detector,
             X,
             reset=reset,
-            dtype=np.float64,
+            dtype=[np.float64, np.float32],  # the first, where it is neither
             ensure_all_finite=False,
             ensure_min_samples=FEWEST_ROWS if reset else 1,
         )

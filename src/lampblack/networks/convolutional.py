@@ -47,9 +47,12 @@ def convolutional_networks(
     encoder: list[nn.Module] = []
     for before, after in pairwise(maps):
         encoder += [make(nn.Conv2d, before, after, 3, stride=2, padding=1)]
-        encoder += [nn.BatchNorm2d(after), nn.LeakyReLU(SLOPE)]
+        encoder += [nn.BatchNorm2d(after), nn.LeakyReLU(SLOPE, inplace=True)]
     encoder += [nn.Flatten(), make(nn.Linear, flat, latent_dim)]
-    decoder: list[nn.Module] = [make(nn.Linear, latent_dim, flat), nn.LeakyReLU(SLOPE)]
+    decoder: list[nn.Module] = [
+        make(nn.Linear, latent_dim, flat),
+        nn.LeakyReLU(SLOPE, inplace=True),
+    ]
     decoder.append(nn.Unflatten(1, (maps[-1], *sizes[-1])))
     for block in reversed(range(depth)):
         odd = tuple(1 - (2 * sizes[block + 1][axis] - sizes[block][axis]) for axis in (0, 1))
@@ -65,7 +68,7 @@ def convolutional_networks(
             )
         )
         if block:
-            decoder.append(nn.LeakyReLU(SLOPE))
+            decoder.append(nn.LeakyReLU(SLOPE, inplace=True))
     decoder.append(nn.Sigmoid())
     return nn.Sequential(*encoder), nn.Sequential(*decoder)
 

@@ -38,7 +38,7 @@ def _layers(widths: Sequence[int], generator: torch.Generator) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths[:-1]):
         layers.append(drawn(nn.Linear, before, after, generator=generator))
-        layers += [nn.BatchNorm1d(after), nn.ReLU()]
+        layers += [nn.BatchNorm1d(after), nn.ReLU(inplace=True)]
     layers.append(drawn(nn.Linear, widths[-2], widths[-1], generator=generator))
     return nn.Sequential(*layers)
 

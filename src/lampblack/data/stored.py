@@ -1,0 +1,295 @@
+"""Rows that stay in their file: read anew whenever some are asked for, and never held whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lampblack.data.encoder import TableEncoder
+from lampblack.data.files import OnBadRow, SkippedRow, column_names, iter_rows
+from lampblack.data.kinds import Kind
+from lampblack.data.layout import RowFormat, find_source
+from lampblack.data.parquet_rows import find_parquet_layout
+from lampblack.data.schema import Rows, Schema, listed
+from lampblack.exceptions import InvalidInput
+
+WINDOW = 1 << 25  # values held at a time: 256 MiB of float64
+
+LARGE = 1 << 30  # bytes of a Parquet file's values above which it is not read whole
+
+Positions = npt.NDArray[np.int64]
+Dates = npt.NDArray[np.datetime64]
+
+
+def find_rows(
+    path: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    types: Mapping[str, Kind] | None = None,
+    where: str | None = None,
+    missing: Sequence[str] = (),
+    on_bad_row: OnBadRow = "fail",
+) -> StoredRows:
+    """The rows of a Parquet file that may be larger than memory, for `fit` and for scores.
+
+    columns: those to use, None for all. types: as for a detector. where: a condition on rows.
+    missing: spellings of a missing value. on_bad_row: "fail", or "skip" rows that cannot be used.
+    The file is read once, for the number of rows, their types and what may be missing, and again
+    whenever rows are asked for; it must not change meanwhile. Raises InvalidInput.
+
+    >>> import lampblack
+    >>> rows = lampblack.find_rows("pump.parquet")  # doctest: +SKIP
+    >>> lampblack.recommended().fit(rows)  # doctest: +SKIP
+    """
+    path = Path(path)
+    if not find_source(path).parquet:
+        raise InvalidInput(
+            f"{path}: rows stay in the file only where that is Parquet; write it as Parquet, or "
+            "read it whole"
+        )
+    format_ = RowFormat(types=dict(types or {}), missing=tuple(missing))
+    tables = FileTables(path, format_, columns, where, on_bad_row)
+    return StoredRows.scan(path, tables)
+
+
+def is_large(path: Path) -> bool:
+    """Whether a file is Parquet and holds more than 1 GiB of values."""
+    source = find_source(path)
+    return source.parquet and find_parquet_layout(source).n_bytes > LARGE
+
+
+class FileTables(Iterable[pa.Table]):
+    """The usable rows of a Parquet file in pieces; which those are is found in the first reading.
+
+    `skipped` are the rows left out, with reasons.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        row_format: RowFormat,
+        columns: Sequence[str] | None,
+        where: str | None,
+        on_bad_row: OnBadRow,
+    ) -> None:
+        self._path, self._skip = path, on_bad_row == "skip"
+        names = column_names(path, row_format)
+        self._columns = names if columns is None else list(columns)
+        unknown = [name for name in self._columns if name not in names]
+        if unknown:
+            raise InvalidInput(f"{path}: there is no {listed(unknown)}; there are {listed(names)}")
+        self._stream = iter_rows(path, row_format, kinds={}, where=where, on_bad_row=on_bad_row)
+        self._refused: list[SkippedRow] = []
+        self._known = False
+
+    @property
+    def skipped(self) -> list[SkippedRow]:
+        """The rows left out, in the file's order."""
+        return sorted([*self._stream.skipped, *self._refused], key=lambda row: row.row)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for rows in self._stream:
+            table = rows.table.select(self._columns)
+            if not self._known:
+                self._look(table, rows.row_numbers)
+            refused = [row.row for row in self._refused]
+            bad = np.isin(rows.row_numbers, refused) if refused else np.zeros(0, bool)
+            yield table.filter(pa.array(~bad)) if bad.any() else table
+        self._known = True
+
+    def _look(self, table: pa.Table, numbers: Positions) -> None:
+        """Note the rows that cannot be used, or raise InvalidInput for the first."""
+        try:
+            found = _every_nullable(Schema.of_table(table)).refused(table)
+        except InvalidInput as error:
+            raise type(error)(f"{self._path}: {error}") from None
+        if found and not self._skip:
+            row = int(numbers[found[0].row])
+            raise InvalidInput(
+                f"{self._path}: row {row}, column {found[0].column!r}: {found[0].reason}, or skip "
+                "such rows (--on-bad-row skip)"
+            )
+        self._refused += [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in found]
+
+
+class StoredRows:
+    """Rows of tables that can be read again and again, in the same order, by position.
+
+    tables: the file's rows, in pieces. positions: which of them these are, in this order; None is
+    all of them in the file's. Every question reads the file once, or once for every `window` rows.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tables: Iterable[pa.Table],
+        schema: Schema,
+        count: int,
+        positions: Positions | None = None,
+    ) -> None:
+        self.path, self.schema = path, schema
+        self._tables, self._count, self._positions = tables, count, positions
+
+    @classmethod
+    def scan(cls, path: Path, tables: Iterable[pa.Table]) -> StoredRows:
+        """Read all rows once, for their number, their types and what may be missing."""
+        schema: Schema | None = None
+        nullable: set[str] = set()
+        count = 0
+        for table in tables:
+            found = Schema.of_table(table)
+            nullable |= {column.name for column in found.columns if column.nullable}
+            schema = schema or found
+            count += len(table)
+        if schema is None or not count:
+            raise InvalidInput(f"{path}: no row can be used; give a file with rows")
+        columns = (
+            column.model_copy(update={"nullable": column.name in nullable})
+            for column in schema.columns
+        )
+        return cls(path, tables, schema.model_copy(update={"columns": tuple(columns)}), count)
+
+    def __len__(self) -> int:
+        return self._count if self._positions is None else len(self._positions)
+
+    @property
+    def skipped(self) -> list[SkippedRow]:
+        """The rows of the file that were left out because they cannot be used."""
+        return self._tables.skipped if isinstance(self._tables, FileTables) else []
+
+    @property
+    def window(self) -> int:
+        """How many rows are held at a time."""
+        return max(1, WINDOW // len(self.schema.columns))
+
+    def under(self, schema: Schema) -> StoredRows:
+        """The same rows, checked against another schema."""
+        return StoredRows(self.path, self._tables, schema, self._count, self._positions)
+
+    def take(self, index: Positions) -> StoredRows:
+        """The rows at these positions."""
+        chosen = index if self._positions is None else self._positions[index]
+        return StoredRows(self.path, self._tables, self.schema, self._count, chosen)
+
+    def chunks(self, size: int) -> Iterator[Rows]:
+        """The rows in order, `size` at a time."""
+        if self._positions is None:
+            yield from _rebatched(map(self.schema.read_table, self._tables), size)
+            return
+        window = -(-self.window // size) * size
+        for start in range(0, len(self), window):
+            yield from self._gather(self._positions[start : start + window]).chunks(size)
+
+    def in_memory(self) -> Rows:
+        """All of these rows."""
+        if self._positions is None:
+            return _joined([self.schema.read_table(table) for table in self._tables])
+        return self._gather(self._positions)
+
+    def digest(self) -> str:
+        """A hash of the file's name, size and time of change, and of the schema."""
+        facts = self.path.stat()
+        text = repr((str(self.path), facts.st_size, facts.st_mtime_ns, self.schema))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _gather(self, positions: Positions) -> Rows:
+        """The file's rows at these positions, in this order, in one reading of the file."""
+        order = np.argsort(positions, kind="stable")
+        wanted = positions[order]
+        flat = len(self.schema.of_kind("number", "boolean"))
+        numbers = np.empty((len(positions), flat))  # filled in place: they are most of the memory
+        others: list[Rows] = []
+        first = end = 0
+        for table in self._tables:
+            start, end = np.searchsorted(wanted, [first, first + len(table)])
+            if end > start:
+                index = pa.array(wanted[start:end] - first)
+                found = self.schema.read_table(table.take(index))
+                numbers[order[start:end]] = found.numbers
+                others.append(Rows(np.empty((end - start, 0)), found.categories, found.dates))
+            first += len(table)
+            if end == len(wanted):
+                break
+        if end < len(wanted):
+            raise InvalidInput(f"{self.path}: has fewer rows than before; it changed while in use")
+        if not others:
+            return self.schema.read_table(next(iter(self._tables)).slice(0, 0))
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        gathered = Rows(np.empty((len(order), 0)), *_columns(others)).take(place)
+        return Rows(numbers, gathered.categories, gathered.dates)
+
+
+class RowReader:
+    """Encoded rows in batches, for a training that takes more than memory holds.
+
+    Batches are read together, as many as `StoredRows.window` holds: the bounded buffer. Any
+    positions may be asked for, so the order is a random one of the whole file, not of the buffer.
+    """
+
+    def __init__(self, rows: StoredRows, encoder: TableEncoder) -> None:
+        self._rows, self._encoder = rows, encoder
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, positions: Sequence[Positions]) -> Iterator[npt.NDArray[np.float32]]:
+        """The encoded rows at each of these positions."""
+        waiting: list[Positions] = []
+        for batch in positions:
+            if waiting and sum(map(len, waiting)) + len(batch) > self._rows.window:
+                yield from self._together(waiting)
+                waiting = []
+            waiting.append(batch)
+        if waiting:
+            yield from self._together(waiting)
+
+    def digest(self) -> str:
+        """A hash of what is read."""
+        return self._rows.digest()
+
+    def _together(self, positions: list[Positions]) -> Iterator[npt.NDArray[np.float32]]:
+        rows = self._rows.take(np.concatenate(positions)).in_memory()
+        first = 0
+        for batch in positions:
+            index = np.arange(first, first + len(batch))
+            yield self._encoder.transform(rows.take(index))
+            first += len(batch)
+
+
+def _every_nullable(schema: Schema) -> Schema:
+    columns = (column.model_copy(update={"nullable": True}) for column in schema.columns)
+    return schema.model_copy(update={"columns": tuple(columns)})
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    return Rows(np.concatenate([part.numbers for part in parts]), *_columns(parts))
+
+
+def _columns(parts: list[Rows]) -> tuple[tuple[pa.Array, ...], tuple[Dates, ...]]:
+    """Categories and dates of the parts, one after the other."""
+    first = parts[0]
+    texts = range(len(first.categories)), [part.categories for part in parts]
+    dates = range(len(first.dates)), [part.dates for part in parts]
+    return (
+        tuple(pa.concat_arrays([part[i] for part in texts[1]]) for i in texts[0]),
+        tuple(np.concatenate([part[i] for part in dates[1]]) for i in dates[0]),
+    )
+
+
+def _rebatched(parts: Iterator[Rows], size: int) -> Iterator[Rows]:
+    """The same rows, exactly `size` at a time but for the last."""
+    rest: Rows | None = None
+    for part in parts:
+        rows = part if rest is None or not len(rest) else _joined([rest, part])
+        whole = len(rows) - len(rows) % size
+        pieces = list(rows.chunks(size))
+        yield from pieces[: whole // size]
+        rest = pieces[-1] if whole < len(rows) else None
+    if rest is not None and len(rest):
+        yield rest
