@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.calibration import Calibration
+from lampblack.calibration import Calibration, Drift
 from lampblack.evaluation import Evaluation, evaluate
 
 Scores = npt.NDArray[np.float64]
@@ -68,17 +68,9 @@ class ReportContent:
         return np.asarray(self.scores > self.calibration.threshold)
 
     @cached_property
-    def drift(self) -> tuple[float, float] | None:
-        """Kolmogorov-Smirnov statistic and p-value of these scores against the calibration's.
-
-        None where no samples were held out to calibrate.
-        """
-        from scipy.stats import ks_2samp
-
-        if self.calibration.origin != "held-out":
-            return None
-        found = ks_2samp(self.calibration.scores, self.scores)
-        return float(found.statistic), float(found.pvalue)
+    def drift(self) -> Drift | None:
+        """These scores against the calibration's; None where no samples were held out for it."""
+        return self.calibration.drift(self.scores)
 
     @cached_property
     def judged(self) -> Evaluation | None:
