@@ -47,7 +47,7 @@ LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
 MOST_WATCHED = 1024  # samples, and
 MOST_REFERENCE = 10_000  # samples from which a score learns what is usual
 MOST_WATCHED_VALUES = 1 << 22  # their values together
-MOST_REPEATED = 0.01  # of the calibration samples that may equal a training sample unmentioned
+MOST_REPEATED = 0.05  # of the calibration samples that may equal a training sample unmentioned
 REPEATED = "calibration samples equal a training sample"  # by which the note is known
 MOST_KNOWN_VALUES = 1 << 28  # values of known anomalies that train, 1 GiB
 # One of many streams of seeds. scikit-learn's check_outliers_train wants at least one alarm among
@@ -319,7 +319,7 @@ def _left_out(count: int) -> list[str]:
 def _repeated(
     detector: ReconstructionDetector, samples: CheckedSamples, split: Split, data: Samples
 ) -> list[str]:
-    """Note where more than 1 % of the calibration samples equal a training sample, encoded.
+    """Note where more than 5 % of the calibration samples equal a training sample, encoded.
 
     Not of images that are read from files as training goes.
     """
