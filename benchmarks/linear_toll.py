@@ -17,6 +17,7 @@ With squared norms, m₂·((1 − v·w)² + β·w²), the origin is a saddle: no
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,34 +47,63 @@ def released(beta: float) -> float | None:
 
 def along_ridge(w: float, beta: float, time: float) -> float:
     """The w that is reached from w along the ridge after a time."""
-    wanted = 1 / (3 * w**3) - w + beta * time
+    wanted = _climbed(w) + beta * time
     low = w
-    while 1 / (3 * low**3) - low < wanted:
+    while _climbed(low) < wanted:
         low /= 2
-    return float(brentq(lambda u: 1 / (3 * u**3) - u - wanted, low, w))
+    return float(brentq(lambda u: _climbed(u) - wanted, low, w))
 
 
 def closed_form(beta: float, time: float, *, w: float = 2.0) -> End:
     """Where gradient flow from a perfect reconstruction (w, 1/w) is after a time.
 
-    w: at least 1, so that the start lies above where the ridge lets go, or beyond it.
+    w: at least 1, where the ridge attracts, or where it has let go.
     """
     root = released(beta)
-    if beta <= CRITICAL or root is None:
-        return End(False, math.inf, along_ridge(w, beta, time), 0.0)
-    start = max(root, 0.0) if w > root else w
-    on_ridge = ((1 / (3 * start**3) - start) - (1 / (3 * w**3) - w)) / beta
-    if time <= on_ridge:
-        return End(True, math.inf, along_ridge(w, beta, time), 0.0)
+    if root is None or w < root:
+        start, on_ridge = w, 0.0
+    else:
+        start, on_ridge = root, (_climbed(root) - _climbed(w)) / beta
+    if root is None or time <= on_ridge:
+        return End(beta > CRITICAL, math.inf, along_ridge(w, beta, time), 0.0)
     away = 1 / start - beta  # v − β where the ridge lets go
     grows, decays = (start + away) / 2, (start - away) / 2
-    fall = 0.5 * math.log(-decays / grows)
+
+    def place(t: float) -> tuple[float, float]:
+        up, down = grows * math.exp(t), decays * math.exp(-t)
+        return up + down, beta + up - down  # w, v
+
     t = time - on_ridge
-    if t >= fall:
-        return End(True, on_ridge + fall, 0.0, 1.0)
-    norm = grows * math.exp(t) + decays * math.exp(-t)
-    v = beta + grows * math.exp(t) - decays * math.exp(-t)
-    return End(True, on_ridge + fall, norm, abs(1 - v * norm))
+    if grows < 0:
+        fall = 0.5 * math.log(-decays / grows)
+        if t >= fall:
+            return End(True, on_ridge + fall, 0.0, 1.0)
+        norm, v = place(t)
+        return End(True, on_ridge + fall, norm, abs(1 - v * norm))
+    back = _back_on_ridge(place)
+    if t >= back:
+        return End(False, math.inf, along_ridge(place(back)[0], beta, t - back), 0.0)
+    norm, v = place(t)
+    return End(False, math.inf, norm, abs(1 - v * norm))
+
+
+def _climbed(w: float) -> float:
+    """What grows by β·t on the ridge."""
+    return 1 / (3 * w**3) - w
+
+
+def _back_on_ridge(place: Callable[[float], tuple[float, float]]) -> float:
+    """The time after which a way that left the ridge meets it again."""
+
+    def missing(t: float) -> float:
+        w, v = place(t)
+        return 1 - v * w
+
+    times = np.linspace(0, 20, 20_001)[1:]
+    below = np.array([missing(t) for t in times]) > 0
+    leaves = int(below.argmax())
+    returns = leaves + int((~below[leaves:]).argmax())
+    return float(brentq(missing, times[returns - 1], times[returns]))
 
 
 def simulated(

@@ -171,7 +171,7 @@ def _say(found: Diagnosis, what: str) -> None:
     for sign, which in (("!", False), ("?", None), (" ", True)):
         for check in found.checks:
             if check.passed is which:
-                typer.echo(f"{sign} {check.name}: {check.text}")
+                typer.echo(f"{sign} {check.text}")
     for note in found.notes:
         typer.echo(f"  note from fitting: {note}")
     for name, one in found.sharpness.items():

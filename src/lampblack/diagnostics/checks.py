@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,14 @@ class Check:
     figures: dict[str, Figure] = field(default_factory=dict)
 
 
+class Verdict(NamedTuple):
+    """What a check says, but for its name."""
+
+    passed: bool | None
+    text: str
+    figures: dict[str, Figure]
+
+
 @dataclass(frozen=True)
 class Given:
     """What the checks look at: a detector, and normal samples with their scores (n,)."""
@@ -67,11 +75,13 @@ class Given:
         return "rows" if isinstance(self.samples, Rows) else "images"
 
 
-def checks(detector: ReconstructionDetector, X: Any, *, seed: int = 0) -> list[Check]:
+def checks(
+    detector: ReconstructionDetector, X: Any, *, leave_out: Collection[str] = (), seed: int = 0
+) -> list[Check]:
     """Look for reasons not to trust a detector, given normal samples X.
 
     X: as `anomaly_score` takes them, best ones that were not fitted; at most 10,000, drawn with
-    the seed, are looked at. A failed check is a notice.
+    the seed, are looked at. A failed check is a notice. leave_out: names of checks not to make.
 
     >>> import numpy as np
     >>> from lampblack import TollDetector
@@ -82,7 +92,8 @@ def checks(detector: ReconstructionDetector, X: Any, *, seed: int = 0) -> list[C
     []
     """
     given = looked_at(detector, X, seed)
-    return [check(given) for check in CHECKS]
+    wanted = [name for name in CHECKS if name not in leave_out]
+    return [Check(name, *CHECKS[name](given)) for name in wanted]
 
 
 def looked_at(detector: ReconstructionDetector, X: Any, seed: int) -> Given:
@@ -92,12 +103,12 @@ def looked_at(detector: ReconstructionDetector, X: Any, seed: int) -> Given:
     return Given(detector, samples, detector.anomaly_score(samples), seed)
 
 
-def enough_data(given: Given) -> Check:
+def enough_data(given: Given) -> Verdict:
     """Whether the calibration rows suffice for the promised rate."""
     calibration = given.detector.calibration_
     if calibration.origin != "held-out":
         text = "nothing is promised: the model was fitted with contamination, which holds none out"
-        return Check("data for the promise", None, text)
+        return Verdict(None, text, {})
     n = len(calibration.scores)
     allowed = max(0, math.floor(calibration.promised * (n + 1) + 1e-9) - 1)
     worst = float(beta.ppf(SURE, allowed + 1, n - allowed))
@@ -109,17 +120,15 @@ def enough_data(given: Given) -> Check:
         "realised_below": worst,
     }
     if calibration.shortfall:
-        return Check(
-            "data for the promise", False, f"too little data: {calibration.shortfall}", figures
-        )
+        return Verdict(False, f"too little data: {calibration.shortfall}", figures)
     text = (
         f"{n:,} calibration {given.what} promise {calibration.promised:.2%} false alarms on "
         f"average; with these ones the rate is below {worst:.2%} with {SURE:.0%} confidence"
     )
-    return Check("data for the promise", True, text, figures)
+    return Verdict(True, text, figures)
 
 
-def scores_vary(given: Given) -> Check:
+def scores_vary(given: Given) -> Verdict:
     """Whether scores of normal samples differ from one another."""
     of = {"calibration": given.detector.calibration_.scores, "given": given.scores}
     figures: dict[str, Figure] = {name: relative_spread(scores) for name, scores in of.items()}
@@ -131,7 +140,7 @@ def scores_vary(given: Given) -> Check:
     )
     if not passed:
         text += "; decisions rest on differences this small"
-    return Check("spread of the scores", passed, text, figures)
+    return Verdict(passed, text, figures)
 
 
 def relative_spread(scores: Values) -> float:
@@ -140,7 +149,7 @@ def relative_spread(scores: Values) -> float:
     return float((high - low) / middle) if middle > 0 else float(high > low)
 
 
-def columns_share(given: Given) -> Check:
+def columns_share(given: Given) -> Verdict:
     """Whether one column, or pixel, alone makes the scores that come nearest to an alarm."""
     n = min(max(FEWEST_STRONGEST, round(STRONGEST * len(given.scores))), MOST_STRONGEST)
     strongest = np.argsort(-given.scores, kind="stable")[:n]
@@ -158,15 +167,15 @@ def columns_share(given: Given) -> Check:
     figures: dict[str, Figure] = {"column": name, "share": share, "strongest": len(explanation)}
     what = f"of the {len(explanation)} highest scores of these normal {given.what}"
     if columns < 2:
-        return Check("no column decides alone", None, "there is but one column", figures)
+        return Verdict(None, "there is but one column", figures)
     if share > ALONE:
         text = (
             f"{name} alone decides: it makes {share:.0%} {what}; look at its values (outliers, a "
             "constant that moved, a key), and leave it out if it is no measurement"
         )
-        return Check("no column decides alone", False, text, figures)
+        return Verdict(False, text, figures)
     text = f"no column decides alone: {name} has the largest share, {share:.0%} {what}"
-    return Check("no column decides alone", True, text, figures)
+    return Verdict(True, text, figures)
 
 
 def _part(detector: ReconstructionDetector, shape: tuple[int, ...], position: int) -> str:
@@ -176,7 +185,7 @@ def _part(detector: ReconstructionDetector, shape: tuple[int, ...], position: in
     return f"the pixel in column {column}, row {row}"
 
 
-def codes_differ(given: Given) -> Check:
+def codes_differ(given: Given) -> Verdict:
     """Whether the latent space has collapsed to a point, by what the decoder makes of the codes."""
     detector = given.detector
     networks = detector.networks_
@@ -185,7 +194,7 @@ def codes_differ(given: Given) -> Check:
         z, reconstruction = networks(x)
     whole = spread(x)
     if len(x) < 2 or whole == 0:
-        return Check("latent space", None, "the samples given do not differ: it cannot be told")
+        return Verdict(None, "the samples given do not differ: it cannot be told", {})
     flat = z.flatten(start_dim=1).cpu().double()
     length = float(latent_norm(z).cpu().double().mean())
     deviation = float((flat - flat.mean(dim=0)).square().sum(dim=1).mean().sqrt())
@@ -203,7 +212,7 @@ def codes_differ(given: Given) -> Check:
             f"reconstructions vary by {ratio:.2f} of what the {given.what} do; the decoder uses "
             f"{spectrum.effective_rank:.1f} directions of the code"
         )
-        return Check("latent space", True, text, figures)
+        return Verdict(True, text, figures)
     told = chimeras_told(networks, x, detector._build_score().watched)
     figures["auroc_of_chimeras"] = told
     fact = (
@@ -212,21 +221,21 @@ def codes_differ(given: Given) -> Check:
     )
     if told >= TOLD:
         text = f"{fact}; the norm of the code still tells them from chimeras, AUROC {told:.2f}"
-        return Check("latent space", True, text, figures)
+        return Verdict(True, text, figures)
     text = (
         f"{fact}, and what is left tells them from chimeras of two with AUROC {told:.2f} only; "
         "lower latent_weight, use schedule='one_cycle', or widen the network"
     )
-    return Check("latent space", False, text, figures)
+    return Verdict(False, text, figures)
 
 
-def no_drift(given: Given) -> Check:
+def no_drift(given: Given) -> Verdict:
     """Whether these samples score as those of calibration; and those of a recalibration did."""
     found = given.detector.calibration_.drift(given.scores)
     moved = [note for note in given.detector.notes_ if note.startswith(MOVED)]
     if found is None:
         text = "the model holds no scores of held-out samples to compare these with"
-        return Check("drift", None, text)
+        return Verdict(None, text, {})
     figures: dict[str, Figure] = {"statistic": found.statistic, "p_value": found.p_value}
     facts = f"Kolmogorov-Smirnov statistic {found.statistic:.3f}, p = {found.p_value:.2g}"
     if found.p_value < DRIFT:
@@ -234,14 +243,14 @@ def no_drift(given: Given) -> Check:
             f"these {given.what} are scored otherwise than those of calibration ({facts}); the "
             "promised rate may not hold for them: recalibrate, or fit again"
         )
-        return Check("drift", False, text, figures)
+        return Verdict(False, text, figures)
     if moved:
-        return Check("drift", False, moved[-1], figures)
+        return Verdict(False, moved[-1], figures)
     text = f"these {given.what} are scored as those of calibration are ({facts})"
-    return Check("drift", True, text, figures)
+    return Verdict(True, text, figures)
 
 
-def no_copies(given: Given) -> Check:
+def no_copies(given: Given) -> Verdict:
     """Whether the same samples stand on both sides of a split.
 
     A model holds no calibration samples, so fitting counted those that equal a training sample; and
@@ -270,17 +279,17 @@ def no_copies(given: Given) -> Check:
                 f"remembers from training: figures on new {given.what} need others"
             )
     if said:
-        return Check("no copies across the split", False, "; ".join(said), figures)
+        return Verdict(False, "; ".join(said), figures)
     text = f"{repeated:,} of these {len(rows):,} {given.what} equal another of them"
-    return Check("no copies across the split", True, text, figures)
+    return Verdict(True, text, figures)
 
 
-def extrapolates(given: Given, found: Extrapolation | None = None) -> Check:
+def extrapolates(given: Given, found: Extrapolation | None = None) -> Verdict:
     """Whether a score that has left the normal ones stays above them, far from all data."""
     try:
         found = found or along_rays(given.detector, given.samples, seed=given.seed)
     except InvalidInput as error:
-        return Check("far from all data", None, str(error))
+        return Verdict(None, str(error), {})
     images = isinstance(given.detector.schema_, ImageSchema)
     figures: dict[str, Figure] = {
         "rays": len(found.above),
@@ -296,20 +305,21 @@ def extrapolates(given: Given, found: Extrapolation | None = None) -> Check:
     share = f"on {found.stays:.0%} of {len(found.above)} ways {where}"
     if found.stays >= STAYS:
         text = f"{share}, the score leaves the normal ones and stays above them"
-        return Check("far from all data", True, text, figures)
+        return Verdict(True, text, figures)
     text = (
         f"only {share} does the score leave the normal ones and stay above them: something far "
         "from all data may look normal"
     )
-    return Check("far from all data", False, text, figures)
+    return Verdict(False, text, figures)
 
 
-CHECKS: tuple[Callable[[Given], Check], ...] = (
-    enough_data,
-    scores_vary,
-    columns_share,
-    codes_differ,
-    no_drift,
-    no_copies,
-    extrapolates,
-)
+FAR = "far from all data"
+CHECKS: dict[str, Callable[[Given], Verdict]] = {
+    "data for the promise": enough_data,
+    "spread of the scores": scores_vary,
+    "no column decides alone": columns_share,
+    "latent space": codes_differ,
+    "drift": no_drift,
+    "no copies across the split": no_copies,
+    FAR: extrapolates,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -165,7 +166,9 @@ def jacobian_singular_values(decode: Callable[[Tensor], Tensor], z: Tensor) -> V
         width = single(z[0]).numel()
     differentiate = jacfwd if z[0].numel() < width else jacrev
     found = []
-    for codes in torch.split(z, 16):  # a Jacobian of images is large
-        jacobians = vmap(differentiate(single))(codes).flatten(start_dim=2).detach()
-        found.append(torch.linalg.svdvals(jacobians.cpu().double()).numpy())
+    with warnings.catch_warnings():  # torch warns of itself when it first differentiates forward
+        warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
+        for codes in torch.split(z, 16):  # a Jacobian of images is large
+            jacobians = vmap(differentiate(single))(codes).flatten(start_dim=2).detach()
+            found.append(torch.linalg.svdvals(jacobians.cpu().double()).numpy())
     return np.concatenate(found)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.diagnostics.checks import CHECKS, Check, Given, extrapolates, looked_at
+from lampblack.diagnostics.checks import CHECKS, FAR, Check, Given, extrapolates, looked_at
 from lampblack.diagnostics.codes import DecoderSpectrum, decoder_spectrum
 from lampblack.diagnostics.curvature import Sharpness
 from lampblack.diagnostics.landscape import Landscape, loss_landscape, sharpness
@@ -121,9 +121,10 @@ def diagnose(
         known = checked(detector, anomalies)
         groups["anomalies"] = known.take(some(len(known), MOST, seed))
     extrapolation = _rays(given)
-    found = []
-    for check in CHECKS:
-        found.append(extrapolates(given, extrapolation) if check is extrapolates else check(given))
+    found = [
+        Check(name, *(extrapolates(given, extrapolation) if name == FAR else check(given)))
+        for name, check in CHECKS.items()
+    ]
     advance(1)
     landscape = loss_landscape(detector, given.samples, seed=seed)
     advance(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ from lampblack.diagnostics.samples import encoded
 Values = npt.NDArray[np.float64]
 
 MOST_ROWS, MOST_IMAGES = 512, 64
+MOST_VALUES = 1 << 18  # of images together, but never fewer than two
+POINTS, IMAGE_POINTS = 21, 11
 LINES = 5
 
 
@@ -68,16 +71,17 @@ def loss_landscape(
     detector: ReconstructionDetector,
     X: Any,
     *,
-    points: int = 21,
+    points: int | None = None,
     reach: float = 1.0,
     seed: int = 0,
 ) -> Landscape:
     """The losses of `losses_of` along five random directions, and over the plane of the first two.
 
-    X: normal samples as the detector takes them; at most 512 rows or 64 images, drawn with the
-    seed, are looked at. Directions are normalised by filter (Li et al. 2018, arXiv 1712.09913);
-    batch norms keep their running statistics. points: on each line, odd so that 0 is among them.
-    reach: how far to go, in lengths of the weights.
+    X: normal samples as the detector takes them; at most 512 rows or 64 images (fewer where they
+    are large), drawn with the seed, are looked at. Directions are normalised by filter (Li et al.
+    2018, arXiv 1712.09913); batch norms keep their running statistics. points: on each line, odd so
+    that 0 is among them; None is 21 for tables and 11 for images. reach: how far to go, in lengths
+    of the weights.
 
     >>> import numpy as np
     >>> from lampblack import LAMPDetector
@@ -88,6 +92,8 @@ def loss_landscape(
     >>> found.lines["training"].shape, found.plane["plain"].shape
     ((5, 5), (5, 5))
     """
+    if points is None:
+        points = POINTS if len(detector.encoder_.shape) == 1 else IMAGE_POINTS
     steps = np.linspace(-reach, reach, points)
     weights = autoencoder_weights(detector.networks_)
     generator = torch.Generator().manual_seed(seed)
@@ -139,5 +145,6 @@ def sharpness(detector: ReconstructionDetector, X: Any, *, seed: int = 0) -> dic
 
 
 def _some(detector: ReconstructionDetector, X: Any, seed: int) -> torch.Tensor:
-    most = MOST_ROWS if len(detector.encoder_.shape) == 1 else MOST_IMAGES
-    return encoded(detector, X, most, seed=seed)
+    shape = detector.encoder_.shape
+    fitting = max(2, min(MOST_IMAGES, MOST_VALUES // math.prod(shape)))
+    return encoded(detector, X, MOST_ROWS if len(shape) == 1 else fitting, seed=seed)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.calibration import Calibration, Drift
+from lampblack.diagnostics import Check
 from lampblack.evaluation import Evaluation, evaluate
 
 Scores = npt.NDArray[np.float64]
@@ -43,7 +44,8 @@ class ReportContent:
 
     scores: (n,), in the order of the data. times: (n,) as datetime64, or None for the data's own
     order; time_name is their column. truth: (n,), which samples are anomalies, or None. blamed: by
-    column, its mean share of the scores of the alarms that are shown.
+    column, its mean share of the scores of the alarms that are shown. checks: reasons not to trust
+    the model that were looked for.
     """
 
     model: str
@@ -61,6 +63,7 @@ class ReportContent:
     time_name: str = ""
     truth: npt.NDArray[np.bool_] | None = None
     skipped: int = 0
+    checks: Sequence[Check] = ()
 
     @cached_property
     def is_alarm(self) -> npt.NDArray[np.bool_]:
@@ -102,4 +105,5 @@ class ReportContent:
             "drift": None if drift is None else {"statistic": drift[0], "p_value": drift[1]},
             "judged": self.judged,
             "confusion": self.confusion,
+            "checks": {check.name: check.passed for check in self.checks},
         }

@@ -42,7 +42,8 @@ def _landscape(found: Diagnosis) -> Figure:
         along.fill_between(
             landscape.steps, lines.min(axis=0), lines.max(axis=0), color=color, alpha=0.2, lw=0
         )
-    _log_where_wide(along, np.concatenate([*landscape.lines.values()]))
+    if _is_wide(np.concatenate([*landscape.lines.values()])):
+        along.set_yscale("log")
     along.set_xlabel("step along random directions, in lengths of the filters")
     along.legend(frameon=False, labelcolor="black")
     plane = landscape.plane["training"]
@@ -68,15 +69,15 @@ def _codes(found: Diagnosis) -> Figure:
             norms, found.errors[name], ".", color=COLORS[name], label=name, markersize=3, alpha=0.6
         )
     every = np.concatenate([*found.norms.values()]), np.concatenate([*found.errors.values()])
-    for axis, values in zip((points.set_xscale, points.set_yscale), every, strict=True):
-        if values.min() > 0:
-            axis("log")
+    for scale, values in zip((points.set_xscale, points.set_yscale), every, strict=True):
+        if _is_wide(values):
+            scale("log")
     points.set_xlabel("norm of the code")
     points.set_ylabel("reconstruction error")
     points.legend(frameon=False, labelcolor="black", markerscale=3)
     values = found.spectrum.singular_values.mean(axis=0)
     rank.plot(np.arange(1, len(values) + 1), values, ".-", color=BLUE)
-    if values.min() > 0:
+    if _is_wide(values):
         rank.set_yscale("log")
     rank.set_xlabel("singular value of the decoder's Jacobian, by rank")
     median = {name: float(np.median(norms)) for name, norms in found.norms.items()}
@@ -134,9 +135,9 @@ def _rays(found: Diagnosis) -> Figure | None:
     return Figure("Far from all data", canvas, text)
 
 
-def _log_where_wide(axes: Any, values: Any) -> None:
-    if values.min() > 0 and values.max() > 10 * values.min():
-        axes.set_yscale("log")
+def _is_wide(values: Any) -> bool:
+    """Whether values are better shown along a logarithmic axis."""
+    return bool(values.min() > 0 and values.max() > 10 * values.min())
 
 
 FIGURES: dict[str, Callable[[Diagnosis], Figure | None]] = {
