@@ -236,3 +236,40 @@ def test_anomalies_reach_figures_and_no_check(
     assert without.norms.keys() == {"normal"}
     assert with_them.norms.keys() == {"normal", "anomalies"}
     assert np.median(with_them.errors["anomalies"]) > np.median(with_them.errors["normal"])
+
+
+def test_public_names_are_frozen() -> None:
+    from lampblack import diagnostics
+
+    assert diagnostics.__all__ == [
+        "Check",
+        "CodeNorms",
+        "CriticDistances",
+        "DecoderSpectrum",
+        "Diagnosis",
+        "Extrapolation",
+        "Landscape",
+        "Mirror",
+        "Sharpness",
+        "along_rays",
+        "checks",
+        "critic_distances",
+        "decoder_spectrum",
+        "diagnose",
+        "loss_landscape",
+        "sharpness",
+    ]
+    assert all(getattr(diagnostics, name) is not None for name in diagnostics.__all__)
+
+
+def test_a_landscape_that_is_not_finite_far_out_is_still_json(
+    fitted: lampblack.TollDetector, fresh: np.ndarray
+) -> None:
+    import dataclasses
+    import json
+
+    found = diagnose(fitted, fresh)
+    plane = {"plain": np.array([[np.inf, 1.0]]), "training": np.array([[np.nan, 1.0]])}
+    found = dataclasses.replace(found, landscape=dataclasses.replace(found.landscape, plane=plane))
+    written = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert written["landscape"]["plane"]["training"] == [[None, 1.0]]

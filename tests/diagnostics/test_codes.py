@@ -146,3 +146,14 @@ def test_jacobian_of_a_user_s_decoder() -> None:
     slope = 1 - torch.tanh(decoder[0].bias.detach()) ** 2
     expected = torch.linalg.svdvals((slope[:, None] * decoder[0].weight.detach()).double())
     np.testing.assert_allclose(values[0], expected.numpy(), rtol=1e-4)
+
+
+def test_a_decoder_that_cannot_be_batched_is_differentiated_sample_by_sample() -> None:
+    matrix = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
+
+    def decode(z: torch.Tensor) -> torch.Tensor:
+        return z @ matrix.T if float(z.detach().sum()) > 0 else 2 * z @ matrix.T
+
+    values = jacobian_singular_values(decode, torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+    expected = torch.linalg.svdvals(matrix.double()).numpy()
+    np.testing.assert_allclose(values, [expected, 2 * expected], rtol=1e-5)

@@ -172,3 +172,13 @@ def test_every_detector_is_measured(detector_class: type, normal: np.ndarray, im
     assert np.isfinite(landscape.plane["training"]).all()
     for name, value in detector.networks_.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_a_loss_by_structure_is_measured_too() -> None:
+    X = discs(40)
+    detector = lampblack.LAMPDetector(
+        reconstruction_error="ssim", contamination=0.1, **{**IMAGE_FAST, "max_steps": 3}
+    ).fit(X)
+    found = sharpness(detector, X[:8])
+    assert found["training"].largest_eigenvalue > 0
+    assert found["training"].loss > found["plain"].loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_SAMPLES = 64  # of which a Jacobian is taken
 
 
-class Recorder(Callback):
+class Recorder(Callback, ABC):
     """Looks at groups of samples before training and after every epoch; changes nothing.
 
     groups: samples by name, as `fit` takes them. `records` holds, for every look and group, the
@@ -169,6 +169,12 @@ def jacobian_singular_values(decode: Callable[[Tensor], Tensor], z: Tensor) -> V
     with warnings.catch_warnings():  # torch warns of itself when it first differentiates forward
         warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
         for codes in torch.split(z, 16):  # a Jacobian of images is large
-            jacobians = vmap(differentiate(single))(codes).flatten(start_dim=2).detach()
-            found.append(torch.linalg.svdvals(jacobians.cpu().double()).numpy())
+            try:
+                jacobians = vmap(differentiate(single))(codes)
+            except RuntimeError:  # a user's own network may hold what torch.func cannot batch
+                jacobians = torch.stack(
+                    [torch.autograd.functional.jacobian(single, code) for code in codes]  # type: ignore[no-untyped-call]
+                )
+            matrices = jacobians.detach().reshape(len(codes), width, -1).cpu().double()
+            found.append(torch.linalg.svdvals(matrices).numpy())
     return np.concatenate(found)

@@ -24,6 +24,7 @@ Values = npt.NDArray[np.float64]
 
 SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST = 2000  # samples of each kind whose codes and errors are kept
+PARTS = 4  # that `diagnose` tells of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +152,6 @@ def diagnose(
     )
 
 
-PARTS = 4
-
-
 def _rays(given: Given) -> Extrapolation | None:
     try:
         return along_rays(given.detector, given.samples, seed=given.seed)
@@ -191,4 +189,8 @@ def _quantiles(groups: dict[str, Values]) -> dict[str, dict[str, float]]:
 
 
 def _lists(values: dict[str, Values]) -> dict[str, Any]:
-    return {name: array.tolist() for name, array in values.items()}
+    """Arrays as lists, None where a loss far from the trained weights is not finite."""
+    return {
+        name: [[value if np.isfinite(value) else None for value in line] for line in array.tolist()]
+        for name, array in values.items()
+    }

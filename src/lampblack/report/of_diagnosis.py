@@ -47,7 +47,7 @@ def _landscape(found: Diagnosis) -> Figure:
     along.set_xlabel("step along random directions, in lengths of the filters")
     along.legend(frameon=False, labelcolor="black")
     plane = landscape.plane["training"]
-    values = np.log10(plane.clip(1e-12))
+    values = np.ma.masked_invalid(np.log10(plane.clip(1e-12)))
     drawn = over.contourf(landscape.steps, landscape.steps, values.T, levels=20, cmap="viridis")
     over.plot([0], [0], "+", color="white", markersize=9)
     over.set_xlabel("first direction")
@@ -137,7 +137,8 @@ def _rays(found: Diagnosis) -> Figure | None:
 
 def _is_wide(values: Any) -> bool:
     """Whether values are better shown along a logarithmic axis."""
-    return bool(values.min() > 0 and values.max() > 10 * values.min())
+    known = values[np.isfinite(values)]
+    return bool(len(known) and known.min() > 0 and known.max() > 10 * known.min())
 
 
 FIGURES: dict[str, Callable[[Diagnosis], Figure | None]] = {
