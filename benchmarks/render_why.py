@@ -409,9 +409,8 @@ def _draw_sharpness(rows: Rows) -> Any:
             axes.plot(x, y, ".", color=color, label=label)
         axes.axvline(1, color=GREY, linewidth=0.8)
         axes.axhline(0, color=GREY, linewidth=0.8)
-        axes.set_xscale("log")
         axes.set_title(pair, fontsize=9)
-        axes.set_xlabel("steeper by (largest eigenvalue, ×)", fontsize=8)
+        axes.set_xlabel("largest eigenvalue, amplified over plain", fontsize=8)
         axes.legend(frameon=False, fontsize=6)
     np.atleast_1d(panels)[0].set_ylabel("AUROC gained by amplification, points", fontsize=8)
     return figure
