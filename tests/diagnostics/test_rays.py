@@ -96,3 +96,11 @@ def test_no_samples_are_refused(fitted, normal: np.ndarray) -> None:
 
     with pytest.raises(InvalidInput, match="there is no sample"):
         along_rays(fitted, Rows(normal[:0]))
+
+
+def test_large_samples_are_few(fitted_images, images: np.ndarray) -> None:
+    from lampblack.diagnostics.samples import encoded
+
+    assert len(encoded(fitted_images, images, 50)) == 50
+    assert len(encoded(fitted_images, images, 50, most_values=5 * 256)) == 5
+    assert len(encoded(fitted_images, images, 50, most_values=1)) == 2

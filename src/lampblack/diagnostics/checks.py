@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,11 @@ REPEATS = 0.05  # share of samples that may be repeated
 STAYS = 0.95  # share of rays on which the score must stay above normal ones
 MOST = 10_000  # samples scored for the checks
 MOST_WATCHED = 1024
+COMPARED_VALUES = 1 << 27  # of all samples that are held against each other, 512 MiB
 
 Values = npt.NDArray[np.float64]
 Figure = float | int | str | None
+Verdict = tuple[bool | None, str, dict[str, Figure]]  # what a check says, but for its name
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,6 @@ class Check:
     passed: bool | None
     text: str
     figures: dict[str, Figure] = field(default_factory=dict)
-
-
-class Verdict(NamedTuple):
-    """What a check says, but for its name."""
-
-    passed: bool | None
-    text: str
-    figures: dict[str, Figure]
 
 
 @dataclass(frozen=True)
@@ -108,7 +102,7 @@ def enough_data(given: Given) -> Verdict:
     calibration = given.detector.calibration_
     if calibration.origin != "held-out":
         text = "nothing is promised: the model was fitted with contamination, which holds none out"
-        return Verdict(None, text, {})
+        return (None, text, {})
     n = len(calibration.scores)
     allowed = max(0, math.floor(calibration.promised * (n + 1) + 1e-9) - 1)
     worst = float(beta.ppf(SURE, allowed + 1, n - allowed))
@@ -120,12 +114,12 @@ def enough_data(given: Given) -> Verdict:
         "realised_below": worst,
     }
     if calibration.shortfall:
-        return Verdict(False, f"too little data: {calibration.shortfall}", figures)
+        return (False, f"too little data: {calibration.shortfall}", figures)
     text = (
         f"{n:,} calibration {given.what} promise {calibration.promised:.2%} false alarms on "
         f"average; with these ones the rate is below {worst:.2%} with {SURE:.0%} confidence"
     )
-    return Verdict(True, text, figures)
+    return (True, text, figures)
 
 
 def scores_vary(given: Given) -> Verdict:
@@ -140,7 +134,7 @@ def scores_vary(given: Given) -> Verdict:
     )
     if not passed:
         text += "; decisions rest on differences this small"
-    return Verdict(passed, text, figures)
+    return (passed, text, figures)
 
 
 def relative_spread(scores: Values) -> float:
@@ -167,15 +161,15 @@ def columns_share(given: Given) -> Verdict:
     figures: dict[str, Figure] = {"column": name, "share": share, "strongest": len(explanation)}
     what = f"of the {len(explanation)} highest scores of these normal {given.what}"
     if columns < 2:
-        return Verdict(None, "there is but one column", figures)
+        return (None, "there is but one column", figures)
     if share > ALONE:
         text = (
             f"{name} alone decides: it makes {share:.0%} {what}; look at its values (outliers, a "
             "constant that moved, a key), and leave it out if it is no measurement"
         )
-        return Verdict(False, text, figures)
+        return (False, text, figures)
     text = f"no column decides alone: {name} has the largest share, {share:.0%} {what}"
-    return Verdict(True, text, figures)
+    return (True, text, figures)
 
 
 def _part(detector: ReconstructionDetector, shape: tuple[int, ...], position: int) -> str:
@@ -194,7 +188,7 @@ def codes_differ(given: Given) -> Verdict:
         z, reconstruction = networks(x)
     whole = spread(x)
     if len(x) < 2 or whole == 0:
-        return Verdict(None, "the samples given do not differ: it cannot be told", {})
+        return (None, "the samples given do not differ: it cannot be told", {})
     flat = z.flatten(start_dim=1).cpu().double()
     length = float(latent_norm(z).cpu().double().mean())
     deviation = float((flat - flat.mean(dim=0)).square().sum(dim=1).mean().sqrt())
@@ -212,7 +206,7 @@ def codes_differ(given: Given) -> Verdict:
             f"reconstructions vary by {ratio:.2f} of what the {given.what} do; the decoder uses "
             f"{spectrum.effective_rank:.1f} directions of the code"
         )
-        return Verdict(True, text, figures)
+        return (True, text, figures)
     told = chimeras_told(networks, x, detector._build_score().watched)
     figures["auroc_of_chimeras"] = told
     fact = (
@@ -221,12 +215,12 @@ def codes_differ(given: Given) -> Verdict:
     )
     if told >= TOLD:
         text = f"{fact}; the norm of the code still tells them from chimeras, AUROC {told:.2f}"
-        return Verdict(True, text, figures)
+        return (True, text, figures)
     text = (
         f"{fact}, and what is left tells them from chimeras of two with AUROC {told:.2f} only; "
         "lower latent_weight, use schedule='one_cycle', or widen the network"
     )
-    return Verdict(False, text, figures)
+    return (False, text, figures)
 
 
 def no_drift(given: Given) -> Verdict:
@@ -235,7 +229,7 @@ def no_drift(given: Given) -> Verdict:
     moved = [note for note in given.detector.notes_ if note.startswith(MOVED)]
     if found is None:
         text = "the model holds no scores of held-out samples to compare these with"
-        return Verdict(None, text, {})
+        return (None, text, {})
     figures: dict[str, Figure] = {"statistic": found.statistic, "p_value": found.p_value}
     facts = f"Kolmogorov-Smirnov statistic {found.statistic:.3f}, p = {found.p_value:.2g}"
     if found.p_value < DRIFT:
@@ -243,11 +237,11 @@ def no_drift(given: Given) -> Verdict:
             f"these {given.what} are scored otherwise than those of calibration ({facts}); the "
             "promised rate may not hold for them: recalibrate, or fit again"
         )
-        return Verdict(False, text, figures)
+        return (False, text, figures)
     if moved:
-        return Verdict(False, moved[-1], figures)
+        return (False, moved[-1], figures)
     text = f"these {given.what} are scored as those of calibration are ({facts})"
-    return Verdict(True, text, figures)
+    return (True, text, figures)
 
 
 def no_copies(given: Given) -> Verdict:
@@ -257,7 +251,7 @@ def no_copies(given: Given) -> Verdict:
     the samples that are given are held against each other, and against those that it remembers.
     """
     detector = given.detector
-    x = encoded(detector, given.samples, MOST, seed=given.seed)
+    x = encoded(detector, given.samples, MOST, most_values=COMPARED_VALUES, seed=given.seed)
     rows = [row.tobytes() for row in x.cpu().numpy()]
     repeated = len(rows) - len(set(rows))
     figures: dict[str, Figure] = {"given": len(rows), "given_repeated": repeated}
@@ -279,9 +273,9 @@ def no_copies(given: Given) -> Verdict:
                 f"remembers from training: figures on new {given.what} need others"
             )
     if said:
-        return Verdict(False, "; ".join(said), figures)
+        return (False, "; ".join(said), figures)
     text = f"{repeated:,} of these {len(rows):,} {given.what} equal another of them"
-    return Verdict(True, text, figures)
+    return (True, text, figures)
 
 
 def extrapolates(given: Given, found: Extrapolation | None = None) -> Verdict:
@@ -289,7 +283,7 @@ def extrapolates(given: Given, found: Extrapolation | None = None) -> Verdict:
     try:
         found = found or along_rays(given.detector, given.samples, seed=given.seed)
     except InvalidInput as error:
-        return Verdict(None, str(error), {})
+        return (None, str(error), {})
     images = isinstance(given.detector.schema_, ImageSchema)
     figures: dict[str, Figure] = {
         "rays": len(found.above),
@@ -305,12 +299,12 @@ def extrapolates(given: Given, found: Extrapolation | None = None) -> Verdict:
     share = f"on {found.stays:.0%} of {len(found.above)} ways {where}"
     if found.stays >= STAYS:
         text = f"{share}, the score leaves the normal ones and stays above them"
-        return Verdict(True, text, figures)
+        return (True, text, figures)
     text = (
         f"only {share} does the score leave the normal ones and stay above them: something far "
         "from all data may look normal"
     )
-    return Verdict(False, text, figures)
+    return (False, text, figures)
 
 
 FAR = "far from all data"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,19 @@ def some(n: int, most: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
 
 
-def encoded(detector: ReconstructionDetector, X: Any, most: int, *, seed: int = 0) -> Tensor:
-    """At most so many samples of X, encoded, on the detector's device (n, ...)."""
+def encoded(
+    detector: ReconstructionDetector,
+    X: Any,
+    most: int,
+    *,
+    most_values: int = 1 << 22,
+    seed: int = 0,
+) -> Tensor:
+    """At most so many samples of X, encoded, on the detector's device (n, ...).
+
+    most_values: of all of them together, so that large images fit in memory; two samples always do.
+    """
     samples = checked(detector, X)
-    few = samples.take(some(len(samples), most, seed))
+    fitting = max(2, most_values // math.prod(detector.encoder_.shape))
+    few = samples.take(some(len(samples), min(most, fitting), seed))
     return detector._encoded(few, detector.networks_.varying.device)
