@@ -270,7 +270,7 @@ def no_copies(given: Given) -> Verdict:
         if remembered > REPEATS * len(rows):
             said.append(
                 f"{remembered:,} of these {len(rows):,} {given.what} equal one that the model "
-                f"remembers from training: figures on new {given.what} need others"
+                f"remembers from fitting: figures on new {given.what} need others"
             )
     if said:
         return (False, "; ".join(said), figures)
