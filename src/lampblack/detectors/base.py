@@ -584,14 +584,6 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             )
         return check(self, X, self.schema_)
 
-    def _encoded(self, X: Any, device: torch.device) -> Tensor:
-        """X as the networks take it (n, ...), on the device; also while it is being fitted."""
-        encoder: Any = self.encoder_
-        samples = self._checked_by_schema(X)
-        chunks = [encoder.transform(chunk) for chunk in samples.chunks(self._at_once)]
-        none = np.zeros((0, *encoder.shape), np.float32)
-        return torch.from_numpy(np.concatenate([none, *chunks])).to(device)
-
     def _blocks(self, samples: CheckedSamples) -> Iterator[Block]:
         return scored_blocks(self.networks_, self.encoder_, samples, self._build_score())
 
@@ -617,6 +609,14 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     def _at_once(self) -> int:
         """How many samples go through the networks together where their gradients are kept."""
         return 4 * block_size(self.encoder_.shape)
+
+    def _encoded(self, X: Any, device: torch.device) -> Tensor:
+        """X as the networks take it (n, ...), on the device; also while it is being fitted."""
+        encoder: Any = self.encoder_
+        samples = self._checked_by_schema(X)
+        chunks = [encoder.transform(chunk) for chunk in samples.chunks(self._at_once)]
+        none = np.zeros((0, *encoder.shape), np.float32)
+        return torch.from_numpy(np.concatenate([none, *chunks])).to(device)
 
     def _attribute_remainder(self, score: Score, block: Block) -> Tensor:
         """Which elements move the remainder (n, ...), for alarms that rest on it."""
