@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import methods, protocol
+from lampblack.diagnostics import along_rays
 
 METHODS = ("recommended", "autoencoder", "Toll", "LAMP × Toll", "untrained autoencoder")
 DISTANCES = (10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -35,14 +36,12 @@ def run_job(job: Job) -> dict[str, Any]:
     name, method, seed = job
     split = protocol.one_class_split(*protocol.load_table(name), seed)
     detector = methods.TABLES[method](seed)(split.train)
-    usual = np.quantile(detector.anomaly_score(split.test[~split.is_anomaly]), 0.99)
-    centre, spread = split.train.mean(axis=0), split.train.std(axis=0)
-    directions = np.random.default_rng(seed).normal(size=(RAYS, len(centre))) * (spread > 0)
-    directions /= np.sqrt(np.square(directions).sum(axis=1, keepdims=True) / (spread > 0).sum())
+    usual = float(np.quantile(detector.anomaly_score(split.test[~split.is_anomaly]), 0.99))
+    found = along_rays(
+        detector, split.train, bound=usual, distances=DISTANCES, n_rays=RAYS, seed=seed
+    )
     shares = {
-        str(distance): float(
-            (detector.anomaly_score(centre + distance * spread * directions) > usual).mean()
-        )
-        for distance in DISTANCES
+        str(distance): float(share)
+        for distance, share in zip(DISTANCES, found.share_above, strict=True)
     }
     return {"set": name, "method": method, "seed": seed, "protocol": "label-free", "above": shares}

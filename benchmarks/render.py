@@ -19,15 +19,19 @@ PAGES = (
     ROOT / "docs" / "evidence.md",
     ROOT / "docs" / "methods" / "ama.md",
     ROOT / "docs" / "methods" / "lampblack.md",
+    ROOT / "docs" / "why.md",
 )
 
 Rows = list[dict[str, Any]]
 
 
 def render() -> None:
-    """Put every block in its place in the README and in docs/evidence.md."""
+    """Put every block in its place in the pages, and draw what docs/why.md shows."""
+    from benchmarks import render_why
+
     for page in PAGES:
         page.write_text(rendered(page.read_text()))
+    render_why.draw(read("why"))
 
 
 def rendered(text: str) -> str:
@@ -342,6 +346,15 @@ def _of_adversarial(name: str, *arguments: Any) -> Callable[[], str]:
     return block
 
 
+def _of_why(name: str) -> Callable[[], str]:
+    def block() -> str:
+        from benchmarks import render_why
+
+        return render_why.BLOCKS[name](read("why"))
+
+    return block
+
+
 def _parts_on(sets: str) -> Callable[[], str]:
     def block() -> str:
         from benchmarks import adversarial, render_adversarial
@@ -468,6 +481,19 @@ def likelihood() -> str:
 
 WITHOUT = ("recommended", *ABLATIONS)
 BLOCKS = {
+    **{
+        name: _of_why(name)
+        for name in (
+            "why-sharpness",
+            "why-errors",
+            "why-correlation",
+            "why-linear",
+            "why-arc",
+            "why-jacobian",
+            "why-mirror",
+            "why-rays",
+        )
+    },
     "benchmark": _of_report("benchmark_table"),
     "benchmark-sets": _of_report("sets_table"),
     "false-alarms": _of_report("false_alarm_table"),

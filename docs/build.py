@@ -17,6 +17,7 @@ MODULES = (
     "lampblack.detectors.lampblack",
     "lampblack.detectors.toll",
     "lampblack.detectors.registry",
+    "lampblack.diagnostics",
     "lampblack.calibration",
     "lampblack.explanation",
     "lampblack.evaluation",

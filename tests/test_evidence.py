@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from benchmarks import adversarial, images, render
+from benchmarks import adversarial, images, render, why
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,7 +48,7 @@ def test_every_set_method_and_seed_is_in_the_results() -> None:
     assert arrhythmia == {(m, seed) for m in methods.ARRHYTHMIA for seed in range(10)}
 
 
-@pytest.mark.parametrize("part", [images, adversarial], ids=["images", "adversarial"])
+@pytest.mark.parametrize("part", [images, adversarial, why], ids=["images", "adversarial", "why"])
 def test_results_are_of_jobs_that_the_script_runs(part: ModuleType) -> None:
     found = [(r["set"], r["method"], r["seed"]) for r in render.read(part.__name__.split(".")[-1])]
     assert found
@@ -74,6 +74,19 @@ def test_the_recommended_detector_keeps_what_its_pages_say() -> None:
         for row in render.read("rays")
         if row["method"] == "recommended"
     )
+
+
+def test_toll_ends_where_its_page_says() -> None:
+    """With batch norm in the decoder it escapes, without it collapses; the score needs both."""
+    rows = {(r["set"], r["method"], r["seed"]): r for r in render.read("why")}
+    for seed in range(3):
+        escape, collapse = (
+            rows["arc", setting, seed] for setting in ("β = 10", "β = 10, no batch norm")
+        )
+        assert escape["reconstructions_vary"] > 0.9
+        assert collapse["reconstructions_vary"] < 0.01
+        assert escape["auroc_error"] > escape["auroc_norm"]
+        assert collapse["auroc_norm"] > collapse["auroc_error"]
 
 
 def test_memory_of_scoring_is_measured_and_below_the_promise() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,13 @@ def calibration_size(n: int, false_alarm_rate: float) -> int:
     needed = math.ceil(1 / false_alarm_rate - 1e-9) - 1
     wanted = min(round(SHARE * n), max(MOST_ROWS, 10 * needed))
     return min(n // 2, max(needed, wanted))
+
+
+class Drift(NamedTuple):
+    """A Kolmogorov-Smirnov test: the largest distance of two distributions, and its p-value."""
+
+    statistic: float
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,18 @@ class Calibration:
         if calibration.shortfall:
             warnings.warn(calibration.shortfall, CalibrationWarning, stacklevel=2)
         return calibration
+
+    def drift(self, scores: Scores) -> Drift | None:
+        """Whether scores (n,) are distributed otherwise than those of calibration.
+
+        None where no samples were held out to calibrate, or n is 0.
+        """
+        from scipy.stats import ks_2samp
+
+        if self.origin != "held-out" or not len(scores):
+            return None
+        found = ks_2samp(self.scores, scores)
+        return Drift(float(found.statistic), float(found.pvalue))
 
     @property
     def shortfall(self) -> str | None:

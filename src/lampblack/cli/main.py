@@ -1,4 +1,4 @@
-"""`lampblack`: fit, score, evaluate, calibrate, info, demo."""
+"""`lampblack`: fit, score, evaluate, calibrate, info, diagnose, demo."""
 
 from __future__ import annotations
 
@@ -411,6 +411,63 @@ def info(
     from lampblack.cli.info import run
 
     run(model, as_json=as_json)
+
+
+@app.command()
+@reported
+def diagnose(
+    model: options.Model,
+    data: Annotated[
+        Path,
+        typer.Argument(help="Normal rows (CSV, also .gz, or Parquet) or images, not fitted ones."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for diagnosis.json and the figures.")
+    ] = Path("diagnosis"),
+    ending: Annotated[
+        options.PictureFormat, typer.Option("--format", help="Of the figures.")
+    ] = options.PictureFormat.png,
+    label: options.Label = None,
+    anomaly: options.Anomaly = None,
+    normal: options.Normals = None,
+    resize: options.Resize = False,
+    skip_unreadable: options.SkipUnreadable = False,
+    exclude: options.Exclude = None,
+    where: options.Where = None,
+    no_header: options.NoHeader = False,
+    delimiter: options.Delimiter = None,
+    missing: options.Missing = None,
+    on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same figures.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Say when not to trust a model, with figures.
+
+    Looks at the loss around the trained weights, the codes, the critic if there is one, and the
+    score far from all data, on normal samples. Labels, where given, tell anomalies apart for the
+    figures alone.
+    """
+    from lampblack.cli.diagnose import run
+
+    run(
+        model,
+        data,
+        output,
+        options.Reading.of(no_header, delimiter, None, missing),
+        options.Selection.of(None, exclude, where, on_bad_row),
+        label=label,
+        anomaly=anomaly or [],
+        normal=normal or [],
+        ending=f".{ending.value}",
+        resize=resize,
+        skip_unreadable=skip_unreadable,
+        seed=seed,
+        device=device,
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 @app.command()

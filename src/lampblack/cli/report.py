@@ -23,8 +23,12 @@ from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import refuse_own_input
 from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
 from lampblack.data.images.folders import find_images, holds_images
+from lampblack.data.images.samples import ArrayImages
+from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
+from lampblack.diagnostics import Check, checks
+from lampblack.diagnostics.checks import FAR
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import TableExplanation
 from lampblack.persistence.card import promise_of
@@ -34,6 +38,7 @@ from lampblack.training.progress import counted
 MOST_ALARMS, MOST_IMAGES = 200, 24
 EARLIEST, LATEST = np.datetime64("1900"), np.datetime64("2200")
 MOST_COLUMNS = 12  # shown of each alarm
+MOST_CHECKED, MOST_IMAGES_CHECKED = 2000, 200  # by the checks, of those that are no alarms
 
 
 def write_page(output: Path, content: ReportContent, *, as_json: bool) -> None:
@@ -119,13 +124,17 @@ def _of_rows(
     dates = [column.name for column in detector.schema_.columns if column.kind == "date"]
     alarms = Alarms(detector, keep=MOST_ALARMS)
     scores, labels, times = [], [], []
+    below: list[pa.Table] = []
     with counted("report", None, "rows", quiet) as advance:
         for batch in rows:
             key: Any = pa.array(batch.numbers)
             if id_column is not None:
                 source = batch.others if id_column in keep else batch.table
                 key = source.column(id_column).combine_chunks()
-            scores.append(alarms.add(key, batch.table, batch.rows)["anomaly_score"])
+            scored = alarms.add(key, batch.table, batch.rows)
+            scores.append(scored["anomaly_score"])
+            if sum(len(table) for table in below) < MOST_CHECKED:
+                below.append(batch.table.filter(pa.array(~scored["alarm"])))
             if label is not None:
                 labels.append(as_labels(batch.others.column(label), label))
             if dates:
@@ -150,6 +159,7 @@ def _of_rows(
         time_name=dates[0] if known else "",
         truth=truth,
         skipped=len(rows.skipped),
+        checks=_checks(detector, pa.concat_tables(below).slice(0, MOST_CHECKED)),
     )
 
 
@@ -199,6 +209,7 @@ def _of_images(
     found = find_images(data, role="score", normal=normal)
     calibration = detector.calibration_
     scores, positions = [], []
+    below: list[Pixels] = []
     unreadable: list[images.Unreadable] = []
     strongest: list[tuple[float, int, str]] = []
     with counted("report", len(found), "images", quiet) as advance:
@@ -207,6 +218,9 @@ def _of_images(
             scores.append(of_batch)
             positions.append(batch.positions)
             unreadable += batch.unreadable
+            if sum(len(pixels) for pixels in below) < MOST_IMAGES_CHECKED:
+                quiet_ones = np.flatnonzero(of_batch <= calibration.threshold)
+                below.append(to_unit(batch.images.take(quiet_ones).values))
             for i in np.flatnonzero(of_batch > calibration.threshold):
                 entry = (float(of_batch[i]), -int(batch.positions[i]), batch.keys[i])
                 heapq.heappush(strongest, entry)
@@ -243,7 +257,14 @@ def _of_images(
         alarms=alarms,
         truth=truth,
         skipped=len(unreadable),
+        checks=_checks(detector, ArrayImages(np.concatenate(below))),
     )
+
+
+def _checks(detector: ReconstructionDetector, X: Any) -> list[Check]:
+    """The checks on what raised no alarm, without those that the page makes or that take long."""
+    left_out = ("drift", FAR) if isinstance(detector.schema_, ImageSchema) else ("drift",)
+    return checks(detector, X, leave_out=left_out) if len(X) else []
 
 
 def _two_classes(truth: Any) -> tuple[Any, list[str]]:

@@ -30,7 +30,7 @@ from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
 from lampblack.data.scaling import Scaling
 from lampblack.detectors.blocks import Block, block_size, scored_blocks, to_float64
-from lampblack.detectors.fitting import fit_samples
+from lampblack.detectors.fitting import REPEATED, fit_samples
 from lampblack.detectors.folder import to_parts
 from lampblack.detectors.image_reading import ImageSize, are_images, check_images, learn_images
 from lampblack.detectors.reading import check, learn
@@ -64,6 +64,8 @@ Values = npt.NDArray[np.float64]
 
 
 MOST_PIXELS_A_STEP = 1 << 18
+DRIFT = 0.01  # p-value below which scores are said to have moved
+MOVED = "samples of a recalibration are scored otherwise than those that calibrated before"
 
 
 class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -373,12 +375,23 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         """Set a new threshold from new normal rows, without training.
 
         X: normal rows that fitting did not see, exchangeable with those to be scored. The rate is
-        `false_alarm_rate`, which may have been set anew.
+        `false_alarm_rate`, which may have been set anew. Where their scores differ from those of
+        the rows that calibrated before, it is noted: the data have moved since training.
         """
         self._check_parameters()
         calibration = Calibration.held_out(self.anomaly_score(X), self.false_alarm_rate)
         self.parameters_["false_alarm_rate"] = self.false_alarm_rate
-        self.notes_ = [note for note in self.notes_ if note != self.calibration_.shortfall]
+        before = self.calibration_
+        self.notes_ = [
+            note for note in self.notes_ if note != before.shortfall and REPEATED not in note
+        ]
+        drift = before.drift(calibration.scores)
+        if drift is not None and drift.p_value < DRIFT:
+            self.notes_.append(
+                f"{MOVED} ({len(before.scores)} of them; Kolmogorov-Smirnov statistic "
+                f"{drift.statistic:.3f}, p = {drift.p_value:.2g}): the data have moved since; the "
+                "threshold follows, what was learned does not: fit again"
+            )
         self._set_calibration(calibration)
         self.rows_ = {**self.rows_, "calibration": len(calibration.scores)}
         return self
@@ -554,6 +567,9 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     def _checked(self, X: Any) -> CheckedSamples:
         check_is_fitted(self)
+        return self._checked_by_schema(X)
+
+    def _checked_by_schema(self, X: Any) -> CheckedSamples:
         if isinstance(self.schema_, ImageSchema):
             if not are_images(X):
                 raise SchemaMismatch(
@@ -594,6 +610,14 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     def _at_once(self) -> int:
         """How many samples go through the networks together where their gradients are kept."""
         return 4 * block_size(self.encoder_.shape)
+
+    def _encoded(self, X: Any, device: torch.device) -> Tensor:
+        """X as the networks take it (n, ...), on the device; also while it is being fitted."""
+        encoder: Any = self.encoder_
+        samples = self._checked_by_schema(X)
+        chunks = [encoder.transform(chunk) for chunk in samples.chunks(self._at_once)]
+        none = np.zeros((0, *encoder.shape), np.float32)
+        return torch.from_numpy(np.concatenate([none, *chunks])).to(device)
 
     def _attribute_remainder(self, score: Score, block: Block) -> Tensor:
         """Which elements move the remainder (n, ...), for alarms that rest on it."""

@@ -45,7 +45,7 @@ class CollapseWatch:
     ) -> None:
         self._networks, self._rows, self._score = networks, rows, score
         self._steps, self._which = steps, which
-        self._spread = _spread(rows)
+        self._spread = spread(rows)
         self._collapsed_looks = 0
         self.notes: list[str] = []
 
@@ -60,15 +60,16 @@ class CollapseWatch:
         if len(self._rows) < 2 or self._spread == 0:
             return
         passed = Passed(self._rows, *self._networks(self._rows))
-        if _spread(passed.reconstruction) >= CONSTANT * self._spread:
+        if spread(passed.reconstruction) >= CONSTANT * self._spread:
             self._collapsed_looks = 0
             return
         self._collapsed_looks += 1
         if self._collapsed_looks == LOOKS and (final or not self._score.needs_reference):
             scored = self._score(self._networks, passed)
-            silent = _spread(scored.remainder) < SILENT * _spread(scored.error)
+            silent = spread(scored.remainder) < SILENT * spread(scored.error)
             silent = silent and not self._score.needs_reference
-            self._say(step, None if silent else self._chimeras_told(scored.score))
+            told = None if silent else chimeras_told(self._networks, self._rows, self._score)
+            self._say(step, told)
 
     @torch.no_grad()
     def conclude(self, step: int) -> None:
@@ -95,18 +96,6 @@ class CollapseWatch:
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
         self._collapsed_looks, self.notes = state["collapsed_looks"], list(state["notes"])
-
-    def _chimeras_told(self, scores: Tensor) -> float:
-        """AUROC of scores of chimeras against those of the rows they are made of."""
-        from sklearn.metrics import roc_auc_score
-
-        first = torch.arange(self._rows[0].numel(), device=self._rows.device)
-        first = (first < len(first) // 2).reshape(self._rows.shape[1:])
-        chimeras = torch.where(first, self._rows, self._rows.roll(1, dims=0))
-        passed = Passed(chimeras, *self._networks(chimeras))
-        mixed = self._score(self._networks, passed).score
-        truth = [0] * len(scores) + [1] * len(mixed)
-        return float(roc_auc_score(truth, torch.cat([scores, mixed]).cpu().numpy()))
 
     def _say(self, step: int, told: float | None) -> None:
         fact = (
@@ -137,7 +126,20 @@ class CollapseWatch:
         warnings.warn(self.notes[-1], CollapseWarning, stacklevel=2)
 
 
-def _spread(values: Tensor) -> float:
+@torch.no_grad()
+def chimeras_told(networks: AutoencoderPair, rows: Tensor, score: Score) -> float:
+    """AUROC of scores of chimeras, of two rows each, against those of the rows (n, ...)."""
+    from sklearn.metrics import roc_auc_score
+
+    first = torch.arange(rows[0].numel(), device=rows.device)
+    first = (first < len(first) // 2).reshape(rows.shape[1:])
+    chimeras = torch.where(first, rows, rows.roll(1, dims=0))
+    both = [score(networks, Passed(x, *networks(x))).score.cpu() for x in (rows, chimeras)]
+    truth = [0] * len(rows) + [1] * len(rows)
+    return float(roc_auc_score(truth, torch.cat(both).numpy()))
+
+
+def spread(values: Tensor) -> float:
     """The largest standard deviation over rows of any element."""
     by_row = values.cpu().double().reshape(len(values), -1)
     return float(by_row.std(dim=0, correction=0).max())

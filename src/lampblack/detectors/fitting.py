@@ -9,6 +9,7 @@ import platform
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,6 +51,8 @@ MOST_ENCODED = 200_000  # rows of a file on which the encoder is fitted, where t
 MOST_WATCHED = 1024  # samples, and
 MOST_REFERENCE = 10_000  # samples from which a score learns what is usual
 MOST_WATCHED_VALUES = 1 << 22  # their values together
+MOST_REPEATED = 0.05  # of the calibration samples that may equal a training sample unmentioned
+REPEATED = "calibration samples equal a training sample"  # by which the note is known
 MOST_KNOWN_VALUES = 1 << 28  # values of known anomalies that train, 1 GiB
 # One of many streams of seeds. scikit-learn's check_outliers_train wants at least one alarm among
 # 300 rows that were fitted with random_state=0; 99 of them calibrate 1 %, and where the outermost
@@ -247,6 +250,8 @@ def _train(
         steps=fitted["max_steps"],
         which="held-out" if len(split.calibration) else "training",
     )
+    for callback in callbacks:
+        callback.on_networks(networks, partial(detector._encoded, device=fabric.device))
     budget = Budget(
         steps=fitted["max_steps"],
         batch_size=fitted["batch_size"],
@@ -280,7 +285,12 @@ def _train(
     _fit_score(detector, samples, split)
     watch.conclude(loop.done)
     left_out = 0 if anomalies is None or known is None else len(anomalies) - len(known)
-    return [*watch.notes, *_left_out(left_out), *_idle_training(detector.history_, step.falling)]
+    return [
+        *watch.notes,
+        *_left_out(left_out),
+        *_repeated(detector, samples, split, data),
+        *_idle_training(detector.history_, step.falling),
+    ]
 
 
 def _fit_score(detector: ReconstructionDetector, samples: CheckedSamples, split: Split) -> None:
@@ -360,6 +370,34 @@ def _left_out(count: int) -> list[str]:
     note = f"{count} known anomalies, drawn at random, were left out: the others fill 1 GiB"
     warnings.warn(note, TrainingWarning, stacklevel=2)
     return [note]
+
+
+def _repeated(
+    detector: ReconstructionDetector, samples: CheckedSamples, split: Split, data: Samples
+) -> list[str]:
+    """Note where more than 5 % of the calibration samples equal a training sample, encoded.
+
+    Not of images that are read from files as training goes.
+    """
+    if not isinstance(data, TensorSamples) or not len(split.calibration):
+        return []
+    held_out = _training_samples(detector, samples.take(split.calibration), torch.device("cpu"))
+    assert isinstance(held_out, TensorSamples)
+    held = [row.tobytes() for row in held_out.values.numpy()]
+    wanted = set(held)
+    found = {row for row in map(_bytes, data.values.cpu().numpy()) if row in wanted}
+    count = sum(row in found for row in held)
+    if count <= MOST_REPEATED * len(held):
+        return []
+    return [
+        f"{count} of {len(held)} {REPEATED}; if they are copies, and not separate observations "
+        "that agree, their scores are too low and the promised rate is not kept: remove the "
+        "copies and fit again"
+    ]
+
+
+def _bytes(row: npt.NDArray[Any]) -> bytes:
+    return row.tobytes()
 
 
 def _idle_training(history: list[Record], falling: str) -> list[str]:

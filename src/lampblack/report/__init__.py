@@ -2,6 +2,16 @@
 
 from lampblack.report.content import AlarmShown, Expected, ReportContent
 from lampblack.report.figures import FIGURES, Figure, draw
+from lampblack.report.of_diagnosis import draw_diagnosis
 from lampblack.report.page import page
 
-__all__ = ["FIGURES", "AlarmShown", "Expected", "Figure", "ReportContent", "draw", "page"]
+__all__ = [
+    "FIGURES",
+    "AlarmShown",
+    "Expected",
+    "Figure",
+    "ReportContent",
+    "draw",
+    "draw_diagnosis",
+    "page",
+]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.calibration import Calibration
+from lampblack.calibration import Calibration, Drift
+from lampblack.diagnostics import Check
 from lampblack.evaluation import Evaluation, evaluate
 
 Scores = npt.NDArray[np.float64]
@@ -43,7 +44,8 @@ class ReportContent:
 
     scores: (n,), in the order of the data. times: (n,) as datetime64, or None for the data's own
     order; time_name is their column. truth: (n,), which samples are anomalies, or None. blamed: by
-    column, its mean share of the scores of the alarms that are shown.
+    column, its mean share of the scores of the alarms that are shown. checks: reasons not to trust
+    the model that were looked for.
     """
 
     model: str
@@ -61,6 +63,7 @@ class ReportContent:
     time_name: str = ""
     truth: npt.NDArray[np.bool_] | None = None
     skipped: int = 0
+    checks: Sequence[Check] = ()
 
     @cached_property
     def is_alarm(self) -> npt.NDArray[np.bool_]:
@@ -68,17 +71,9 @@ class ReportContent:
         return np.asarray(self.scores > self.calibration.threshold)
 
     @cached_property
-    def drift(self) -> tuple[float, float] | None:
-        """Kolmogorov-Smirnov statistic and p-value of these scores against the calibration's.
-
-        None where no samples were held out to calibrate.
-        """
-        from scipy.stats import ks_2samp
-
-        if self.calibration.origin != "held-out":
-            return None
-        found = ks_2samp(self.calibration.scores, self.scores)
-        return float(found.statistic), float(found.pvalue)
+    def drift(self) -> Drift | None:
+        """These scores against the calibration's; None where no samples were held out for it."""
+        return self.calibration.drift(self.scores)
 
     @cached_property
     def judged(self) -> Evaluation | None:
@@ -110,4 +105,5 @@ class ReportContent:
             "drift": None if drift is None else {"statistic": drift[0], "p_value": drift[1]},
             "judged": self.judged,
             "confusion": self.confusion,
+            "checks": {check.name: check.passed for check in self.checks},
         }

@@ -51,7 +51,7 @@ def draw(content: ReportContent) -> dict[str, Figure]:
 
 
 def _scores(content: ReportContent) -> Figure | None:
-    canvas, axes = _canvas(WIDE)
+    canvas, axes = canvas_of(WIDE)
     known, new = content.calibration.scores, content.scores
     threshold = content.calibration.threshold
     both = np.concatenate([known, new])
@@ -65,7 +65,7 @@ def _scores(content: ReportContent) -> Figure | None:
         axes.stairs(counts / max(len(scores), 1), bins, color=color, label=label, linewidth=1.6)
     axes.axvline(threshold, color=RED, label="threshold", linewidth=1.6)
     axes.set_xscale("log")
-    _plain(axes.xaxis)
+    plain_numbers(axes.xaxis)
     axes.set_xlabel("anomaly score")
     axes.set_ylabel("share")
     axes.legend(frameon=False, labelcolor="black")
@@ -77,7 +77,7 @@ def _scores(content: ReportContent) -> Figure | None:
 
 
 def _order(content: ReportContent) -> Figure | None:
-    canvas, axes = _canvas(WIDE)
+    canvas, axes = canvas_of(WIDE)
     n = len(content.scores)
     by_time = content.times is not None
     if by_time:
@@ -100,7 +100,7 @@ def _order(content: ReportContent) -> Figure | None:
     axes.axhline(content.calibration.threshold, color=RED, linewidth=1)
     if highest.min() > 0:
         axes.set_yscale("log")
-        _plain(axes.yaxis)
+        plain_numbers(axes.yaxis)
     name = content.time_name if by_time else f"{content.what[:-1]} number"
     axes.set_xlabel(name, parse_math=False)
     axes.set_ylabel("anomaly score")
@@ -118,7 +118,7 @@ def _blamed(content: ReportContent) -> Figure | None:
     if not content.blamed:
         return None
     ranked = sorted(content.blamed.items(), key=lambda pair: -pair[1])[:MOST_COLUMNS]
-    canvas, axes = _canvas((WIDE[0], 0.8 + 0.26 * len(ranked)))
+    canvas, axes = canvas_of((WIDE[0], 0.8 + 0.26 * len(ranked)))
     names = [name if len(name) <= 30 else name[:29] + "…" for name, _ in reversed(ranked)]
     axes.barh(range(len(ranked)), [100 * share for _, share in reversed(ranked)], color=BLUE)
     axes.set_yticks(range(len(ranked)), names, parse_math=False)
@@ -130,7 +130,7 @@ def _blamed(content: ReportContent) -> Figure | None:
 def _history(content: ReportContent) -> Figure | None:
     if not content.history:
         return None
-    canvas, axes = _canvas(WIDE)
+    canvas, axes = canvas_of(WIDE)
     steps = [record["step"] for record in content.history]
     for name, color in (("loss", BLUE), ("reconstruction", GREY), ("validation_loss", RED)):
         values = [record.get(name) for record in content.history]
@@ -148,7 +148,7 @@ def _roc(content: ReportContent) -> Figure | None:
         return None
     from sklearn.metrics import roc_curve
 
-    canvas, axes = _canvas(SMALL)
+    canvas, axes = canvas_of(SMALL)
     away, found, _ = roc_curve(content.truth, content.scores)
     axes.plot(away, found, color=BLUE)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
@@ -163,7 +163,7 @@ def _precision(content: ReportContent) -> Figure | None:
         return None
     from sklearn.metrics import precision_recall_curve
 
-    canvas, axes = _canvas(SMALL)
+    canvas, axes = canvas_of(SMALL)
     precision, recall, _ = precision_recall_curve(content.truth, content.scores)
     axes.plot(recall, precision, color=BLUE, drawstyle="steps-post")
     axes.set_xlabel("share of anomalies found")
@@ -173,16 +173,18 @@ def _precision(content: ReportContent) -> Figure | None:
     return Figure("Precision and recall", canvas, text)
 
 
-def _canvas(size: tuple[float, float]) -> tuple[Canvas, Any]:
+def canvas_of(size: tuple[float, float], panels: int = 1) -> tuple[Canvas, Any]:
+    """An empty figure of this size in inches, and its axes, an array where there are several."""
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=size, layout="constrained")
-    axes = canvas.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
+    axes = canvas.subplots(1, panels)
+    for one in np.atleast_1d(axes):
+        one.spines[["top", "right"]].set_visible(False)
     return canvas, axes
 
 
-def _plain(axis: Any) -> None:
+def plain_numbers(axis: Any) -> None:
     """Numbers along a logarithmic axis as people write them."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 

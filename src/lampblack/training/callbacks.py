@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
+from lampblack.networks import AutoencoderPair
 from lampblack.training.progress import rate_column
 from lampblack.training.schedule import Budget
 
@@ -11,11 +15,19 @@ Record = dict[str, float]
 
 
 class Callback:
-    """Override any of these four; each is called with what has just happened.
+    """Override any of these five; each is called with what has just happened.
 
     A callback that raises ends the training with its error. `on_epoch_end` may return True to stop
     training there, with the weights as they are.
     """
+
+    def on_networks(self, networks: AutoencoderPair, encode: Callable[[Any], Tensor]) -> None:
+        """The networks are built; training will follow.
+
+        encode: samples as `fit` takes them to what the networks take, (n, ...), on their device.
+        Whoever keeps the two may look at the networks later, in `on_epoch_end` say, where they work
+        as in scoring; whoever changes them changes what is trained.
+        """
 
     def on_fit_start(self, budget: Budget, first_step: int) -> None:
         """Training begins, or goes on from a checkpoint where `first_step` is not 0."""

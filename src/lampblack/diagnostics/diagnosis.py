@@ -1,0 +1,196 @@
+"""Everything that is looked at of one fitted detector, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.diagnostics.checks import CHECKS, FAR, Check, Given, extrapolates, looked_at
+from lampblack.diagnostics.codes import DecoderSpectrum, decoder_spectrum
+from lampblack.diagnostics.curvature import Sharpness
+from lampblack.diagnostics.landscape import Landscape, loss_landscape, sharpness
+from lampblack.diagnostics.mirror import Mirror, critic_distances, has_critic
+from lampblack.diagnostics.rays import Extrapolation, along_rays
+from lampblack.diagnostics.samples import checked, encoded, some
+from lampblack.exceptions import InvalidInput
+from lampblack.losses import latent_norm, reconstruction_error
+
+Values = npt.NDArray[np.float64]
+
+SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
+MOST = 2000  # samples of each kind whose codes and errors are kept
+PARTS = 4  # that `diagnose` tells of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What was found of a detector, given normal samples and, for figures alone, anomalies.
+
+    norms, errors: ‖z‖₂ and plain reconstruction errors by group, "normal" and "anomalies" (n,).
+    mirror: None without a critic. extrapolation: None where no column of numbers varies.
+    """
+
+    detector: str
+    looked_at: dict[str, int]
+    seed: int
+    checks: list[Check]
+    notes: list[str]
+    landscape: Landscape
+    sharpness: dict[str, Sharpness]
+    spectrum: DecoderSpectrum
+    norms: dict[str, Values]
+    errors: dict[str, Values]
+    mirror: Mirror | None
+    extrapolation: Extrapolation | None
+
+    @property
+    def notices(self) -> list[Check]:
+        """The checks that failed: why not to trust the model."""
+        return [check for check in self.checks if check.passed is False]
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers, as JSON has them."""
+        mirror, rays = self.mirror, self.extrapolation
+        return {
+            "detector": self.detector,
+            "looked_at": self.looked_at,
+            "seed": self.seed,
+            "checks": [asdict(check) for check in self.checks],
+            "notes_from_fitting": self.notes,
+            "sharpness": {name: asdict(found) for name, found in self.sharpness.items()},
+            "landscape": {
+                "steps": self.landscape.steps.tolist(),
+                "lines": _lists(self.landscape.lines),
+                "plane": _lists(self.landscape.plane),
+            },
+            "decoder": {
+                "effective_rank": self.spectrum.effective_rank,
+                "singular_values": self.spectrum.singular_values.mean(axis=0).tolist(),
+            },
+            "code_norm": _quantiles(self.norms),
+            "reconstruction_error": _quantiles(self.errors),
+            "critic": None
+            if mirror is None
+            else {
+                "band": list(mirror.band),
+                "distance": _quantiles(mirror.distances),
+                "outside": {name: list(shares) for name, shares in mirror.outside.items()},
+            },
+            "extrapolation": None
+            if rays is None
+            else {
+                "positions": list(rays.positions),
+                "share_above": rays.share_above.tolist(),
+                "left": rays.left,
+                "stays": rays.stays,
+                "bound": rays.bound,
+            },
+        }
+
+
+def diagnose(
+    detector: ReconstructionDetector,
+    X: Any,
+    *,
+    anomalies: Any = None,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Diagnosis:
+    """Look at a fitted detector on normal samples X: checks, landscape, codes, critic, rays.
+
+    X: as `anomaly_score` takes them, best ones that were not fitted. anomalies: known ones, which
+    are drawn beside the normal ones and reach no check. Samples are drawn with the seed where there
+    are more than a part looks at. advance: told of every part that is done, of `PARTS`.
+
+    >>> import numpy as np
+    >>> from lampblack import TollDetector
+    >>> from lampblack.diagnostics import diagnose
+    >>> normal = np.random.default_rng(0).normal(size=(900, 4))
+    >>> detector = TollDetector(max_steps=100, hidden=(32,), random_state=0).fit(normal[:600])
+    >>> found = diagnose(detector, normal[600:])
+    >>> [notice.name for notice in found.notices], found.extrapolation.stays
+    ([], 1.0)
+    """
+    given = looked_at(detector, X, seed)
+    groups: dict[str, Any] = {"normal": given.samples}
+    if anomalies is not None:
+        known = checked(detector, anomalies)
+        groups["anomalies"] = known.take(some(len(known), MOST, seed))
+    extrapolation = _rays(given)
+    found = [
+        Check(name, *(extrapolates(given, extrapolation) if name == FAR else check(given)))
+        for name, check in CHECKS.items()
+    ]
+    advance(1)
+    landscape = loss_landscape(detector, given.samples, seed=seed)
+    advance(1)
+    steep = sharpness(detector, given.samples, seed=seed)
+    advance(1)
+    norms, errors = {}, {}
+    for name, samples in groups.items():
+        norms[name], errors[name] = _norms_and_errors(detector, samples, seed)
+    mirror = critic_distances(detector, groups, seed=seed) if has_critic(detector) else None
+    advance(1)
+    return Diagnosis(
+        detector=type(detector).__name__,
+        looked_at={name: len(samples) for name, samples in groups.items()},
+        seed=seed,
+        checks=found,
+        notes=list(detector.notes_),
+        landscape=landscape,
+        sharpness=steep,
+        spectrum=decoder_spectrum(detector, given.samples, seed=seed),
+        norms=norms,
+        errors=errors,
+        mirror=mirror,
+        extrapolation=extrapolation,
+    )
+
+
+def _rays(given: Given) -> Extrapolation | None:
+    try:
+        return along_rays(given.detector, given.samples, seed=given.seed)
+    except InvalidInput:
+        return None
+
+
+def _norms_and_errors(
+    detector: ReconstructionDetector, samples: Any, seed: int
+) -> tuple[Values, Values]:
+    import torch
+
+    x = encoded(detector, samples, MOST, seed=seed)
+    norms, errors = [], []
+    with torch.no_grad():
+        for some_x in torch.split(x, detector._at_once):
+            z, reconstruction = detector.networks_(some_x)
+            norms.append(latent_norm(z))
+            error = detector.parameters_["reconstruction_error"]
+            errors.append(reconstruction_error(some_x, reconstruction, error))
+    return (
+        torch.cat(norms).cpu().double().numpy(),
+        torch.cat(errors).cpu().double().numpy(),
+    )
+
+
+def _quantiles(groups: dict[str, Values]) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            f"{level:.0%}": float(value)
+            for level, value in zip(SHOWN, np.quantile(values, SHOWN), strict=True)
+        }
+        for name, values in groups.items()
+    }
+
+
+def _lists(values: dict[str, Values]) -> dict[str, Any]:
+    """Arrays as lists, None where a loss far from the trained weights is not finite."""
+    return {
+        name: [[value if np.isfinite(value) else None for value in line] for line in array.tolist()]
+        for name, array in values.items()
+    }

@@ -1,0 +1,145 @@
+"""AMA's mirror: how far the critic holds samples and their reconstructions apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.diagnostics.codes import Recorder
+from lampblack.diagnostics.samples import encoded
+from lampblack.exceptions import InvalidInput
+from lampblack.networks import AdversarialPair, AutoencoderPair
+
+Values = npt.NDArray[np.float64]
+
+SYNTHETIC = "synthetic"
+WITHIN = 2.5758  # standard deviations either side that hold 99 % of a normal density
+MOST = 2000
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Critic distances s = ‖f(x, x) − f(x, x̂)‖₁ by group (n,), and the typicality band.
+
+    Groups are those that were given, and "synthetic": decoded codes of the first one, drawn
+    towards the origin, which stand in for anomalies in training. band: what is typical, μ ± 2.58 σ
+    of held-out distances where the score learned them, else of the first group's; below it, too, a
+    distance is unusual.
+    """
+
+    distances: dict[str, Values]
+    band: tuple[float, float]
+
+    @property
+    def outside(self) -> dict[str, tuple[float, float]]:
+        """Share of each group's distances below the band, and above it."""
+        low, high = self.band
+        return {
+            name: (float((values < low).mean()), float((values > high).mean()))
+            for name, values in self.distances.items()
+        }
+
+
+class CriticDistances(Recorder):
+    """The critic's distance of groups of samples over training, for AMA.
+
+    The first group also gives "synthetic" ones: G(α·E(x)), α ~ U(0, ½), the same α at every look.
+
+    >>> import numpy as np
+    >>> from lampblack import AMADetector
+    >>> from lampblack.diagnostics import CriticDistances
+    >>> normal = np.random.default_rng(0).normal(size=(300, 4))
+    >>> seen = CriticDistances({"normal": normal[:50], "far": normal[:50] + 5})
+    >>> detector = AMADetector(max_steps=40, hidden=(16,), random_state=0)
+    >>> detector = detector.fit(normal, callbacks=[seen])
+    >>> [record["group"] for record in seen.records[:3]]
+    ['normal', 'synthetic', 'far']
+    """
+
+    def __init__(self, groups: Mapping[str, Any], *, seed: int = 0) -> None:
+        super().__init__(groups)
+        if SYNTHETIC in self.groups:
+            raise InvalidInput(f"a group cannot be called {SYNTHETIC!r}; rename it")
+        self._seed = seed
+
+    def measure(self, networks: AutoencoderPair, x: Tensor) -> dict[str, Tensor]:
+        """Distances of x."""
+        return {"distance": distances(_with_critic(networks), x)}
+
+    @torch.no_grad()
+    def _look(self, step: int) -> None:
+        given = self._encoded
+        first = next(iter(given))
+        made = synthetic(self._networks, given[first], seed=self._seed)
+        rest = {name: x for name, x in given.items() if name != first}
+        self._encoded = {first: given[first], SYNTHETIC: made, **rest}
+        super()._look(step)
+        self._encoded = given
+
+
+def critic_distances(
+    detector: ReconstructionDetector, groups: Mapping[str, Any], *, seed: int = 0
+) -> Mirror:
+    """Critic distances of groups of samples, the first of them normal, and the typicality band.
+
+    Raises InvalidInput for a detector without a trained critic.
+
+    >>> import numpy as np
+    >>> from lampblack import AMADetector
+    >>> from lampblack.diagnostics import critic_distances
+    >>> normal = np.random.default_rng(0).normal(size=(300, 4))
+    >>> detector = AMADetector(max_steps=40, hidden=(16,), random_state=0).fit(normal)
+    >>> found = critic_distances(detector, {"normal": normal})
+    >>> list(found.distances), found.band[0] < found.band[1]
+    (['normal', 'synthetic'], True)
+    """
+    if not has_critic(detector):
+        raise InvalidInput(f"{type(detector).__name__} has trained no critic; fit an AMADetector")
+    networks = _with_critic(detector.networks_)
+    samples = {name: encoded(detector, X, MOST, seed=seed) for name, X in groups.items()}
+    first = next(iter(samples))
+    made = synthetic(networks, samples[first], seed=seed)
+    rest = {name: x for name, x in samples.items() if name != first}
+    with torch.no_grad():
+        found = {
+            name: distances(networks, x).cpu().double().numpy()
+            for name, x in {first: samples[first], SYNTHETIC: made, **rest}.items()
+        }
+    learned = networks.quantiles.cpu().double().numpy()
+    usual = learned if learned.any() else found[first]
+    away = WITHIN * usual.std()
+    return Mirror(found, (float(usual.mean() - away), float(usual.mean() + away)))
+
+
+def has_critic(detector: ReconstructionDetector) -> bool:
+    """Whether a critic was trained beside the networks."""
+    return bool(detector.parameters_.get("adversarial_weight", 0))
+
+
+def distances(networks: AdversarialPair, x: Tensor) -> Tensor:
+    """Distances s (n,) of samples x (n, ...)."""
+    _, reconstruction = networks(x)
+    difference = networks.features(x, x) - networks.features(x, reconstruction)
+    return difference.abs().sum(dim=1)
+
+
+@torch.no_grad()
+def synthetic(networks: AutoencoderPair, x: Tensor, *, seed: int = 0) -> Tensor:
+    """G(α·E(x)), α ~ U(0, ½), as in atypical selection."""
+    generator = torch.Generator().manual_seed(seed)
+    z = networks.encode(x)
+    alpha = 0.5 * torch.rand(len(x), generator=generator).to(z)
+    return networks.decode(alpha.reshape(-1, *[1] * (z.ndim - 1)) * z)
+
+
+def _with_critic(networks: AutoencoderPair) -> AdversarialPair:
+    if not isinstance(networks, AdversarialPair):
+        raise InvalidInput("these networks have no critic; fit an AMADetector")
+    return networks
