@@ -1,8 +1,8 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
 Parts: tables, sensitivity, arrhythmia, recommended, peers, more, images, adversarial, likelihood,
-rays, why, memory, kdd, digits, tour, render; without any, all of them. Results are appended to
-benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
+rays, why, labelled, memory, kdd, digits, tour, render; without any, all of them. Results are
+appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
 killed run goes on where it was. Delete a file to measure anew.
 """
 
@@ -36,6 +36,7 @@ PARTS = (
     "likelihood",
     "rays",
     "why",
+    "labelled",
     "memory",
     "kdd",
     "digits",
@@ -145,7 +146,7 @@ def _too_long(*_: Any) -> None:
 
 def run_part(part: str, jobs: list[Job], file: Path, processes: int) -> None:
     """Run jobs of a part into its result file."""
-    from benchmarks import adversarial, images, likelihood, rays, why
+    from benchmarks import adversarial, images, labelled, likelihood, rays, why
 
     runners: dict[str, Callable[[Job], dict[str, Any]]] = {
         "peers": run_peer_job,
@@ -155,6 +156,7 @@ def run_part(part: str, jobs: list[Job], file: Path, processes: int) -> None:
         "likelihood": likelihood.run_job,
         "rays": rays.run_job,
         "why": why.run_job,
+        "labelled": labelled.run_job,
     }
     run_jobs(jobs, file, processes, runners.get(part, run_job), fresh=part == "images")
 
@@ -239,7 +241,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
     parts = chosen.parts or list(PARTS)
-    from benchmarks import adversarial, images, likelihood, rays, why
+    from benchmarks import adversarial, images, labelled, likelihood, rays, why
 
     for part, jobs in (
         ("tables", table_jobs),
@@ -253,6 +255,7 @@ def main() -> None:
         ("likelihood", likelihood.jobs),
         ("rays", rays.jobs),
         ("why", why.jobs),
+        ("labelled", labelled.jobs),
     ):
         if part in parts:
             run_part(part, jobs(), RESULTS / f"{part}.jsonl", chosen.processes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,21 +36,30 @@ PUBLISHED = {  # Toll's settings for Arrhythmia (arXiv 2306.12627); contaminatio
 }
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without this library's warnings: small sets promise less than 1 %, and say so each time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LampblackWarning)
+        yield
+
+
 def ours(cls: type, **parameters: Any) -> Callable[[int], Fit]:
-    """A detector of this library, by seed."""
+    """A detector of this library, by seed; `unfitted(seed)` is one before it is fitted."""
+
+    def unfitted(seed: int) -> Any:
+        return cls(**{"random_state": seed, **parameters})
 
     def with_seed(seed: int) -> Fit:
         def fit(train: Matrix) -> Fitted:
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", LampblackWarning
-                )  # small sets promise less than 1 %
-                rows, labels = train if isinstance(train, tuple) else (train, None)
-                return cls(**{"random_state": seed, **parameters}).fit(rows, labels)
+            rows, labels = train if isinstance(train, tuple) else (train, None)
+            with quiet():
+                return unfitted(seed).fit(rows, labels)  # type: ignore[no-any-return]
 
         return fit
 
     with_seed.detector = cls  # type: ignore[attr-defined]
+    with_seed.unfitted = unfitted  # type: ignore[attr-defined]
     return with_seed
 
 
@@ -96,7 +106,7 @@ ABLATIONS: dict[str, Callable[[int], Fit]] = {
     "it without LAMP": ours(LampblackDetector, amplification=None),
     "it without Toll": ours(LampblackDetector, latent_weight=0.0),
 }
-ABLATION_SEEDS = 2
+ABLATION_SEEDS = 1
 TABLES: dict[str, Callable[[int], Fit]] = {
     "recommended": ours(LampblackDetector),
     **ABLATIONS,
@@ -114,13 +124,13 @@ TABLES: dict[str, Callable[[int], Fit]] = {
 }
 
 _VARIED: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {  # the default, and other values
-    "β, the latent weight": ("0.1", {str(b): {"latent_weight": b} for b in (0.0, 1.0, 10.0)}),
+    "β, the latent weight": ("0.1", {str(b): {"latent_weight": b} for b in (0.0, 10.0)}),
     "amplification": ("quantile", {str(a): {"amplification": a} for a in (None, "log")}),
     "width of the code": ("32", {str(n): {"latent_dim": n} for n in (8, 128)}),
-    "steps": ("500", {str(n): {"max_steps": n} for n in (125, 250, 1000)}),
-    "neighbours": ("5", {str(n): {"n_neighbors": n} for n in (2, 10)}),
-    "remembered": ("10000", {str(n): {"memory_size": n} for n in (200, 1000)}),
-    "seed": ("0", {str(n): {"random_state": n} for n in (1, 2)}),
+    "steps": ("500", {str(n): {"max_steps": n} for n in (125, 1000)}),
+    "neighbours": ("5", {str(n): {"n_neighbors": n} for n in (2,)}),
+    "remembered": ("10000", {str(n): {"memory_size": n} for n in (1000,)}),
+    "seed": ("0", {str(n): {"random_state": n} for n in (1,)}),
 }
 DEFAULT = "as it comes"
 RECOMMENDED: dict[str, Callable[[int], Fit]] = {DEFAULT: ours(LampblackDetector)} | {

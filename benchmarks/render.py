@@ -479,6 +479,26 @@ def likelihood() -> str:
     return "\n".join(lines) + "\n\nSeed 0; `python benchmarks/bench.py out-of-distribution`.\n"
 
 
+def labelled_checkpoints() -> str:
+    """Both protocols on the same test samples: the last weights, and the best by labels."""
+    lines = [
+        "| set | method | label-free | the papers' (labelled checkpoint) | gain | seeds |",
+        "|---" * 6 + "|",
+    ]
+    found: dict[tuple[str, str], Rows] = defaultdict(list)
+    for row in read("labelled"):
+        found[row["set"], row["method"]].append(row)
+    for (name, method), rows in sorted(found.items(), key=lambda item: item[0][0]):
+        last = [100 * row["auroc"] for row in rows]
+        kept = [100 * row["auroc_labelled_checkpoint"] for row in rows]
+        mean, error = _mean_and_error([b - a for a, b in zip(last, kept, strict=True)])
+        gain = f"{mean:+.2f} ± {error:.2f}" if len(rows) > 1 else f"{mean:+.2f}"
+        lines.append(
+            f"| {name} | {method} | {_mean(last):.2f} | {_mean(kept):.2f} | {gain} | {len(rows)} |"
+        )
+    return "\n".join(lines) + "\n\n`python benchmarks/evidence.py labelled`.\n"
+
+
 WITHOUT = ("recommended", *ABLATIONS)
 BLOCKS = {
     **{
@@ -498,6 +518,7 @@ BLOCKS = {
     "benchmark-sets": _of_report("sets_table"),
     "false-alarms": _of_report("false_alarm_table"),
     "parts-recommended": parts_recommended,
+    "labelled-checkpoints": labelled_checkpoints,
     "recommended-settings": recommended_settings,
     "likelihood": likelihood,
     "rays": rays,
