@@ -2,8 +2,8 @@
 
 Parts: tables, sensitivity, arrhythmia, recommended, peers, more, images, adversarial, likelihood,
 rays, why, labelled, memory, kdd, digits, tour, render; without any, all of them. Results are
-appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
-killed run goes on where it was. Delete a file to measure anew.
+appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so
+that a killed run goes on where it was. Delete a file to measure anew.
 """
 
 from __future__ import annotations
