@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +13,18 @@ import typer
 
 from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.labels import as_labels, is_anomaly
-from lampblack.cli.options import Known, Reading, Selection, known_names
+from lampblack.cli.options import Known, Processes, Reading, Selection
 from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
 from lampblack.data.files import column_names, read_rows
 from lampblack.data.filters import parse_where
 from lampblack.data.images.folders import find_images, holds_images
+from lampblack.data.names import known_names
 from lampblack.data.schema import Schema
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence import check_target
+from lampblack.training.processes import find_world
 
 IMAGE_PARAMETERS = ("image_size", "network")
 
@@ -33,9 +38,38 @@ def run(
     parameters: dict[str, Any],
     checkpoint: Path | None,
     known: Known,
+    processes: Processes,
 ) -> None:
-    """Read, choose columns, fit, save, and say what was promised."""
+    """Read, choose columns, fit, save, and say what was promised.
+
+    Of the processes that torchrun starts, all fit; the first alone saves, and speaks.
+    """
     check_target(output)
+    world = find_world(processes.devices, processes.num_nodes)
+    if world is None or world.rank == 0:
+        detector, what = _fit(
+            data, name, reading, selection, parameters, checkpoint, known, processes
+        )
+        detector.save(output)
+        _say(output, detector, what)
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        parameters = {**parameters, "verbose": False}
+        _fit(data, name, reading, selection, parameters, checkpoint, known, processes)
+
+
+def _fit(
+    data: Path,
+    name: str,
+    reading: Reading,
+    selection: Selection,
+    parameters: dict[str, Any],
+    checkpoint: Path | None,
+    known: Known,
+    processes: Processes,
+) -> tuple[ReconstructionDetector, str]:
+    """A fitted detector, and what it was fitted to."""
+    how = {"checkpoint_dir": checkpoint, **asdict(processes)}
     if known.label or known.anomaly:
         _refuse_labels_of_others(name)
         parameters = {**parameters, "supervision": "labels"}
@@ -45,16 +79,15 @@ def run(
         refuse_table_options(reading, selection, label=known.label)
         found = find_images(data, role="fit", normal=known.normal, anomalous=known.anomaly)
         y = np.where(found.is_normal, 1, -1) if known.anomaly else None
-        detector.fit(found, y, checkpoint_dir=checkpoint)
+        detector.fit(found, y, **how)
     else:
         refuse_image_options(**{n: parameters.get(n) for n in IMAGE_PARAMETERS})
         if known.label is None and known.anomaly:
             raise InvalidInput("say which column holds the label: --label COLUMN")
         if known.label is None:
             refuse_image_options(normal=known.normal)
-        _fit_rows(detector, data, reading, selection, known, checkpoint)
-    detector.save(output)
-    _say(output, detector, "images" if images else "rows")
+        _fit_rows(detector, data, reading, selection, known, how)
+    return detector, "images" if images else "rows"
 
 
 def _refuse_labels_of_others(name: str) -> None:
@@ -78,7 +111,7 @@ def _fit_rows(
     reading: Reading,
     selection: Selection,
     known: Known,
-    checkpoint: Path | None,
+    how: dict[str, Any],
 ) -> None:
     """Fit to the rows of a file; remember how it was written and which columns were left out."""
     format_ = row_format(reading)
@@ -104,7 +137,7 @@ def _fit_rows(
         labels = as_labels(table.column(known.label), known.label)
         anomalous = is_anomaly(labels, known.label, known.anomaly, known.normal)
         y = np.where(anomalous, -1, 1)
-    detector.fit(table.select(chosen), y, checkpoint_dir=checkpoint)
+    detector.fit(table.select(chosen), y, **how)
     left_out = tuple(name for name in names if name not in chosen)
     detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
     detector.reading_ = {

@@ -125,7 +125,7 @@ def _of_rows(
             if id_column is not None:
                 source = batch.others if id_column in keep else batch.table
                 key = source.column(id_column).combine_chunks()
-            scores.append(alarms.add(key, batch.table, batch.rows)["anomaly_score"])
+            scores.append(alarms.add(key, batch.table, batch.rows).anomaly_score)
             if label is not None:
                 labels.append(as_labels(batch.others.column(label), label))
             if dates:

@@ -105,9 +105,9 @@ def fit_samples(
     if checkpoint_dir is not None and detector.random_state is None:
         raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
     first = world is None or world.rank == 0
-    if world is not None and (world.started or world.num_nodes > 1):
-        if detector.random_state is None:
-            raise InvalidInput("a fit in several processes needs a seed; give random_state a number")
+    several_fit = world is not None and (world.started or world.num_nodes > 1)
+    if several_fit and detector.random_state is None:
+        raise InvalidInput("processes that fit alike need a seed; give random_state an integer")
     seeds = Seeds.draw(detector.random_state)
     anomalies = None
     if anomalous is not None and anomalous.any():
@@ -120,9 +120,7 @@ def fit_samples(
     detector.schema_ = schema
     detector.encoder_ = _fitted_encoder(detector, schema, samples, split.train)
     silent = _unrepeated_text(detector.encoder_)
-    trained = _train(
-        detector, samples, anomalies, split, seeds, checkpoint_dir, callbacks, world
-    )
+    trained = _train(detector, samples, anomalies, split, seeds, checkpoint_dir, callbacks, world)
     detector.notes_ = silent + trained
     _calibrate(detector, samples, split)
     detector.rows_ = {name: len(index) for name, index in split._asdict().items()}
@@ -252,7 +250,11 @@ def _train(
     _fit_score(detector, samples, split)
     watch.conclude(loop.done)
     left_out = 0 if anomalies is None or known is None else len(anomalies) - len(known)
-    return [*watch.notes, *_left_out(left_out), *_idle_training(detector.history_, loop.step.falling)]
+    return [
+        *watch.notes,
+        *_left_out(left_out),
+        *_idle_training(detector.history_, loop.step.falling),
+    ]
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,7 @@ class Task:
 
 
 def assist(world: World, task: Task) -> None:
-    """Train as one of the processes that a fit has started; what is trained is the fit's to keep."""
+    """Train as one of the processes that a fit has started; the fit itself keeps the outcome."""
     device = process_device(task.detector.device, world)
     with met(world, _backend(device)):
         replace(task, data=task.data.on(device)).run(world)

@@ -28,8 +28,8 @@ def write_checkpoint(
 ) -> None:
     """Write weights, optimisers, random state and `progress` (JSON) as one file, atomically.
 
-    own: for every process of the training, what it alone has. The new file is complete on disk before it takes the old one's name, so that a kill at any
-    moment leaves one of the two.
+    own: for every process of the training, what it alone has. The new file is complete on disk
+    before it takes the old one's name, so that a kill at any moment leaves one of the two.
     """
     tensors = {f"network.{name}": value for name, value in step.networks.state_dict().items()}
     for i, optimizer in enumerate(step.optimizers):

@@ -27,6 +27,11 @@ from typing import IO, Any
 import numpy as np
 import torch
 from torch import Tensor, distributed
+from torch.distributed import (  # type: ignore[attr-defined]
+    FileStore,
+    PrefixStore,
+    TCPStore,
+)
 
 from lampblack import exceptions
 from lampblack.exceptions import InvalidInput, LampblackError, TrainingError
@@ -49,7 +54,7 @@ class World:
 
     started: whether somebody else (torchrun) started all processes. number: of the meeting, counted
     alike by all. folder: one that all processes share, for they are on one machine; None where
-    they meet at MASTER_ADDR and MASTER_PORT.
+    they meet at MASTER_ADDR and MASTER_PORT. sign: where a helper says that it is about to meet.
     """
 
     devices: int
@@ -59,6 +64,7 @@ class World:
     started: bool
     number: int
     folder: str | None = None
+    sign: str | None = None
 
     @property
     def size(self) -> int:
@@ -141,10 +147,8 @@ def help_out() -> None:
     try:
         with (folder / "task").open("rb") as file:
             world, threads, helper, task = pickle.load(file)
-        world = replace(world, local_rank=local_rank)
         torch.set_num_threads(threads)
-        (folder / f"ready.{local_rank}").touch()
-        helper(world, *task)
+        helper(replace(world, local_rank=local_rank, sign=str(folder)), *task)
     except BaseException as error:
         known = type(error).__name__ if isinstance(error, LampblackError) else None
         text = " ".join(str(error).split()) or type(error).__name__
@@ -155,7 +159,9 @@ def help_out() -> None:
 
 @contextmanager
 def met(world: World, backend: str) -> Iterator[None]:
-    """Meet the other processes; for helpers."""
+    """Meet the other processes; for helpers, which have nothing left to do before."""
+    if world.sign is not None:
+        (Path(world.sign) / f"ready.{world.local_rank}").touch()
     with _met(world, backend):
         yield
 
@@ -207,7 +213,7 @@ class _Helpers:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """Start them and wait until each is about to begin."""
+        """Start them and wait until each is about to meet the others."""
         if self._world.started or self._world.devices == 1:
             return
         content = (self._world, threads_of_each(self._world), self._helper, self._task)
@@ -338,11 +344,11 @@ def _met(world: World, backend: str) -> Iterator[None]:
 def _store(world: World) -> Any:
     """Where the processes leave their addresses for each other."""
     if world.folder is not None:
-        return distributed.FileStore(str(Path(world.folder) / "store"), world.size)
+        return FileStore(str(Path(world.folder) / "store"), world.size)
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     # torchrun has a store of its own there, unless it was told otherwise
     torchrun = world.started and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = distributed.TCPStore(
+    store = TCPStore(
         host,
         port,
         world.size,
@@ -351,7 +357,7 @@ def _store(world: World) -> Any:
         wait_for_workers=False,
     )
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if world.started else "0"
-    return distributed.PrefixStore(f"lampblack/{attempt}/{world.number}", store)
+    return PrefixStore(f"lampblack/{attempt}/{world.number}", store)
 
 
 @contextmanager

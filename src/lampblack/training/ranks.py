@@ -21,7 +21,8 @@ def average(tensors: list[Tensor]) -> None:
     joined = torch.cat([tensor.flatten() for tensor in tensors])
     distributed.all_reduce(joined)
     joined.div_(distributed.get_world_size())
-    for tensor, part in zip(tensors, joined.split([t.numel() for t in tensors]), strict=True):
+    parts = torch.split(joined, [tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
         tensor.copy_(part.view_as(tensor))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning_fabric.plugins.environments import ClusterEnvironment
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
 from lampblack.training.processes import World
@@ -91,4 +91,3 @@ class AveragedGradients(DDPStrategy):
         ]
         average(gradients)
         return super().optimizer_step(optimizer, **kwargs)
-
