@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import lampblack
@@ -43,7 +44,7 @@ def test_a_data_set_gets_the_scores_of_the_detector(
     frame = mixed_frame(500, seed=3)
     frame["part"] = np.arange(500)
     frame.loc[480:, "flow"] = 100.0
-    dataset = ray.data.from_pandas(frame, override_num_blocks=3)
+    dataset = ray.data.from_arrow(pa.Table.from_pandas(frame)).repartition(3)
     scored = score_dataset(fitted_frame, dataset, explain=1, keep=["part"], workers=1)
     found = scored.to_pandas().sort_values("part", ignore_index=True)
     assert list(found.columns) == [
@@ -101,7 +102,7 @@ def test_files_are_scored_in_a_ray_that_is_there_and_stays(
 def test_a_data_set_without_a_column_of_the_models_is_refused(
     ray: Any, fitted_frame: ReconstructionDetector
 ) -> None:
-    dataset = ray.data.from_pandas(mixed_frame(20).drop(columns="flow"))
+    dataset = ray.data.from_arrow(pa.Table.from_pandas(mixed_frame(20).drop(columns="flow")))
     with pytest.raises(Exception, match="the data set has no column flow; there are at, city"):
         score_dataset(fitted_frame, dataset).take_all()
 
