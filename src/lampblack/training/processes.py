@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -36,10 +36,9 @@ from torch.distributed import (  # type: ignore[attr-defined]
 from lampblack import exceptions
 from lampblack.exceptions import InvalidInput, LampblackError, TrainingError
 
-# How long one process waits for another that is there and silent. The first also runs callbacks
-# and writes checkpoints while the others wait. A process that ends is noticed at once.
+# How long one process waits for another that has not come yet, or is silent. The first also runs
+# callbacks and writes checkpoints while the others wait. A process that ends is noticed at once.
 PATIENCE = timedelta(minutes=10)
-MEETING = timedelta(minutes=2)  # how long to wait for processes to start
 FAREWELL = 3.0  # seconds in which a process that failed may say why
 UNEXPECTED = 3  # exit code of a helper that has written down why
 
@@ -153,7 +152,8 @@ def help_out() -> None:
         known = type(error).__name__ if isinstance(error, LampblackError) else None
         text = " ".join(str(error).split()) or type(error).__name__
         told = {"kind": known, "text": text if known else f"{type(error).__name__}: {text}"}
-        (folder / f"error.{local_rank}").write_text(json.dumps(told))
+        with suppress(OSError):  # nobody is left to read it
+            (folder / f"error.{local_rank}").write_text(json.dumps(told))
         os._exit(UNEXPECTED)  # not through destructors, which may wait for lost processes
 
 
@@ -236,15 +236,17 @@ class _Helpers:
                     stderr=subprocess.STDOUT,
                     env=environment,
                 )
-        deadline = time.monotonic() + MEETING.total_seconds()
+        deadline = time.monotonic() + PATIENCE.total_seconds()
         waiting = set(self._processes)
         while waiting:
             waiting = {r for r in waiting if not (self._folder / f"ready.{r}").exists()}
             if (loss := self.loss()) is not None:
                 raise loss
             if time.monotonic() > deadline:
-                raise TrainingError(f"process {min(waiting)} has not started in {MEETING}")
+                raise TrainingError(f"process {min(waiting)} has not started in {PATIENCE}")
             time.sleep(0.02)
+        for sent in self._folder.glob("t*"):
+            sent.unlink()  # mapped by those who need it, and gone with them, whatever happens
 
     def loss(self) -> LampblackError | None:
         """Why a helper has ended though the training goes on; None where none has."""
@@ -353,7 +355,7 @@ def _store(world: World) -> Any:
         port,
         world.size,
         is_master=world.rank == 0 and not torchrun,
-        timeout=MEETING,
+        timeout=PATIENCE,
         wait_for_workers=False,
     )
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if world.started else "0"

@@ -68,9 +68,9 @@ class AveragedGradients(DDPStrategy):
     torch's DistributedDataParallel averages them inside the backward pass, and takes one forward
     pass for each. Of AMA's step, with several of both for two optimisers in turn, that would be
     wrong. Here every step that is taken through Fabric averages the gradients of its own
-    parameters over all processes first, in one message, whatever made them. What is lost, sending
-    one layer's gradients while the next one's are computed, is not worth having in networks of
-    this size (docs/scale.md). Everything else is `DDPStrategy`'s.
+    parameters over all processes first, in one message, whatever made them. What that costs beside
+    the wrapper, which sends one layer's gradients while it computes the next one's, is measured in
+    docs/scale.md. Everything else is `DDPStrategy`'s.
     """
 
     def _configure_launcher(self) -> None:
