@@ -274,6 +274,7 @@ def test_ray_writes_what_this_process_writes(
     assert with_ray.stdout.count("\n") == 1
     assert with_ray.stderr == ""
     assert scores(folder / "by-ray") == scores(local)
+    assert {*os.listdir(folder / "by-ray")} == {*os.listdir(local)}
     entries = [
         {file.name: json.loads(file.read_text()) for file in (root / LEDGER).iterdir()}
         for root in (folder / "by-ray", local)

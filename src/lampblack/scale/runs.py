@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,9 @@ def _score_here(
 def finish(
     detector: ReconstructionDetector, part: Partition, scoring: Scoring, ledger: Ledger
 ) -> Done:
-    """Score one file and note it."""
+    """Score one file and note it; what a killed attempt at it has left is taken away."""
+    for left in part.target.parent.glob(f".{glob.escape(part.target.name)}.*.part"):
+        left.unlink(missing_ok=True)
     identity = part.identity()
     result = score_partition(detector, part, scoring)
     ledger.write(part, identity, result)

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -39,8 +40,10 @@ from lampblack.exceptions import InvalidInput, LampblackError, TrainingError
 # How long one process waits for another that has not come yet, or is silent. The first also runs
 # callbacks and writes checkpoints while the others wait. A process that ends is noticed at once.
 PATIENCE = timedelta(minutes=10)
+START = timedelta(minutes=10)  # how long the others may take to read what they are sent
 FAREWELL = 3.0  # seconds in which a process that failed may say why
 UNEXPECTED = 3  # exit code of a helper that has written down why
+LOST = "lost"  # what a helper writes down that has itself lost another process
 
 _numbers = itertools.count()
 
@@ -150,6 +153,7 @@ def help_out() -> None:
         helper(replace(world, local_rank=local_rank, sign=str(folder)), *task)
     except BaseException as error:
         known = type(error).__name__ if isinstance(error, LampblackError) else None
+        known = LOST if known is None and _is_loss(error) else known
         text = " ".join(str(error).split()) or type(error).__name__
         told = {"kind": known, "text": text if known else f"{type(error).__name__}: {text}"}
         with suppress(OSError):  # nobody is left to read it
@@ -236,14 +240,14 @@ class _Helpers:
                     stderr=subprocess.STDOUT,
                     env=environment,
                 )
-        deadline = time.monotonic() + PATIENCE.total_seconds()
+        deadline = time.monotonic() + START.total_seconds()
         waiting = set(self._processes)
         while waiting:
             waiting = {r for r in waiting if not (self._folder / f"ready.{r}").exists()}
             if (loss := self.loss()) is not None:
                 raise loss
             if time.monotonic() > deadline:
-                raise TrainingError(f"process {min(waiting)} has not started in {PATIENCE}")
+                raise TrainingError(f"process {min(waiting)} has not started in {START}")
             time.sleep(0.02)
         for sent in self._folder.glob("t*"):
             sent.unlink()  # mapped by those who need it, and gone with them, whatever happens
@@ -284,6 +288,8 @@ class _Helpers:
         error = self._folder / f"error.{local_rank}"
         if code == UNEXPECTED and error.exists():
             told = json.loads(error.read_text())
+            if told["kind"] == LOST:
+                return _loss_elsewhere(told["text"])
             if told["kind"] is not None:
                 kind: type[LampblackError] = getattr(exceptions, told["kind"])
                 return kind(told["text"])
@@ -304,16 +310,23 @@ def _told(helpers: _Helpers) -> Iterator[None]:
         if not _is_loss(error):
             raise
         helpers.wait()
-        text = " ".join(str(error).split())
-        raise helpers.loss() or TrainingError(
-            f"another process of this training was lost or is silent ({text[:200]}); "
-            "the same command goes on from the last checkpoint, where there is one"
-        ) from None
+        raise helpers.loss() or _loss_elsewhere(str(error)) from None
 
 
-def _is_loss(error: RuntimeError) -> bool:
+def _loss_elsewhere(text: str) -> TrainingError:
+    """What to say of a process that this one did not start; text: torch's."""
+    text = re.sub(r"^\[\S+\.cc:\d+\] ?", "", " ".join(text.split())).partition(". This is")[0]
+    return TrainingError(
+        f"another process of this training was lost or is silent ({text[:200]}); "
+        "the same command goes on from the last checkpoint, where there is one"
+    )
+
+
+def _is_loss(error: BaseException) -> bool:
     """Whether torch could not reach another process."""
     text = str(error).lower()
+    if not isinstance(error, RuntimeError):
+        return False
     signs = ("gloo", "connection closed", "connection reset", "timed out", "timeout", "broken pipe")
     return isinstance(error, distributed.DistError) or any(sign in text for sign in signs)
 
