@@ -1,7 +1,7 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
 Parts: tables, sensitivity, arrhythmia, recommended, peers, more, images, adversarial, likelihood,
-rays, why, labelled, memory, kdd, digits, tour, render; without any, all of them. Results are
+rays, why, labelled, memory, scale, kdd, digits, tour, render; without any, all of them. Results are
 appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so
 that a killed run goes on where it was. Delete a file to measure anew.
 """
@@ -38,6 +38,7 @@ PARTS = (
     "why",
     "labelled",
     "memory",
+    "scale",
     "kdd",
     "digits",
     "tour",
@@ -259,16 +260,17 @@ def main() -> None:
     ):
         if part in parts:
             run_part(part, jobs(), RESULTS / f"{part}.jsonl", chosen.processes)
-    from benchmarks import memory, render, shell
+    from benchmarks import memory, render, scale, shell
 
-    if "memory" in parts:
-        file = RESULTS / "memory.jsonl"
-        drop_cut_line(file)
-        done = {row["set"] for row in render.read("memory")}
-        with file.open("a") as output:
-            for row in memory.measure(done):
-                output.write(json.dumps({**row, **provenance()}) + "\n")
-                output.flush()
+    for part, measure in (("memory", memory.measure), ("scale", scale.measure)):
+        if part in parts:
+            file = RESULTS / f"{part}.jsonl"
+            drop_cut_line(file)
+            done = {row["set"] for row in render.read(part)}
+            with file.open("a") as output:
+                for row in measure(done):
+                    output.write(json.dumps({**row, **provenance()}) + "\n")
+                    output.flush()
 
     if "kdd" in parts:
         shell.run_kdd(RESULTS / "kdd.txt")

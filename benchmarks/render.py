@@ -20,6 +20,7 @@ PAGES = (
     ROOT / "docs" / "methods" / "ama.md",
     ROOT / "docs" / "methods" / "lampblack.md",
     ROOT / "docs" / "why.md",
+    ROOT / "docs" / "scale.md",
 )
 
 Rows = list[dict[str, Any]]
@@ -355,6 +356,15 @@ def _of_why(name: str) -> Callable[[], str]:
     return block
 
 
+def _of_scale(name: str) -> Callable[[], str]:
+    def block() -> str:
+        from benchmarks import render_scale
+
+        return str(getattr(render_scale, name)(read("scale")))
+
+    return block
+
+
 def _parts_on(sets: str) -> Callable[[], str]:
     def block() -> str:
         from benchmarks import adversarial, render_adversarial
@@ -538,6 +548,11 @@ BLOCKS = {
     "sensitivity": sensitivity,
     "arrhythmia": arrhythmia,
     "memory": memory,
+    "scale-training": _of_scale("training"),
+    "scale-gradients": _of_scale("gradients"),
+    "scale-scoring": _of_scale("scoring"),
+    "scale-paper": _of_scale("paper"),
+    "scale-paper-training": _of_scale("paper_training"),
     "kdd": kdd,
     "tour": tour,
     "image-tour": image_tour,

@@ -57,7 +57,7 @@ def step_with(
     networks: AdversarialPair, anomalies: torch.Tensor | None = None, **changed: Any
 ) -> AdversarialStep:
     fabric = Fabric(accelerator="cpu", devices=1)
-    objective = ReconstructionObjective("l2", None, 0.0, fabric.device)
+    objective = ReconstructionObjective("l2", None, 0.0, fabric)
     settings = AdversarialSettings(**{**OFF, **changed})
     return AdversarialStep(
         fabric, networks, objective, settings, learning_rate=1e-9, seed=0, anomalies=anomalies

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lampblack.data.schema import Rows
 from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.results import ScoredRows, score_rows
 from lampblack.explanation import TableExplanation
 
 SHOWN = 10
@@ -26,15 +27,13 @@ class Alarms:
         self.rows = self.alarms = 0
         self._strongest: list[tuple[float, int, Any, Any, pa.Table]] = []
 
-    def add(self, key: Any, table: pa.Table, rows: Rows | None = None) -> dict[str, Any]:
-        """Score a batch; return its anomaly_score, p_value (None without promise) and alarm.
+    def add(self, key: Any, table: pa.Table, rows: Rows | None = None) -> ScoredRows:
+        """Score a batch.
 
         rows: the table as the detector's schema has checked it, where that was done already.
         """
-        scores = self.detector.anomaly_score(table if rows is None else rows)
-        calibration = self.detector.calibration_
-        p_values = calibration.p_values(scores) if calibration.origin == "held-out" else None
-        alarm = scores > calibration.threshold
+        scored = score_rows(self.detector, table if rows is None else rows)
+        scores, p_values = scored.anomaly_score, scored.p_value
         for i in np.argsort(-scores, kind="stable")[: self._most]:
             p = None if p_values is None else float(p_values[i])
             row = table.take([i])  # a slice would keep the whole batch in memory
@@ -44,12 +43,8 @@ class Alarms:
             else:
                 heapq.heappushpop(self._strongest, entry)
         self.rows += len(scores)
-        self.alarms += int(alarm.sum())
-        return {
-            "anomaly_score": scores,
-            "p_value": [None] * len(scores) if p_values is None else p_values,
-            "alarm": alarm,
-        }
+        self.alarms += int(scored.alarm.sum())
+        return scored
 
     def strongest(self) -> list[tuple[float, int, str, float | None, pa.Table]]:
         """The alarms among the rows kept: score, minus position, key, p-value and row."""

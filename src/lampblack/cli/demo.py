@@ -43,7 +43,7 @@ def run(output: Path) -> None:
     alarms = Alarms(detector)
     scored = alarms.add(pa.array(rest), table.take(rest))
     truth = data.target[rest] != BENIGN
-    result = evaluate(scored["anomaly_score"], scored["alarm"], truth, facts.promised)
+    result = evaluate(scored.anomaly_score, scored.alarm, truth, facts.promised)
     typer.echo(
         f"the other {len(rest)} rows, {truth.sum()} malignant: AUROC {result['auroc']:.4f}; "
         f"{result['recall_at_threshold']:.1%} of the malignant and "

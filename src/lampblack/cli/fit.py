@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +13,19 @@ import typer
 
 from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.labels import as_labels, is_anomaly
-from lampblack.cli.options import Known, Reading, Selection, known_names
+from lampblack.cli.options import Known, Processes, Reading, Selection
 from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
 from lampblack.data.files import RowFormat, column_names, read_rows
 from lampblack.data.filters import parse_where
 from lampblack.data.images.folders import find_images, holds_images
+from lampblack.data.names import known_names
 from lampblack.data.schema import Schema
 from lampblack.data.stored import find_rows, is_large
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence import check_target
+from lampblack.training.processes import find_world
 
 IMAGE_PARAMETERS = ("image_size", "network")
 
@@ -34,11 +39,41 @@ def run(
     parameters: dict[str, Any],
     checkpoint: Path | None,
     known: Known,
+    processes: Processes,
     *,
     stream: bool | None = None,
 ) -> None:
-    """Read, choose columns, fit, save, and say what was promised."""
+    """Read, choose columns, fit, save, and say what was promised.
+
+    Of the processes that torchrun starts, all fit; the first alone saves, and speaks.
+    """
     check_target(output)
+    world = find_world(processes.devices, processes.num_nodes)
+    if world is None or world.rank == 0:
+        detector, what = _fit(
+            data, name, reading, selection, parameters, checkpoint, known, processes, stream
+        )
+        detector.save(output)
+        _say(output, detector, what)
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        parameters = {**parameters, "verbose": False}
+        _fit(data, name, reading, selection, parameters, checkpoint, known, processes, stream)
+
+
+def _fit(
+    data: Path,
+    name: str,
+    reading: Reading,
+    selection: Selection,
+    parameters: dict[str, Any],
+    checkpoint: Path | None,
+    known: Known,
+    processes: Processes,
+    stream: bool | None,
+) -> tuple[ReconstructionDetector, str]:
+    """A fitted detector, and what it was fitted to."""
+    how = {"checkpoint_dir": checkpoint, **asdict(processes)}
     if known.label or known.anomaly:
         _refuse_labels_of_others(name)
         parameters = {**parameters, "supervision": "labels"}
@@ -48,16 +83,15 @@ def run(
         refuse_table_options(reading, selection, label=known.label, stream=stream)
         found = find_images(data, role="fit", normal=known.normal, anomalous=known.anomaly)
         y = np.where(found.is_normal, 1, -1) if known.anomaly else None
-        detector.fit(found, y, checkpoint_dir=checkpoint)
+        detector.fit(found, y, **how)
     else:
         refuse_image_options(**{n: parameters.get(n) for n in IMAGE_PARAMETERS})
         if known.label is None and known.anomaly:
             raise InvalidInput("say which column holds the label: --label COLUMN")
         if known.label is None:
             refuse_image_options(normal=known.normal)
-        _fit_rows(detector, data, reading, selection, known, checkpoint, stream)
-    detector.save(output)
-    _say(output, detector, "images" if images else "rows")
+        _fit_rows(detector, data, reading, selection, known, how, stream)
+    return detector, "images" if images else "rows"
 
 
 def _refuse_labels_of_others(name: str) -> None:
@@ -81,7 +115,7 @@ def _fit_rows(
     reading: Reading,
     selection: Selection,
     known: Known,
-    checkpoint: Path | None,
+    how: dict[str, Any],
     stream: bool | None,
 ) -> None:
     """Fit to the rows of a file; remember how it was written and which columns were left out."""
@@ -102,9 +136,9 @@ def _fit_rows(
             on_bad_row=on_bad_row(selection),
         )
         report_skipped(rows_in_file.skipped)
-        detector.fit(rows_in_file, checkpoint_dir=checkpoint)
+        detector.fit(rows_in_file, **how)
     else:
-        _fit_table(detector, data, format_, chosen, selection, known, checkpoint)
+        _fit_table(detector, data, format_, chosen, selection, known, how)
     left_out = tuple(name for name in names if name not in chosen)
     detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
     detector.reading_ = {
@@ -122,7 +156,7 @@ def _fit_table(
     chosen: list[str],
     selection: Selection,
     known: Known,
-    checkpoint: Path | None,
+    how: dict[str, Any],
 ) -> None:
     """Fit to a file that is read whole."""
     rows = read_rows(
@@ -143,7 +177,7 @@ def _fit_table(
         labels = as_labels(table.column(known.label), known.label)
         anomalous = is_anomaly(labels, known.label, known.anomaly, known.normal)
         y = np.where(anomalous, -1, 1)
-    detector.fit(table.select(chosen), y, checkpoint_dir=checkpoint)
+    detector.fit(table.select(chosen), y, **how)
 
 
 def _chosen_columns(inputs: list[str], names: list[str], selection: Selection) -> list[str]:

@@ -122,6 +122,13 @@ def fit(
             help="Leave rows in a Parquet file and read them as needed. [default: from 1 GiB on]",
         ),
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(help="Processes to train in, on each machine. [default: torchrun's, or 1]"),
+    ] = None,
+    num_nodes: Annotated[
+        int | None, typer.Option(help="Machines to train on. [default: torchrun's, or 1]")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Fit a detector to normal rows or images and save it as a model folder."""
@@ -158,6 +165,7 @@ def fit(
         given,
         checkpoint,
         options.Known(label, anomaly or [], normal or []),
+        options.Processes(devices, num_nodes),
         stream=stream,
     )
 
@@ -167,15 +175,18 @@ def fit(
 def score(
     model: options.Model,
     data: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            help="Rows (CSV, also .gz, or Parquet) or images (a folder, a file) to score."
+            help="Rows (CSV, also .gz, or Parquet) or images (a folder, a file) to score. Several "
+            "files, a pattern ('data/*.parquet') or a folder of files need -o FOLDER."
         ),
     ],
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", help="CSV or Parquet file, or - for CSV on standard output."
+            "--output",
+            "-o",
+            help="CSV or Parquet file, or - for CSV on standard output; FOLDER/ for one file each.",
         ),
     ] = None,
     id_column: options.IdColumn = None,
@@ -193,6 +204,16 @@ def score(
     delimiter: options.Delimiter = None,
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    engine: Annotated[
+        options.EngineName, typer.Option(help="Folders: score in this process, or with Ray.")
+    ] = options.EngineName.local,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Ray: processes that score. [default: 1]")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray: the cluster. [default: RAY_ADDRESS, else this machine]"),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
@@ -200,7 +221,7 @@ def score(
 
     Files are streamed and may be larger than memory. Each row or image gets its key, its anomaly
     score, its p-value and the decision; --explain adds the columns that contribute most, --heatmaps
-    draws the pixels that do.
+    draws the pixels that do. Into a folder, the same command goes on where it was killed.
     """
     from lampblack.cli.score import run
 
@@ -217,6 +238,7 @@ def score(
         skip_unreadable=skip_unreadable,
         device=device,
         quiet=quiet,
+        cluster=options.Cluster(engine.value, workers, address),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from lampblack.data.names import split_names
 from lampblack.exceptions import InvalidInput
 
 
@@ -56,6 +57,13 @@ class NetworkName(str, Enum):
     toll_mnist = "toll-mnist"
     toll_cifar10 = "toll-cifar10"
     ama_cifar10 = "ama-cifar10"
+
+
+class EngineName(str, Enum):
+    """Where many files are scored; a test holds them equal to those of the library."""
+
+    local = "local"
+    ray = "ray"
 
 
 class PictureFormat(str, Enum):
@@ -180,22 +188,18 @@ class Known:
     normal: list[str]
 
 
-def known_names(given: list[str], known: list[str], option: str) -> list[str]:
-    """The columns an option names, one by one or joined by commas; each must be there."""
-    names = [n for text in given for n in ([text] if text in known else split_names([text]))]
-    for name in names:
-        if name not in known:
-            raise InvalidInput(
-                f"{option} names column {name!r}, which is not there; the columns are "
-                f"{', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
-            )
-    return names
+@dataclass(frozen=True)
+class Cluster:
+    """Where many files are scored: engine, processes, address; None where the user did not say."""
+
+    engine: str
+    workers: int | None
+    address: str | None
 
 
-def split_names(given: list[str] | None) -> list[str]:
-    """Names given one by one or joined by commas.
+@dataclass(frozen=True)
+class Processes:
+    """In how many processes to train: on each machine, and on how many machines."""
 
-    >>> split_names(["a,b", "c"])
-    ['a', 'b', 'c']
-    """
-    return [name.strip() for text in given or [] for name in text.split(",") if name.strip()]
+    devices: int | None
+    num_nodes: int | None

@@ -1,16 +1,13 @@
-"""What the commands that score share: an output that opens late."""
+"""What the commands that score share: an output that opens late, and is not what is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
-from lampblack.data.writing import RowWriter, open_writer
+from lampblack.data.writing import Output
 from lampblack.exceptions import InvalidInput
+
+__all__ = ["Output", "refuse_own_input"]
 
 
 def refuse_own_input(output: Path, model: Path, data: Path) -> None:
@@ -20,25 +17,3 @@ def refuse_own_input(output: Path, model: Path, data: Path) -> None:
         raise InvalidInput(f"{output}: is the file that is scored; give another name")
     if model.resolve() in (place, *place.parents):
         raise InvalidInput(f"{output}: lies in the model's folder; write somewhere else")
-
-
-class Output:
-    """A writer that opens with the first table, whose schema it takes."""
-
-    def __init__(self, output: str | None) -> None:
-        self._output = output
-        self._context: Any = nullcontext()
-        self._writer: RowWriter | None = None
-
-    def __enter__(self) -> Callable[[pa.Table], None]:
-        return self._write
-
-    def _write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            assert self._output is not None
-            self._context = open_writer(self._output, table.schema)
-            self._writer = self._context.__enter__()
-        self._writer.write(table)
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)

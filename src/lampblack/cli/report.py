@@ -132,9 +132,9 @@ def _of_rows(
                 source = batch.others if id_column in keep else batch.table
                 key = source.column(id_column).combine_chunks()
             scored = alarms.add(key, batch.table, batch.rows)
-            scores.append(scored["anomaly_score"])
+            scores.append(scored.anomaly_score)
             if sum(len(table) for table in below) < MOST_CHECKED:
-                below.append(batch.table.filter(pa.array(~scored["alarm"])))
+                below.append(batch.table.filter(pa.array(~scored.alarm)))
             if label is not None:
                 labels.append(as_labels(batch.others.column(label), label))
             if dates:

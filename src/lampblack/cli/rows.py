@@ -1,29 +1,32 @@
-"""Rows of a file as a model takes them: columns chosen, bad rows refused or skipped and counted."""
+"""Rows of a file as a command takes them: how it is written, what was skipped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 import typer
 
-from lampblack.cli.options import Reading, Selection, known_names
-from lampblack.data.files import OnBadRow, RowFormat, SkippedRow, column_names, iter_rows
-from lampblack.data.filters import parse_where
+from lampblack.cli.options import Reading, Selection
+from lampblack.data.files import OnBadRow, RowFormat, SkippedRow
 from lampblack.data.images.schema import ImageSchema
-from lampblack.data.schema import Rows, Schema
+from lampblack.data.model_rows import Batch, ModelRows, usable_rows
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
 from lampblack.exceptions import InvalidInput
 
-SHOWN_SKIPS = 1000
+__all__ = [
+    "Batch",
+    "ModelRows",
+    "load_for_rows",
+    "on_bad_row",
+    "report_skipped",
+    "row_format",
+    "usable_rows",
+]
 
-Numbers = npt.NDArray[np.int64]
+SHOWN_SKIPS = 1000
 
 
 def row_format(reading: Reading, remembered: Mapping[str, Any] | None = None) -> RowFormat:
@@ -43,19 +46,6 @@ def on_bad_row(selection: Selection) -> OnBadRow:
     return "skip" if selection.skip_bad_rows else "fail"
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Rows of a file: `table` has the model's columns, `others` what else was asked for.
-
-    rows: the table as the schema has checked and converted it.
-    """
-
-    rows: Rows
-    table: pa.Table
-    others: pa.Table
-    numbers: Numbers
-
-
 def load_for_rows(model: Path, data: Path, device: str) -> ReconstructionDetector:
     """A model that was fitted on a table."""
     detector = load(model, device=device)
@@ -64,100 +54,12 @@ def load_for_rows(model: Path, data: Path, device: str) -> ReconstructionDetecto
     return detector
 
 
-class ModelRows:
-    """The rows of a file, batch by batch, as a fitted schema takes them.
-
-    keep: columns outside the model that the caller needs (a key, a label). Columns that were left
-    out when the model was fitted, or that `selection` excludes, are dropped; any other that the
-    model does not know is refused. `skipped` grows while the rows are read.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        schema: Schema,
-        row_format: RowFormat,
-        selection: Selection,
-        keep: tuple[str, ...] = (),
-    ) -> None:
-        names = column_names(path, row_format)
-        excluded = known_names(selection.exclude, names, "--exclude")
-        needed = [name for name in excluded if name in schema.names]
-        if needed:
-            raise InvalidInput(
-                f"--exclude {','.join(needed)}: the model needs it; fit again to leave it out"
-            )
-        used = parse_where(selection.where, names).columns if selection.where else ()
-        for name in keep:
-            if name not in names:
-                raise InvalidInput(f"{path}: there is no column {name!r}; there are {names[:20]}")
-        allowed = {*schema.ignored, *excluded, *used, *keep} - set(schema.names)
-        try:
-            schema.check_names([name for name in names if name not in allowed])
-        except InvalidInput as error:
-            raise type(error)(f"{path}: {error}") from None
-        self.path, self.schema, self.keep = path, schema, keep
-        self._skip = selection.skip_bad_rows
-        self._stream = iter_rows(
-            path,
-            row_format,
-            kinds={column.name: column.kind for column in schema.columns},
-            where=selection.where,
-            on_bad_row=on_bad_row(selection),
-        )
-        self._refused: list[SkippedRow] = []
-
-    @property
-    def skipped(self) -> list[SkippedRow]:
-        """Rows left out so far, in the file's order."""
-        return sorted([*self._stream.skipped, *self._refused], key=lambda row: row.row)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for rows in self._stream:
-            checked, table, numbers, refused = usable_rows(
-                self.path, self.schema, rows.table, rows.row_numbers, skip=self._skip
-            )
-            self._refused += refused
-            if table.num_rows:
-                known = table.select(self.schema.names)
-                yield Batch(checked, known, table.select(self.keep), numbers)
-
-
-def usable_rows(
-    path: Path, schema: Schema, table: pa.Table, numbers: Numbers, *, skip: bool
-) -> tuple[Rows, pa.Table, Numbers, list[SkippedRow]]:
-    """The rows that the schema takes, their numbers in the file, and those that it does not.
-
-    Without `skip`, the first row that it does not take is an error, naming row and column.
-    """
-    known = table.select(schema.names)
-    try:
-        return schema.read_table(known), table, numbers, []
-    except InvalidInput as error:
-        try:
-            refused = schema.refused(known)
-        except InvalidInput:
-            refused = []
-        if not refused:
-            raise type(error)(f"{path}: {error}") from None
-        skips = [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in refused]
-        if not skip:
-            first = skips[0]
-            raise InvalidInput(
-                f"{path}: row {first.row}, column {first.column!r}: {first.reason}, or skip such "
-                "rows (--on-bad-row skip)"
-            ) from None
-        keep = np.ones(len(table), dtype=bool)
-        keep[[r.row for r in refused]] = False
-        kept = table.filter(pa.array(keep))
-        return schema.read_table(kept.select(schema.names)), kept, numbers[keep], skips
-
-
-def report_skipped(skipped: list[SkippedRow]) -> None:
-    """Say how many rows were left out, and list them."""
+def report_skipped(skipped: list[SkippedRow], source: str = "") -> None:
+    """Say how many rows were left out, of `source` where there are several, and list them."""
     if not skipped:
         return
-    typer.echo(f"lampblack: {len(skipped)} rows were skipped:", err=True)
+    of = f" of {source}" if source else ""
+    typer.echo(f"lampblack: {len(skipped)} rows{of} were skipped:", err=True)
     for row in skipped[:SHOWN_SKIPS]:
         column = "" if row.column is None else f", column {row.column!r}"
         typer.echo(f"  row {row.row}{column}: {row.reason}", err=True)

@@ -5,7 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -68,6 +68,28 @@ def open_writer(path: str | Path, schema: pa.Schema) -> Iterator[RowWriter]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+class Output:
+    """A writer that opens with the first table, whose schema it takes; no table makes no file."""
+
+    def __init__(self, output: str | None) -> None:
+        self._output = output
+        self._context: Any = nullcontext()
+        self._writer: RowWriter | None = None
+
+    def __enter__(self) -> Callable[[pa.Table], None]:
+        return self._write
+
+    def _write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            assert self._output is not None
+            self._context = open_writer(self._output, table.schema)
+            self._writer = self._context.__enter__()
+        self._writer.write(table)
+
+    def __exit__(self, *error: Any) -> None:
+        self._context.__exit__(*error)
 
 
 Opener = Callable[

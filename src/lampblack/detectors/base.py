@@ -46,6 +46,7 @@ from lampblack.networks import (
 )
 from lampblack.scores import Passed, ReconstructionScore, Score
 from lampblack.training.callbacks import Callback
+from lampblack.training.processes import find_world
 from lampblack.training.schedule import Schedule
 from lampblack.training.steps import (
     ReconstructionObjective,
@@ -319,7 +320,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             fitted["reconstruction_error"],
             fitted["amplification"],
             fitted["latent_weight"],
-            fabric.device,
+            fabric,
         )
 
     def _build_score(self) -> Score:
@@ -340,6 +341,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         *,
         checkpoint_dir: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
+        devices: int | None = 1,
+        num_nodes: int | None = 1,
     ) -> Self:
         """Fit to normal rows or images.
 
@@ -348,12 +351,17 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         state of training is written after every epoch; a later fit with the same data and
         parameters goes on from there and ends at the same bits.
         callbacks: see `lampblack.training.callbacks.Callback`.
+        devices: in how many processes to train on each machine; each takes its part of every
+        batch, in which batch norm is its own. num_nodes: on how many machines, each of which calls
+        this with the same X (docs/scale.md). None: as many as torchrun has started. The same
+        numbers of both give the same bits.
 
         Raises InvalidInput for unusable data or parameters, TrainingError where training breaks
         down. Warns with CalibrationWarning where the rows are too few for `false_alarm_rate`, and
         with CollapseWarning where the network stops telling rows apart.
         """
         self._check_parameters()
+        world = find_world(devices, num_nodes)
         if hasattr(self, "calibration_"):
             del self.calibration_  # not fitted, should anything below fail
         schema: AnySchema
@@ -364,7 +372,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             schema, samples = learn(self, X, self.types)
         self._resolve_parameters(schema)
         anomalous = self._known_anomalies(y, len(samples))
-        fit_samples(self, schema, samples, anomalous, checkpoint_dir, callbacks)
+        fit_samples(self, schema, samples, anomalous, checkpoint_dir, callbacks, world)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_parameters: Any) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ import platform
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +36,9 @@ from lampblack.networks import AutoencoderPair
 from lampblack.scores import Score
 from lampblack.training.callbacks import Callback, ProgressBar, Record
 from lampblack.training.loop import Loop
+from lampblack.training.processes import World, joined, met, threads_of_each
 from lampblack.training.progress import counted
+from lampblack.training.ranks import Ranks
 from lampblack.training.samples import Samples, StreamedSamples, TensorSamples
 from lampblack.training.schedule import Budget
 from lampblack.training.threads import threads_for_step
@@ -91,9 +94,12 @@ def fit_samples(
     anomalous: npt.NDArray[np.bool_] | None,
     checkpoint_dir: str | Path | None,
     callbacks: Sequence[Callback],
+    world: World | None = None,
 ) -> None:
     """Fit a detector to checked rows or images: split, encode, train, calibrate.
 
+    world: the processes to train in, None for this one alone. Where torchrun or other machines have
+    part in it, each of their processes fits, to the same samples: they split and calibrate alike.
     Sets its fitted attributes. anomalous: which samples (n,) are known anomalies; they reach the
     training step and nothing else. The calibration rows reach nothing that is fitted: not levels,
     medians, scales or weights, only the threshold, and the watch for collapse, which changes no
@@ -105,6 +111,10 @@ def fit_samples(
     """
     if checkpoint_dir is not None and detector.random_state is None:
         raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
+    first = world is None or world.rank == 0
+    several_fit = world is not None and (world.started or world.num_nodes > 1)
+    if several_fit and detector.random_state is None:
+        raise InvalidInput("processes that fit alike need a seed; give random_state an integer")
     seeds = Seeds.draw(detector.random_state)
     anomalies = None
     if anomalous is not None and anomalous.any():
@@ -116,12 +126,14 @@ def fit_samples(
     if isinstance(samples, StoredRows):
         samples, split, stored = _drawn(detector, samples, split)
     if isinstance(samples, FileImages) and samples.n_bytes <= IN_MEMORY:
-        with counted("read", len(samples), "images", not detector.verbose) as advance:
+        with counted("read", len(samples), "images", not (detector.verbose and first)) as advance:
             samples = samples.in_memory(advance)
     detector.schema_ = schema
     detector.encoder_ = _fitted_encoder(detector, schema, samples, split.train)
     silent = _unrepeated_text(detector.encoder_)
-    trained = _train(detector, samples, stored, anomalies, split, seeds, checkpoint_dir, callbacks)
+    trained = _train(
+        detector, samples, stored, anomalies, split, seeds, checkpoint_dir, callbacks, world
+    )
     detector.notes_ = silent + trained
     _calibrate(detector, samples, split)
     detector.rows_ = {name: len(index) for name, index in split._asdict().items()}
@@ -222,25 +234,25 @@ def _train(
     seeds: Seeds,
     checkpoint_dir: str | Path | None,
     callbacks: Sequence[Callback],
+    world: World | None,
 ) -> list[str]:
     """Train, on `stored` rows where there are any; returns what has to be noted about it."""
-    fabric = _start_fabric(detector)
+    device = process_device(detector.device, world)
     fitted = detector.parameters_
     train = split.train if len(split.train) > 1 else split.train.repeat(2)  # for batch norm
     data, validation = (
-        _training_samples(detector, samples.take(index), fabric.device)
+        _training_samples(detector, samples.take(index), device)
         for index in (train, split.validation)
     )
     if stored is not None:
         assert isinstance(detector.encoder_, TableEncoder)
-        data = StreamedSamples(RowReader(stored, detector.encoder_), fabric.device)
-    watched = _watched(detector, samples, split, fabric.device)
+        data = StreamedSamples(RowReader(stored, detector.encoder_), device)
+    watched = _watched(detector, samples, split, device)
     known = None
     if anomalies is not None:
         order = np.random.default_rng(seeds.step).permutation(len(anomalies))
-        known = _some_encoded(detector, anomalies.take(order), fabric.device, MOST_KNOWN_VALUES)
+        known = _some_encoded(detector, anomalies.take(order), device, MOST_KNOWN_VALUES)
     networks = initial_networks(detector, seeds.weights)
-    step = detector._training_step(fabric, networks, known, seeds.step)
     if detector.verbose:
         callbacks = [ProgressBar(type(detector).__name__), *callbacks]
     watch = CollapseWatch(
@@ -251,7 +263,7 @@ def _train(
         which="held-out" if len(split.calibration) else "training",
     )
     for callback in callbacks:
-        callback.on_networks(networks, partial(detector._encoded, device=fabric.device))
+        callback.on_networks(networks, partial(detector._encoded, device=device))
     budget = Budget(
         steps=fitted["max_steps"],
         batch_size=fitted["batch_size"],
@@ -260,27 +272,32 @@ def _train(
         patience=fitted["patience"] if fitted["early_stopping"] else None,
     )
     read = [data, validation] if known is None else [data, validation, TensorSamples(known)]
-    fingerprint = _fingerprint(detector, networks, read) if checkpoint_dir else ""
+    fingerprint = ""
+    if checkpoint_dir is not None or world is not None:
+        fingerprint = _fingerprint(detector, networks, read, world)
     operations = _operations(networks, detector.encoder_) * min(len(data), budget.batch_size)
-    with (
-        threads_for_step(operations),
-        _generator(detector, seeds.batches) as generator,
-    ):
-        loop = Loop(
-            step,
-            data,
-            budget,
-            generator=generator,
+    task = Task(
+        detector,
+        networks,
+        data,
+        known,
+        seeds,
+        budget,
+        operations,
+        fingerprint,
+        None if checkpoint_dir is None else Path(checkpoint_dir),
+    )
+    with joined(world, assist, task, backend=_backend(device)) as joined_world:
+        loop = task.run(
+            joined_world,
             validation=validation if fitted["early_stopping"] else None,
             watch=watch,
-            callbacks=callbacks,
-            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
-            fingerprint=fingerprint,
+            callbacks=callbacks if world is None or world.rank == 0 else (),
             validation_block=4 * block_size(detector.encoder_.shape),
         )
-        detector.history_ = loop.run()
+    detector.history_ = loop.history
     networks.eval()
-    step.finish()
+    loop.step.finish()
     detector.networks_ = networks.requires_grad_(False)
     _fit_score(detector, samples, split)
     watch.conclude(loop.done)
@@ -289,8 +306,61 @@ def _train(
         *watch.notes,
         *_left_out(left_out),
         *_repeated(detector, samples, split, data),
-        *_idle_training(detector.history_, step.falling),
+        *_idle_training(detector.history_, loop.step.falling),
     ]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every process of a training is told; `run` does it."""
+
+    detector: ReconstructionDetector
+    networks: AutoencoderPair
+    data: Samples
+    known: Tensor | None
+    seeds: Seeds
+    budget: Budget
+    operations: float  # of a step
+    fingerprint: str
+    checkpoint_dir: Path | None
+
+    def run(self, world: World | None, **of_the_first: Any) -> Loop:
+        """Train the networks, as one process of `world`.
+
+        of_the_first: what the loop of the first process has besides; see `Loop`.
+        """
+        fabric = _start_fabric(self.detector, world)
+        ranks = Ranks.of(fabric)
+        step = self.detector._training_step(fabric, self.networks, self.known, self.seeds.step)
+        with (
+            threads_for_step(self.operations / ranks.size, threads_of_each(world)),
+            _generators(self.detector, self.seeds.batches, ranks) as (generator, noise),
+        ):
+            loop = Loop(
+                step,
+                self.data,
+                self.budget,
+                generator=generator,
+                checkpoint_dir=self.checkpoint_dir,
+                fingerprint=self.fingerprint,
+                ranks=ranks,
+                noise=noise,
+                **of_the_first,
+            )
+            loop.run()
+        return loop
+
+
+def assist(world: World, task: Task) -> None:
+    """Train as one of the processes that a fit has started; the fit itself keeps the outcome."""
+    device = process_device(task.detector.device, world)
+    with met(world, _backend(device)):
+        replace(task, data=task.data.on(device)).run(world)
+
+
+def _backend(device: torch.device) -> str:
+    """How processes with such devices talk."""
+    return "gloo" if device.type == "cpu" else "nccl"
 
 
 def _fit_score(detector: ReconstructionDetector, samples: CheckedSamples, split: Split) -> None:
@@ -416,18 +486,24 @@ def _idle_training(history: list[Record], falling: str) -> list[str]:
 
 
 @contextmanager
-def _generator(detector: ReconstructionDetector, seed: int) -> Iterator[torch.Generator]:
-    """What shuffles the rows. A user's own networks may draw too, for dropout say.
+def _generators(
+    detector: ReconstructionDetector, seed: int, ranks: Ranks
+) -> Iterator[tuple[torch.Generator, torch.Generator | None]]:
+    """What shuffles the rows, and what else is drawn from. A user's own networks may draw.
 
-    They draw from the global state, which is therefore seeded for the time of the training, used
-    for both, written to checkpoints, and put back.
+    For dropout, say. They draw from the global state, which is therefore seeded for the time of the
+    training, written to checkpoints, and put back. One process uses it for both. Several shuffle
+    alike, and must draw otherwise from one another.
     """
     if detector.networks is None:
-        yield torch.Generator().manual_seed(seed)
+        yield torch.Generator().manual_seed(seed), None
         return
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield torch.default_generator
+        torch.manual_seed(seed + ranks.rank)
+        if ranks.size == 1:
+            yield torch.default_generator, None
+        else:
+            yield torch.Generator().manual_seed(seed), torch.default_generator
 
 
 def initial_networks(detector: ReconstructionDetector, seed: int) -> AutoencoderPair:
@@ -439,12 +515,37 @@ def initial_networks(detector: ReconstructionDetector, seed: int) -> Autoencoder
     return detector._build_networks(varying, generator)
 
 
-def _start_fabric(detector: ReconstructionDetector) -> Fabric:
+def process_device(name: str, world: World | None) -> torch.device:
+    """The device of this process: of several on one machine, each has a GPU of its own."""
+    device = resolve_device(name)
+    if world is None or device.type == "cpu":
+        return device
+    if device.type != "cuda" or device.index is not None:
+        raise InvalidInput(
+            f"device {name!r} is one device, and several processes were asked for; use "
+            'device="cuda" or device="cpu"'
+        )
+    return torch.device("cuda", world.local_rank)
+
+
+def _start_fabric(detector: ReconstructionDetector, world: World | None) -> Fabric:
     from lightning_fabric import Fabric
 
     device = resolve_device(detector.device)
-    devices = [device.index] if device.type != "cpu" and device.index is not None else 1
-    return Fabric(accelerator=device.type, devices=devices, precision=detector.precision)
+    if world is None:
+        devices = [device.index] if device.type != "cpu" and device.index is not None else 1
+        return Fabric(accelerator=device.type, devices=devices, precision=detector.precision)
+    from lampblack.training.strategy import AveragedGradients, WorldEnvironment
+
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=world.devices,
+        num_nodes=world.num_nodes,
+        strategy=AveragedGradients(cluster_environment=WorldEnvironment(world)),
+        precision=detector.precision,
+    )
+    fabric.launch()
+    return fabric
 
 
 def _calibrate(detector: ReconstructionDetector, samples: CheckedSamples, split: Split) -> None:
@@ -460,7 +561,10 @@ def _calibrate(detector: ReconstructionDetector, samples: CheckedSamples, split:
 
 
 def _fingerprint(
-    detector: ReconstructionDetector, networks: AutoencoderPair, read: Sequence[Samples]
+    detector: ReconstructionDetector,
+    networks: AutoencoderPair,
+    read: Sequence[Samples],
+    world: World | None,
 ) -> str:
     """What a checkpoint must agree with: data, first weights, parameters, versions, threads."""
     parameters: dict[str, Any] = dict(detector.parameters_)
@@ -473,6 +577,7 @@ def _fingerprint(
         "device": read[0].device.type,
         "versions": [version("lampblack"), torch.__version__, CHECKPOINT],
         "threads": torch.get_num_threads(),
+        "processes": 1 if world is None else world.size,
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for samples in read:

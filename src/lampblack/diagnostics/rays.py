@@ -118,7 +118,7 @@ def along_rays(
         return _to_constants(detector, samples, bound, n_rays or IMAGE_RAYS, seed)
     kinds = [column.kind for column in detector.schema_.of_kind("number", "boolean")]
     moving = np.array([kind == "number" for kind in kinds], dtype=bool)
-    centre, spread = _centre_and_spread(samples.numbers[:, moving])
+    centre, spread = _centre_and_spread(samples.numbers[:, moving].astype(np.float64))
     n = n_rays or RAYS
     base = samples.take(np.random.default_rng(seed).integers(len(samples), size=n))
 

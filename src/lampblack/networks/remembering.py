@@ -13,6 +13,7 @@ from torch.nn import functional
 from lampblack.networks.pair import AutoencoderPair
 from lampblack.networks.views import AsEncoded, ByRange, ByRank, View
 
+ROUNDING = 4 * torch.finfo(torch.float32).eps  # relative difference that counts as none
 SPARE = 8  # candidates beyond the nearest that are asked for
 LONGEST_SIDE = 16  # pixels at which images are compared
 
@@ -111,7 +112,8 @@ class Remembered:
     def nearest(self, asked: Tensor, k: int, equal: int) -> Tensor:
         """The k nearest samples (n, k, width), nearest first; fewer where there are few.
 
-        equal: so many samples at most that equal the one asked for are left out. Candidates are
+        equal: so many samples at most that equal the one asked for, up to the rounding of other
+        engines that run the same operations, are left out. Candidates are
         found by one matrix product, whose rounding hides what is small beside the samples' distance
         from their centre; among a few more than are needed, exact distances decide.
         """
@@ -122,6 +124,7 @@ class Remembered:
         candidates = self.samples[closeness.topk(some, dim=1).indices]
         squares = (asked[:, None] - candidates).square().sum(dim=2)
         squares, order = squares.sort(dim=1, stable=True)
-        first = (squares[:, : min(equal, some - k)] == 0).sum(dim=1, keepdim=True)
+        rounding = (ROUNDING * asked).square().sum(dim=1, keepdim=True)
+        first = (squares[:, : min(equal, some - k)] <= rounding).sum(dim=1, keepdim=True)
         wanted = order.gather(1, first + torch.arange(k, device=order.device))
         return candidates.gather(1, wanted[:, :, None].expand(-1, -1, candidates.shape[2]))

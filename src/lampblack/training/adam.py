@@ -17,34 +17,35 @@ class FlatAdam(torch.optim.Adam):
     of a few weights at a vector's end. A parameter without a gradient stays as it is, and one that
     occurs twice counts once. `restore` makes the parameters tensors of their own again, which
     whatever saves them expects.
-    Parameters that are not all float32 on one device, or not contiguous, are left apart.
+    Parameters that are not all float32 on one device, or not contiguous, are left apart. `members`
+    are the parameters as they were given, and have the gradients.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float) -> None:
-        self._members = [p for p in dict.fromkeys(parameters) if p.requires_grad]
+        self.members = [p for p in dict.fromkeys(parameters) if p.requires_grad]
         self._flat: nn.Parameter | None = None
-        if _alike(self._members):
-            self._flat = nn.Parameter(torch.cat([p.detach().flatten() for p in self._members]))
-            sizes = [p.numel() for p in self._members]
+        if _alike(self.members):
+            self._flat = nn.Parameter(torch.cat([p.detach().flatten() for p in self.members]))
+            sizes = [p.numel() for p in self.members]
             slices = torch.split(self._flat.detach(), sizes)
-            for member, values in zip(self._members, slices, strict=True):
+            for member, values in zip(self.members, slices, strict=True):
                 member.data = values.view_as(member)
-        super().__init__(self._members if self._flat is None else [self._flat], lr=lr, fused=True)
+        super().__init__(self.members if self._flat is None else [self._flat], lr=lr, fused=True)
 
     def step(self, closure: Any = None) -> Any:
         """Update all weights from their gradients."""
         if self._flat is not None:
-            self._flat.grad = torch.cat([_gradient(member) for member in self._members])
+            self._flat.grad = torch.cat([_gradient(member) for member in self.members])
         return super().step(closure)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients."""
-        for member in self._members:
+        for member in self.members:
             member.grad = None
 
     def restore(self) -> None:
         """Give every parameter memory of its own."""
-        for member in self._members:
+        for member in self.members:
             member.data = member.detach().clone()
 
 

@@ -52,7 +52,8 @@ class AdversarialStep(TrainingStep):
     −adversarial_weight · mean y·D(x, x̂). Both have the same over decoded mixtures of three codes,
     times simplex_weight. y is 1 for normal samples and −anomaly_weight for known anomalies and
     synthetic ones, which take the place of a share of the batch.
-    anomalies: known ones (m, ...) on the device, or None. seed: of everything drawn at random here.
+    anomalies: known ones (m, ...) on the device, or None. seed: of everything drawn at random here,
+    and in every process of a training otherwise.
     Source: AMA, arXiv 2003.10713; the reconstruction term is this project's (docs/methods/ama.md).
     """
 
@@ -93,7 +94,7 @@ class AdversarialStep(TrainingStep):
         self._objective = objective
         self._settings = settings
         self._anomalies = anomalies
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(seed + fabric.global_rank)
         self._updates = 0
 
     def update(self, batch: Tensor) -> Terms:

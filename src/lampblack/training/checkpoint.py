@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,23 @@ FILE = "checkpoint.safetensors"
 
 
 def write_checkpoint(
-    folder: Path, step: TrainingStep, generator: torch.Generator, progress: dict[str, Any]
+    folder: Path,
+    step: TrainingStep,
+    generator: torch.Generator,
+    progress: dict[str, Any],
+    own: Sequence[Mapping[str, Tensor]],
 ) -> None:
     """Write weights, optimisers, random state and `progress` (JSON) as one file, atomically.
 
-    The new file is complete on disk before it takes the old one's name, so that a kill at any
-    moment leaves one of the two.
+    own: for every process of the training, what it alone has. The new file is complete on disk
+    before it takes the old one's name, so that a kill at any moment leaves one of the two.
     """
     tensors = {f"network.{name}": value for name, value in step.networks.state_dict().items()}
     for i, optimizer in enumerate(step.optimizers):
         for key, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{key}.{name}": value for name, value in state.items()}
-    tensors |= {f"extra.{name}": value for name, value in step.extra_state().items()}
+    for rank, state in enumerate(own):
+        tensors |= {_own_name(rank) + name: value for name, value in state.items()}
     tensors |= {f"best.{name}": value for name, value in progress.get("best", {}).items()}
     tensors["generator"] = generator.get_state()
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -44,10 +50,11 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    folder: Path, step: TrainingStep, generator: torch.Generator, fingerprint: str
+    folder: Path, step: TrainingStep, generator: torch.Generator, fingerprint: str, rank: int
 ) -> dict[str, Any] | None:
     """Put a training back to its last checkpoint and return its progress; None where there is none.
 
+    The progress has what the process of this rank alone had as "own".
     Raises TrainingError where the checkpoint is of other data, parameters or versions
     (`fingerprint`), or cannot be read.
     """
@@ -68,11 +75,15 @@ def read_checkpoint(
     step.networks.load_state_dict(_under("network.", tensors))
     for i, optimizer in enumerate(step.optimizers):
         _load_optimizer(optimizer, _under(f"optimizer.{i}.", tensors))
-    step.load_extra_state(_under("extra.", tensors))
     generator.set_state(tensors["generator"])
+    progress["own"] = _under(_own_name(rank), tensors)
     if best := _under("best.", tensors):
         progress["best"] = best
     return progress
+
+
+def _own_name(rank: int) -> str:
+    return f"process.{rank}." if rank else "extra."
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

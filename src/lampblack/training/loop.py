@@ -13,11 +13,13 @@ from torch import Tensor
 from lampblack.exceptions import TrainingError
 from lampblack.training.callbacks import Callback, Record
 from lampblack.training.checkpoint import read_checkpoint, write_checkpoint
+from lampblack.training.ranks import Ranks
 from lampblack.training.samples import Samples
 from lampblack.training.schedule import Budget
 from lampblack.training.steps import Terms, TrainingStep
 
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
+NOISE = "noise"
 
 
 class Watch(Protocol):
@@ -41,6 +43,11 @@ class Loop:
     20 to 100 epochs in the budget: after each, validation samples are looked at, `watch` looks at
     the networks, and a checkpoint is written. validation: samples for early stopping, or None.
     The same generator state gives the same history and weights.
+
+    ranks: the processes that train together. Each takes its part of every batch, whose size is
+    rounded down to a multiple of their number. The first one alone validates, watches, writes and
+    calls back, and what it decides holds for all; the others need no validation and no callbacks.
+    noise: what the networks draw from, where that is not `generator`; each process has its own.
     """
 
     def __init__(
@@ -56,6 +63,8 @@ class Loop:
         checkpoint_dir: Path | None = None,
         fingerprint: str = "",
         validation_block: int = 4096,
+        ranks: Ranks | None = None,
+        noise: torch.Generator | None = None,
     ) -> None:
         self.step, self.data, self.budget = step, data, budget
         self.generator = generator
@@ -65,7 +74,9 @@ class Loop:
         self.checkpoint_dir = checkpoint_dir
         self.fingerprint = fingerprint
         self.validation_block = validation_block
-        self.batch_size = min(budget.batch_size, len(data))
+        self.ranks = ranks or Ranks()
+        self.noise = noise
+        self.batch_size = self.ranks.divided(min(budget.batch_size, len(data)))
         self.batches_a_pass = len(data) // self.batch_size
         fewest, most = budget.steps // MOST_EPOCHS, budget.steps // FEWEST_EPOCHS
         self.epoch_steps = max(1, fewest, min(most, self.batches_a_pass))
@@ -86,21 +97,41 @@ class Loop:
         finally:
             for callback in self.callbacks:
                 callback.on_fit_end(self.history)
-        if self.best:
-            self.step.networks.load_state_dict(self.best)
+        if best := self.ranks.from_first(self.best):
+            self.step.networks.load_state_dict(best)
         return self.history
 
     def _run_epoch(self) -> None:
         self.step.networks.train()
         terms = [self._run_step(batch) for batch in self._batches()]
+        self.ranks.average_buffers(self.step.networks)
         self.step.networks.eval()
         record = self._record(terms)
-        self._check(record)
+        if self.ranks.first:
+            self._check(record)
         self.history.append(record)
         for callback in self.callbacks:
             self.stopped |= callback.on_epoch_end(record) is True
+        self._follow_first()
         if self.checkpoint_dir is not None:
-            write_checkpoint(self.checkpoint_dir, self.step, self.generator, self._progress())
+            own = self.ranks.gathered(self._own_state())
+            if self.ranks.first:
+                progress = self._progress()
+                write_checkpoint(self.checkpoint_dir, self.step, self.generator, progress, own)
+
+    def _follow_first(self) -> None:
+        """Take over what the first process has seen and decided."""
+        seen = None if self.watch is None or not self.ranks.first else self.watch.state()
+        self.history[-1], self.stopped, seen = self.ranks.from_first(
+            (self.history[-1], self.stopped, seen)
+        )
+        if self.watch is not None and not self.ranks.first:
+            self.watch.load_state(seen)
+
+    def _own_state(self) -> dict[str, Tensor]:
+        """What each process has to itself: random states."""
+        state = self.step.extra_state()
+        return state if self.noise is None else {**state, NOISE: self.noise.get_state()}
 
     def _run_step(self, batch: Tensor) -> Terms:
         self.step.set_learning_rate(self.budget.learning_rate_at(self.done))
@@ -117,12 +148,15 @@ class Loop:
         while len(positions) < left:
             order = torch.randperm(len(self.data), generator=self.generator)
             batches = torch.split(order, self.batch_size)[: self.batches_a_pass]
-            positions += batches[: left - len(positions)]
+            positions += map(self.ranks.share, batches[: left - len(positions)])
         yield from self.data.batches(positions)
 
     def _record(self, terms: list[Terms]) -> Record:
         """The epoch's means, after checking that every term was finite."""
-        values = {name: torch.stack([term[name] for term in terms]).cpu() for name in terms[0]}
+        values = {
+            name: self.ranks.mean(torch.stack([term[name] for term in terms])).cpu()
+            for name in terms[0]
+        }
         finite = torch.stack([torch.isfinite(value) for value in values.values()]).all(dim=0)
         if not finite.all():
             step = self.done - len(terms) + int((~finite).int().argmax()) + 1
@@ -177,11 +211,17 @@ class Loop:
         }
 
     def _resume(self) -> None:
-        if self.checkpoint_dir is None:
-            return
-        progress = read_checkpoint(self.checkpoint_dir, self.step, self.generator, self.fingerprint)
+        progress = None
+        if self.checkpoint_dir is not None:
+            progress = read_checkpoint(
+                self.checkpoint_dir, self.step, self.generator, self.fingerprint, self.ranks.rank
+            )
+        self.ranks.agree((self.fingerprint, progress and progress["done"]))
         if progress is None:
             return
+        if self.noise is not None:
+            self.noise.set_state(progress["own"].pop(NOISE))
+        self.step.load_extra_state(progress["own"])
         self.done = progress["done"]
         if self.watch is not None:
             self.watch.load_state(progress["watch"])

@@ -21,6 +21,7 @@ from lampblack.losses import (
 from lampblack.losses.reconstruction import elementwise_error
 from lampblack.networks import AutoencoderPair
 from lampblack.training.adam import FlatAdam
+from lampblack.training.ranks import Ranks
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -82,12 +83,13 @@ class ReconstructionObjective:
         error: ReconstructionErrorName,
         amplification: Amplification | None,
         latent_weight: float,
-        device: torch.device,
+        fabric: Fabric,
     ) -> None:
         self._error: ReconstructionErrorName = error
         self._amplification = amplification
         self.latent_weight = latent_weight
-        self.scale = torch.zeros((), device=device)  # 0: no batch seen yet
+        self._ranks = Ranks.of(fabric)
+        self.scale = torch.zeros((), device=fabric.device)  # 0: no batch seen yet
 
     def error(self, x: Tensor, reconstruction: Tensor) -> Tensor:
         """The error to train by (n,); moves the running quantile."""
@@ -109,10 +111,14 @@ class ReconstructionObjective:
         return error + self.latent(z) if self.latent_weight else error
 
     def _follow_scale(self, x: Tensor, reconstruction: Tensor) -> None:
-        """Move the scale towards this batch's high quantile of elementwise errors."""
+        """Move the scale towards this batch's high quantile of elementwise errors.
+
+        Of several processes, each with its part of the batch, towards the mean of their quantiles:
+        all keep the same scale.
+        """
         errors = elementwise_error(x, reconstruction, self._error).flatten()
         rank = max(1, round(self.QUANTILE * len(errors)))
-        quantile = errors.kthvalue(rank).values
+        quantile = self._ranks.mean(errors.kthvalue(rank).values)
         memory = torch.where(self.scale > 0, self.MEMORY, 0.0)
         self.scale = memory * self.scale + (1 - memory) * quantile
 

@@ -1,0 +1,142 @@
+"""Rates of training and scoring to the tables of docs/scale.md, and what they mean on paper."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from benchmarks.scale import GRADIENTS, SCORING, TRAINING
+
+Rows = list[dict[str, Any]]
+
+NONE = "Not measured yet.\n"
+SIZES = {"10⁹": 10**9, "10¹²": 10**12}
+FLOAT = 4  # bytes
+
+
+def training(rows: Rows) -> str:
+    """Steps a second in one process and in two."""
+    found = {(row["case"], row["devices"]): row for row in rows if row["kind"] == "training"}
+    if any((case, devices) not in found for case in TRAINING for devices in (1, 2)):
+        return NONE
+    lines = [
+        "| Toll, errors amplified | 1 process, steps/s | 2 processes, steps/s | ratio "
+        "| start of 2, s | message, KiB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for case in TRAINING:
+        one, two = found[case, 1], found[case, 2]
+        ratio = two["steps_per_s"] / one["steps_per_s"]
+        lines.append(
+            f"| {case} | {_rate(one['steps_per_s'])} | {_rate(two['steps_per_s'])} | {ratio:.2f} | "
+            f"{two['start_s'] - one['start_s']:.0f} | {two['weights'] * FLOAT / 1024:,.0f} |"
+        )
+    return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
+
+
+def gradients(rows: Rows) -> str:
+    """Gradients averaged as the optimiser steps, and in the backward pass."""
+    found = {row["case"]: row["steps_per_s"] for row in rows if row["kind"] == "gradients"}
+    if any(case not in found for case in GRADIENTS):
+        return NONE
+    ours, theirs = (found[case] for case in GRADIENTS)
+    return (
+        f"Two processes take {_rate(ours)} steps a second with gradients averaged as the optimiser "
+        f"steps, and {_rate(theirs)} with torch's `DistributedDataParallel` (dense, 30 → 256 → 128 "
+        "→ 32 and back, 64 rows a process).\n"
+    )
+
+
+def scoring(rows: Rows) -> str:
+    """Rows a second of the engines."""
+    found = {row["case"]: row for row in rows if row["kind"] == "scoring"}
+    if any(case not in found for case in SCORING):
+        return NONE
+    lines = [
+        "| `score` by | rows/s | ratio | start, s | whole run, s | peak memory, MiB |",
+        "|---|---|---|---|---|---|",
+    ]
+    first = found[next(iter(SCORING))]
+    for case in SCORING:
+        row = found[case]
+        lines.append(
+            f"| {case} | {row['rows_per_s']:,} | {row['rows_per_s'] / first['rows_per_s']:.2f} | "
+            f"{row['start_s']:.0f} | {row['wall_s']:.0f} | {row['peak_mib']:,} |"
+        )
+    return "\n".join(lines) + (
+        f"\n\nThe recommended detector, {first['rows']:,} rows of 30 columns in Parquet files; "
+        f"memory is that of all processes together.\n\n{_provenance(rows)}\n"
+    )
+
+
+def paper(rows: Rows) -> str:
+    """What many rows take to score: hours of one machine, machines for a day and for an hour."""
+    found = {row["case"]: row for row in rows if row["kind"] == "scoring"}
+    busiest = list(SCORING)[-1]
+    if busiest not in found:
+        return NONE
+    row = found[busiest]
+    rate = row["rows_per_s"]
+    lines = [
+        "| rows | input, TB | scores, TB | hours of one machine | machines for 24 h "
+        "| machines for 1 h | memory of each, GiB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, count in SIZES.items():
+        hours = count / rate / 3600
+        lines.append(
+            f"| {name} | {count * row['bytes_per_row'] / 1e12:,.2f} | "
+            f"{count * row['score_bytes_per_row'] / 1e12:,.2f} | {hours:,.1f} | "
+            f"{math.ceil(hours / 24):,} | {math.ceil(hours):,} | {row['peak_mib'] / 1024:.1f} |"
+        )
+    read = rate * row["bytes_per_row"] / 1e6
+    written = rate * row["score_bytes_per_row"] / 1e6
+    return "\n".join(lines) + (
+        f"\n\nFrom {rate:,} rows a second of one machine of {row['machine'].split(',')[0]} with "
+        f"{row['workers']} workers, which reads {read:.0f} and writes {written:.1f} MB a second: "
+        "what the storage must give to every machine at once.\n"
+    )
+
+
+def paper_training(rows: Rows) -> str:
+    """What one pass over many rows takes to train, and what a fit looks at by default."""
+    case = list(TRAINING)[2]
+    found = {(row["case"], row["devices"]): row for row in rows if row["kind"] == "training"}
+    if (case, 2) not in found:
+        return NONE
+    from lampblack import LampblackDetector
+
+    row = found[case, 2]
+    batch = TRAINING[case]["batch_size"]
+    rate = row["steps_per_s"] * batch
+    lines = [
+        "| rows | encoded, as float32 | hours of one pass, one machine | steps of that pass |",
+        "|---|---|---|---|",
+    ]
+    for name, count in SIZES.items():
+        size = count * row["columns"] * FLOAT / 2**30
+        lines.append(
+            f"| {name} | {size:,.0f} GiB | {count / rate / 3600:,.1f} | {count / batch:,.0f} |"
+        )
+    defaults = LampblackDetector.DEFAULTS["table"]
+    looked_at = defaults["max_steps"] * defaults["batch_size"]
+    return "\n".join(lines) + (
+        f"\n\nFrom {rate:,.0f} rows a second in two processes at batch {batch:,}. The default "
+        f"budget is {defaults['max_steps']} steps of {defaults['batch_size']} rows: it looks at "
+        f"{looked_at:,} rows, however many there are.\n"
+    )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _provenance(rows: Rows) -> str:
+    first = rows[0]
+    facts = ("lampblack", "torch", "machine")
+    if any(row[fact] != first[fact] for row in rows for fact in facts):
+        raise ValueError("the results mix versions or machines; delete them and rerun")
+    return (
+        f"One thread a process; lampblack {first['lampblack']}, torch {first['torch']}, "
+        f"{first['machine']}; `python benchmarks/evidence.py scale`."
+    )

@@ -1,0 +1,69 @@
+"""`lampblack score` of many files: a folder of scores, by this process or by Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import typer
+
+from lampblack.cli.options import Cluster, Reading, Selection
+from lampblack.cli.rows import report_skipped, row_format
+from lampblack.exceptions import InvalidInput
+from lampblack.persistence.config import read_config
+from lampblack.scale.partitions import Scoring, find_files
+from lampblack.scale.runs import Engine, score_files
+from lampblack.training.progress import counted
+
+
+def score(
+    model: Path,
+    data: list[Path],
+    output: str | None,
+    reading: Reading,
+    selection: Selection,
+    *,
+    id_column: str | None,
+    explain: int,
+    device: str,
+    quiet: bool,
+    cluster: Cluster,
+) -> None:
+    """Score every file into the folder `output`, and say what was skipped and found."""
+    if cluster.engine == "local" and (cluster.workers or cluster.address):
+        name = "workers" if cluster.workers else "address"
+        raise InvalidInput(f"--{name} is for --engine ray; add that, or leave it out")
+    if output is None or output == "-":
+        raise InvalidInput("scores of many files go to a folder; give -o FOLDER")
+    if Path(output).suffix.lower() in (".csv", ".gz", ".parquet", ".pq", ".tsv"):
+        raise InvalidInput(
+            f"-o {output}: many files are scored into a folder, one file each; give -o FOLDER"
+        )
+    scoring = Scoring(
+        row_format(reading, read_config(model).reading),
+        tuple(selection.exclude),
+        selection.where,
+        selection.skip_bad_rows,
+        id_column,
+        explain,
+    )
+    with counted("score", None, "rows", quiet) as advance:
+        outcome = score_files(
+            model,
+            find_files(data),
+            output,
+            scoring,
+            engine=cast(Engine, cluster.engine),
+            workers=cluster.workers or 1,
+            address=cluster.address,
+            device=device,
+            advance=advance,
+        )
+    for source in dict.fromkeys(file for file, _ in outcome.skipped):
+        report_skipped([row for file, row in outcome.skipped if file == source], str(source))
+    share = outcome.alarms / outcome.rows
+    kept = f", {outcome.kept} of them done before" if outcome.kept else ""
+    typer.echo(
+        f"{outcome.rows:,} rows of {outcome.files:,} files{kept}, {outcome.alarms:,} alarms "
+        f"({share:.2%}); wrote {output}"
+    )

@@ -1,0 +1,138 @@
+"""The rows of a file as a fitted schema takes them; bad rows are refused, or skipped, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lampblack.data.files import RowFormat, SkippedRow, column_names, iter_rows
+from lampblack.data.filters import parse_where
+from lampblack.data.names import known_names
+from lampblack.data.schema import Rows, Schema
+from lampblack.exceptions import InvalidInput
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Choice(Protocol):
+    """Which rows and columns of a file to leave out."""
+
+    @property
+    def exclude(self) -> Sequence[str]:
+        """Columns that are not looked at."""
+
+    @property
+    def where(self) -> str | None:
+        """The condition that rows must meet."""
+
+    @property
+    def skip_bad_rows(self) -> bool:
+        """Whether a row that cannot be used is skipped rather than an error."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a file: `table` has the model's columns, `others` what else was asked for.
+
+    rows: the table as the schema has checked and converted it.
+    """
+
+    rows: Rows
+    table: pa.Table
+    others: pa.Table
+    numbers: Numbers
+
+
+class ModelRows:
+    """The rows of a file, batch by batch, as a fitted schema takes them.
+
+    keep: columns outside the model that the caller needs (a key, a label). Columns that were left
+    out when the model was fitted, or that `selection` excludes, are dropped; any other that the
+    model does not know is refused. `skipped` grows while the rows are read.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Schema,
+        row_format: RowFormat,
+        selection: Choice,
+        keep: tuple[str, ...] = (),
+    ) -> None:
+        names = column_names(path, row_format)
+        excluded = known_names(selection.exclude, names, "--exclude")
+        needed = [name for name in excluded if name in schema.names]
+        if needed:
+            raise InvalidInput(
+                f"--exclude {','.join(needed)}: the model needs it; fit again to leave it out"
+            )
+        used = parse_where(selection.where, names).columns if selection.where else ()
+        for name in keep:
+            if name not in names:
+                raise InvalidInput(f"{path}: there is no column {name!r}; there are {names[:20]}")
+        allowed = {*schema.ignored, *excluded, *used, *keep} - set(schema.names)
+        try:
+            schema.check_names([name for name in names if name not in allowed])
+        except InvalidInput as error:
+            raise type(error)(f"{path}: {error}") from None
+        self.path, self.schema, self.keep = path, schema, keep
+        self._skip = selection.skip_bad_rows
+        self._stream = iter_rows(
+            path,
+            row_format,
+            kinds={column.name: column.kind for column in schema.columns},
+            where=selection.where,
+            on_bad_row="skip" if selection.skip_bad_rows else "fail",
+        )
+        self._refused: list[SkippedRow] = []
+
+    @property
+    def skipped(self) -> list[SkippedRow]:
+        """Rows left out so far, in the file's order."""
+        return sorted([*self._stream.skipped, *self._refused], key=lambda row: row.row)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for rows in self._stream:
+            checked, table, numbers, refused = usable_rows(
+                self.path, self.schema, rows.table, rows.row_numbers, skip=self._skip
+            )
+            self._refused += refused
+            if table.num_rows:
+                known = table.select(self.schema.names)
+                yield Batch(checked, known, table.select(self.keep), numbers)
+
+
+def usable_rows(
+    path: Path, schema: Schema, table: pa.Table, numbers: Numbers, *, skip: bool
+) -> tuple[Rows, pa.Table, Numbers, list[SkippedRow]]:
+    """The rows that the schema takes, their numbers in the file, and those that it does not.
+
+    Without `skip`, the first row that it does not take is an error, naming row and column.
+    """
+    known = table.select(schema.names)
+    try:
+        return schema.read_table(known), table, numbers, []
+    except InvalidInput as error:
+        try:
+            refused = schema.refused(known)
+        except InvalidInput:
+            refused = []
+        if not refused:
+            raise type(error)(f"{path}: {error}") from None
+        skips = [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in refused]
+        if not skip:
+            first = skips[0]
+            raise InvalidInput(
+                f"{path}: row {first.row}, column {first.column!r}: {first.reason}, or skip such "
+                "rows (--on-bad-row skip)"
+            ) from None
+        keep = np.ones(len(table), dtype=bool)
+        keep[[r.row for r in refused]] = False
+        kept = table.filter(pa.array(keep))
+        return schema.read_table(kept.select(schema.names)), kept, numbers[keep], skips

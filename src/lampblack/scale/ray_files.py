@@ -1,0 +1,89 @@
+"""The Ray engine of `score_files`: a data set of files, through processes that hold the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from lampblack import exceptions
+from lampblack.data.files import SkippedRow
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.device import resolve_device
+from lampblack.exceptions import LampblackError
+from lampblack.scale.partitions import Done, Ledger, Partition, Scoring
+from lampblack.scale.runs import finish
+from lampblack.scale.session import actor_options, ray_session
+
+
+class FileScorer:
+    """Scores files with a model that is loaded once, in a process of Ray's."""
+
+    def __init__(self, model: Any, device: str, scoring: Scoring, ledger: Ledger) -> None:
+        """model: where Ray keeps the detector."""
+        self._detector = fetched(model, device)
+        self._scoring, self._ledger = scoring, ledger
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """Score the files of a batch of `parts`; say what became of each.
+
+        An error of this library's is a result too: raised, it would be Ray's, and retried.
+        """
+        results = [self._finished(part) for part in batch["part"]]
+        return {"index": list(batch["index"]), "result": results}
+
+    def _finished(self, part: Partition) -> dict[str, Any]:
+        try:
+            return asdict(finish(self._detector, part, self._scoring, self._ledger))
+        except LampblackError as error:
+            return {"error": type(error).__name__, "text": str(error)}
+
+
+def fetched(model: Any, device: str) -> ReconstructionDetector:
+    """The detector that Ray keeps, as this process's own."""
+    import copy
+
+    import ray
+
+    detector: ReconstructionDetector = copy.copy(ray.get(model))
+    detector.networks_ = copy.deepcopy(detector.networks_).to(resolve_device(device))
+    return detector
+
+
+def score_with_ray(
+    detector: ReconstructionDetector,
+    parts: list[Partition],
+    scoring: Scoring,
+    ledger: Ledger,
+    workers: int,
+    address: str | None,
+    device: str,
+) -> Iterator[tuple[Partition, Done]]:
+    """Score files in `workers` processes; those that are done, in the order of `parts`."""
+    with ray_session(address, workers) as ray:
+        context = ray.data.DataContext.get_current()
+        ordered = context.execution_options.preserve_order
+        context.execution_options.preserve_order = (
+            True  # the first bad file is the one that is told
+        )
+        try:
+            items = [{"index": i, "part": part} for i, part in enumerate(parts)]
+            scored = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+                FileScorer,
+                batch_size=1,
+                batch_format="numpy",
+                fn_constructor_args=(ray.put(detector), device, scoring, ledger),
+                **actor_options(ray, min(workers, len(parts)), device),
+            )
+            for row in scored.iter_rows():
+                yield parts[row["index"]], _result(row["result"])
+        finally:
+            context.execution_options.preserve_order = ordered
+
+
+def _result(told: dict[str, Any]) -> Done:
+    if told.get("error") is not None:
+        kind: type[LampblackError] = getattr(exceptions, told["error"])
+        raise kind(told["text"])
+    skipped = tuple(SkippedRow(**row) for row in told["skipped"])
+    return Done(int(told["rows"]), int(told["alarms"]), skipped)

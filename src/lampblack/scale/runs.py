@@ -1,0 +1,119 @@
+"""Many files to a folder of scores, by one engine or the other."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lampblack.data.files import SkippedRow
+from lampblack.data.images.schema import ImageSchema
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.registry import load
+from lampblack.detectors.results import check_columns
+from lampblack.exceptions import InvalidInput
+from lampblack.scale.partitions import (
+    Done,
+    Ledger,
+    Partition,
+    Scoring,
+    partitions,
+    score_partition,
+)
+
+Engine = Literal["local", "ray"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made: files in all, those of them that were there before, rows and alarms.
+
+    skipped: rows that were left out, with the file they are in.
+    """
+
+    files: int
+    kept: int
+    rows: int
+    alarms: int
+    skipped: tuple[tuple[Path, SkippedRow], ...]
+
+
+def score_files(
+    model: str | Path,
+    files: Sequence[Path],
+    output: str | Path,
+    scoring: Scoring,
+    *,
+    engine: Engine = "local",
+    workers: int = 1,
+    address: str | None = None,
+    device: str = "auto",
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Outcome:
+    """Score files into a folder, each into `output`/NAME.parquet; go on where a run was killed.
+
+    A file that is done is not scored again, unless it has changed. engine: "local" is this process;
+    "ray" scores in `workers` processes of Ray, on the cluster at `address` (or RAY_ADDRESS), or on
+    this machine. Both write the same. Workers on other machines must see files and output under
+    the same paths. advance: told how many more rows are done.
+
+    Raises InvalidInput for a file that does not fit the model, in one line that names it, and
+    where `output` holds scores of another model or of other settings. What is done stays.
+    """
+    detector = load(model, device="cpu" if engine == "ray" else device)
+    if isinstance(detector.schema_, ImageSchema):
+        raise InvalidInput(f"{model} was fitted on images, and {files[0]} is a file of rows")
+    check_columns(detector, scoring.id_column, scoring.explain)
+    output, model = Path(output), Path(model)
+    if model.resolve() in (output.resolve(), *output.resolve().parents):
+        raise InvalidInput(f"{output}: lies in the model's folder; write somewhere else")
+    wanted = partitions(files, output)
+    ledger = Ledger(output, model, scoring)
+    ledger.open()
+    done = {part: ledger.done(part) for part in wanted}
+    open_parts = [part for part in wanted if done[part] is None]
+    kept = len(wanted) - len(open_parts)
+    if open_parts:
+        if engine == "local":
+            finished = _score_here(detector, open_parts, scoring, ledger)
+        else:
+            from lampblack.scale.ray_files import score_with_ray
+
+            finished = score_with_ray(
+                detector, open_parts, scoring, ledger, workers, address, device
+            )
+        for part, result in finished:
+            done[part] = result
+            advance(result.rows)
+    results = [(part, result) for part, result in done.items() if result is not None]
+    rows = sum(result.rows for _, result in results)
+    if not rows:
+        raise InvalidInput(f"{output}: no row of {len(files)} files was left to score")
+    return Outcome(
+        files=len(wanted),
+        kept=kept,
+        rows=rows,
+        alarms=sum(result.alarms for _, result in results),
+        skipped=tuple((part.source, row) for part, result in results for row in result.skipped),
+    )
+
+
+def _score_here(
+    detector: ReconstructionDetector, parts: list[Partition], scoring: Scoring, ledger: Ledger
+) -> Iterator[tuple[Partition, Done]]:
+    for part in parts:
+        yield part, finish(detector, part, scoring, ledger)
+
+
+def finish(
+    detector: ReconstructionDetector, part: Partition, scoring: Scoring, ledger: Ledger
+) -> Done:
+    """Score one file and note it; what a killed attempt at it has left is taken away."""
+    for left in part.target.parent.glob(f".{glob.escape(part.target.name)}.*.part"):
+        left.unlink(missing_ok=True)
+    identity = part.identity()
+    result = score_partition(detector, part, scoring)
+    ledger.write(part, identity, result)
+    return result

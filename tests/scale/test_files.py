@@ -1,0 +1,282 @@
+"""Many files become a folder of scores: complete, by one model, whoever scored and was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+import lampblack
+from lampblack.cli.main import app
+from lampblack.cli.options import EngineName
+from lampblack.exceptions import InvalidInput
+from lampblack.scale import partitions, runs
+from lampblack.scale.partitions import LEDGER, find_files, is_pattern
+from tests.conftest import FAST, mixed_frame
+
+FILES = 3
+ROWS = 300
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+def refused(*arguments: object) -> str:
+    """Run what must be refused: exit code 2 and one line; return the line."""
+    result = run(*arguments)
+    lines = [line for line in result.stderr.splitlines() if "error:" in line]
+    assert result.exit_code == 2, result.output
+    assert len(lines) == 1
+    assert result.stdout == ""
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, and data/d0.parquet, d1.csv, d2.csv.gz, each with anomalies in its last rows."""
+    folder = tmp_path_factory.mktemp("many")
+    lampblack.TollDetector(**FAST).fit(mixed_frame(600)).save(folder / "a.model")
+    (folder / "data").mkdir()
+    for i, ending in enumerate((".parquet", ".csv", ".csv.gz")):
+        frame = mixed_frame(ROWS, seed=i)
+        frame["part"] = [f"p{i}-{row}" for row in range(ROWS)]
+        frame.loc[ROWS - 20 :, "flow"] = 100.0
+        name = folder / "data" / f"d{i}{ending}"
+        frame.to_parquet(name) if ending == ".parquet" else frame.to_csv(name, index=False)
+    return folder
+
+
+OPTIONS = ("--id", "part", "--explain", "1", "--quiet")
+
+
+def scores(folder: Path) -> dict[str, bytes]:
+    """The files of scores, by name."""
+    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.parquet"))}
+
+
+@pytest.fixture(scope="module")
+def local(folder: Path) -> Path:
+    result = run("score", folder / "a.model", folder / "data", "-o", folder / "local", *OPTIONS)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("900 rows of 3 files, ")
+    assert result.stderr == ""
+    return folder / "local"
+
+
+def test_each_file_has_the_scores_that_it_has_alone(folder: Path, local: Path) -> None:
+    assert list(scores(local)) == ["d0.parquet", "d1.parquet", "d2.parquet"]
+    for source, target in zip(sorted((folder / "data").iterdir()), scores(local), strict=True):
+        alone = folder / "alone.parquet"
+        assert run("score", folder / "a.model", source, "-o", alone, *OPTIONS).exit_code == 0
+        assert alone.read_bytes() == (local / target).read_bytes()
+    frame = pd.read_parquet(local)  # the ledger is passed over
+    assert len(frame) == FILES * ROWS
+    assert list(frame.columns[:4]) == ["part", "anomaly_score", "p_value", "decision"]
+    assert frame["p_value"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("given", ["pattern", "names", "trailing slash"])
+def test_a_pattern_and_names_are_as_good_as_a_folder(
+    folder: Path, local: Path, tmp_path: Path, given: str
+) -> None:
+    data = {
+        "pattern": [folder / "data" / "d*"],
+        "names": sorted((folder / "data").iterdir()),
+        "trailing slash": [folder / "data" / "d1.csv"],
+    }[given]
+    output = f"{tmp_path / 'out'}{os.sep}"
+    assert run("score", folder / "a.model", *data, "-o", output, *OPTIONS).exit_code == 0
+    made = scores(tmp_path / "out")
+    expected = scores(local)
+    assert made == (expected if len(made) > 1 else {"d1.parquet": expected["d1.parquet"]})
+
+
+def test_what_is_done_is_not_done_again_unless_it_changed(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for file in (folder / "data").glob("d[01]*"):
+        (data / file.name).write_bytes(file.read_bytes())
+    command = ("score", folder / "a.model", data, "-o", tmp_path / "out", "--exclude", "part", "-q")
+    assert "600 rows of 2 files, " in run(*command).stdout
+    first = scores(tmp_path / "out")
+    marks = {n: (tmp_path / "out" / n).stat().st_mtime_ns for n in first}
+    assert "600 rows of 2 files, 2 of them done before, " in run(*command).stdout
+    frame = mixed_frame(100, seed=9).assign(part="x")
+    frame.to_parquet(data / "d0.parquet")  # changed
+    frame.to_parquet(data / "d9.parquet")  # new
+    assert "500 rows of 3 files, 1 of them done before, " in run(*command).stdout
+    second = scores(tmp_path / "out")
+    assert (tmp_path / "out" / "d1.parquet").stat().st_mtime_ns == marks["d1.parquet"]
+    assert second["d1.parquet"] == first["d1.parquet"]
+    assert second["d0.parquet"] == second["d9.parquet"] != first["d0.parquet"]
+
+
+def test_a_run_that_was_killed_goes_on(
+    folder: Path, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the scores of the second file and their entry: it alone is scored twice."""
+    command = ("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
+    write, scored = partitions.Ledger.write, []
+
+    def die(self: object, partition: partitions.Partition, *rest: object) -> None:
+        if partition.target.name == "d1.parquet":
+            raise KeyboardInterrupt
+        write(self, partition, *rest)
+
+    monkeypatch.setattr(partitions.Ledger, "write", die)
+    assert run(*command).exit_code == 130
+    assert list(scores(tmp_path / "out")) == ["d0.parquet", "d1.parquet"]
+    monkeypatch.setattr(partitions.Ledger, "write", write)
+    score_partition = runs.score_partition
+
+    def noted(detector: object, partition: partitions.Partition, scoring: object) -> object:
+        scored.append(partition.target.name)
+        return score_partition(detector, partition, scoring)
+
+    monkeypatch.setattr(runs, "score_partition", noted)
+    assert "3 files, 1 of them done before, " in run(*command).stdout
+    assert scored == ["d1.parquet", "d2.parquet"]
+    assert scores(tmp_path / "out") == scores(local)
+
+
+@pytest.mark.parametrize("change", ["model", "settings"])
+def test_scores_of_another_model_or_settings_are_not_mixed_in(
+    folder: Path, local: Path, tmp_path: Path, change: str
+) -> None:
+    model = folder / "a.model"
+    options = [*OPTIONS]
+    if change == "model":
+        model = tmp_path / "b.model"
+        lampblack.TollDetector(**{**FAST, "random_state": 1}).fit(mixed_frame(600)).save(model)
+    else:
+        options[3] = "2"
+    before = scores(local)
+    line = refused("score", model, folder / "data", "-o", local, *options)
+    expected = "another model" if change == "model" else "other settings (explain)"
+    assert f"holds scores of {expected}; give another folder, or delete it" in line
+    assert scores(local) == before
+
+
+@pytest.mark.parametrize("action", ["fail", "skip"])
+def test_a_bad_row_names_its_file(folder: Path, tmp_path: Path, action: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    mixed_frame(20, seed=1).to_csv(data / "a.csv", index=False)
+    text = (data / "a.csv").read_text().splitlines()
+    text[3] = text[3].replace("3.0", "broken")
+    (data / "b.csv").write_text("\n".join(text) + "\n")
+    (data / "c.csv").write_text("\n".join([text[0], text[3]]) + "\n")  # holds nothing else
+    command = ("score", folder / "a.model", data, "-o", tmp_path / "out", "-q")
+    if action == "fail":
+        line = refused(*command, "--on-bad-row", "fail")
+        assert f"{data / 'b.csv'}: row 3, column 'mode': 'broken' is not a number" in line
+        assert list(scores(tmp_path / "out")) == ["a.parquet"]
+        return
+    result = run(*command, "--on-bad-row", "skip")
+    assert result.exit_code == 0, result.output
+    assert f"1 rows of {data / 'b.csv'} were skipped" in result.stderr
+    assert "39 rows of 3 files" in result.stdout
+    assert list(scores(tmp_path / "out")) == ["a.parquet", "b.parquet"]
+    again = run(*command, "--on-bad-row", "skip")
+    assert again.stderr == result.stderr  # also told of files that were done before
+    assert "3 of them done before" in again.stdout
+
+
+def test_what_cannot_be_a_folder_of_scores_is_refused(folder: Path, tmp_path: Path) -> None:
+    model, data = folder / "a.model", folder / "data"
+    score = ("score", model)
+    assert "give -o FOLDER" in refused(*score, data)
+    assert "give -o FOLDER" in refused(*score, data, "-o", "-")
+    assert "into a folder, one file each" in refused(*score, data, "-o", tmp_path / "s.csv")
+    assert "matches no file" in refused(*score, data / "*.txt", "-o", tmp_path / "out")
+    assert "does not exist" in refused(*score, data / "a", data / "b", "-o", tmp_path / "out")
+    assert "holds what is scored" in refused(*score, data, "-o", data)
+    assert "lies in the model's folder" in refused(*score, data, "-o", model / "out")
+    assert "does not exist; create it first" in refused(*score, data, "-o", tmp_path / "a" / "b")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    assert "is not empty" in refused(*score, data, "-o", tmp_path / "full")
+    twins = [tmp_path / name / "d1.csv" for name in ("x", "y")]
+    for twin in twins:
+        twin.parent.mkdir()
+        mixed_frame(20).to_csv(twin, index=False)
+    assert "would both become" in refused(*score, *twins, "-o", tmp_path / "out")
+    assert "--workers is for --engine ray" in refused(*score, twins[0], "--workers", "2")
+    assert "--address is for --engine ray" in refused(
+        *score, data, "-o", tmp_path / "out", "--address", "auto"
+    )
+
+
+def test_a_damaged_ledger_is_named(folder: Path, tmp_path: Path) -> None:
+    command = ("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
+    assert run(*command).exit_code == 0
+    (tmp_path / "out" / LEDGER / "d0.parquet.json").write_text("{")
+    assert "d0.parquet.json: is damaged" in refused(*command)
+
+
+def test_patterns_folders_and_names_are_found_once_and_in_order(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.parquet", "c[1].csv", "_d.csv", ".e.csv", "note.txt"):
+        (tmp_path / name).touch()
+    names = [tmp_path / name for name in ("a.parquet", "b.csv", "c[1].csv")]
+    assert find_files([tmp_path]) == names
+    assert find_files([tmp_path / "b*", tmp_path, tmp_path / "b.csv"]) == [
+        names[1],
+        names[0],
+        names[2],
+    ]
+    assert find_files([names[2]]) == [names[2]]  # a name that looks like a pattern
+    assert not is_pattern(names[2])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput, match="has no file of rows"):
+        find_files([tmp_path / "empty"])
+
+
+def test_engines_are_those_of_the_library() -> None:
+    from typing import get_args
+
+    assert {engine.value for engine in EngineName} == set(get_args(runs.Engine))
+
+
+# What follows starts Ray, once: a few seconds of each of its processes.
+
+
+@pytest.fixture(scope="module")
+def with_ray(folder: Path, local: Path) -> subprocess.CompletedProcess[str]:
+    """The same by Ray, in the shell, after a run that was killed: d0 is done, d1 is half done."""
+    command = [sys.executable, "-m", "lampblack", "score", "a.model", "data/d*", "-o", "by-ray"]
+    command += [*OPTIONS, "--engine", "ray", "--workers", "2"]
+    assert run(
+        "score", folder / "a.model", folder / "data" / "d0*", "-o", folder / "by-ray", *OPTIONS
+    )
+    (folder / "by-ray" / ".d1.parquet.12345678.part").write_bytes(b"half")
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+def test_ray_writes_what_this_process_writes(
+    folder: Path, local: Path, with_ray: subprocess.CompletedProcess[str]
+) -> None:
+    assert with_ray.returncode == 0, with_ray.stderr
+    assert with_ray.stdout.startswith("900 rows of 3 files, 1 of them done before, ")
+    assert with_ray.stdout.count("\n") == 1
+    assert with_ray.stderr == ""
+    assert scores(folder / "by-ray") == scores(local)
+    assert {*os.listdir(folder / "by-ray")} == {*os.listdir(local)}
+    entries = [
+        {file.name: json.loads(file.read_text()) for file in (root / LEDGER).iterdir()}
+        for root in (folder / "by-ray", local)
+    ]
+    assert entries[0] == entries[1]

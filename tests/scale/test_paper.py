@@ -1,0 +1,47 @@
+"""What docs/scale.md says of many rows is computed from measured rates."""
+
+from __future__ import annotations
+
+from benchmarks import render, render_scale, scale
+
+
+def rows() -> list[dict[str, object]]:
+    """Results of every case: 20,000 rows a second by two workers, 1,000 steps by two processes."""
+    versions = {"lampblack": "1", "torch": "2", "machine": "2 cores, CPU"}
+    figures = {
+        "training": {"steps_per_s": 10.0, "start_s": 1.0, "weights": 256, "columns": 30},
+        "gradients": {"steps_per_s": 500.0},
+        "scoring": {"rows": 10, "rows_per_s": 10_000, "start_s": 1.0, "wall_s": 2.0}
+        | {"peak_mib": 1024, "bytes_per_row": 100.0, "score_bytes_per_row": 20.0, "workers": 1},
+    }
+    found = [{**case, **figures[case["kind"]], **versions} for case in scale.cases()]
+    found[-1] |= {"rows_per_s": 20_000, "workers": 2}
+    return found
+
+
+def test_hours_and_machines_follow_from_the_rate() -> None:
+    lines = render_scale.paper(rows()).splitlines()
+    # 10⁹ / 20,000 / 3,600 = 13.9 hours; 10¹² a thousand times that, 578.7 days
+    assert lines[2] == "| 10⁹ | 0.10 | 0.02 | 13.9 | 1 | 14 | 1.0 |"
+    assert lines[3] == "| 10¹² | 100.00 | 20.00 | 13,888.9 | 579 | 13,889 | 1.0 |"
+    assert "reads 2 and writes 0.4 MB a second" in lines[-1]
+    lines = render_scale.paper_training(rows()).splitlines()
+    # 10 steps of 8,192 rows a second; 30 columns of 4 bytes
+    assert lines[2] == "| 10⁹ | 112 GiB | 3.4 | 122,070 |"
+
+
+def test_tables_have_a_line_for_every_case() -> None:
+    assert render_scale.training(rows()).count("| 10 | 10 | 1.00 | 0 | 1 |") == len(scale.TRAINING)
+    assert "| Ray, 2 workers | 20,000 | 2.00 |" in render_scale.scoring(rows())
+    assert "Two processes take 500 steps a second" in render_scale.gradients(rows())
+
+
+def test_nothing_is_said_of_what_was_not_measured() -> None:
+    for name in ("training", "gradients", "scoring", "paper", "paper_training"):
+        assert getattr(render_scale, name)([]) == render_scale.NONE
+
+
+def test_results_are_of_cases_that_the_script_runs() -> None:
+    known = {case["set"] for case in scale.cases()}
+    assert len(known) == len(scale.cases())
+    assert {row["set"] for row in render.read("scale")} <= known
