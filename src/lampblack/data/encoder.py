@@ -108,6 +108,8 @@ class TableEncoder:
     @property
     def medians(self) -> Matrix:
         """What stands in for a missing number, boolean or phase, in the order of the features."""
+        if not self._value_index:
+            return np.zeros(0)
         columns = self._pipeline.named_steps["columns"]
         return np.asarray(columns.named_transformers_["values"].statistics_)
 

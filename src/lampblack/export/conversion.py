@@ -33,13 +33,14 @@ def to_onnx(
     axes = tuple(None if name in shared else {0: batch} for name in inputs)
     try:
         with _quiet():
+            traced = torch.export.export(
+                module, tuple(inputs.values()), dynamic_shapes={"inputs": axes}, strict=False
+            )
             program = torch.onnx.export(
-                module,
-                tuple(inputs.values()),
+                traced,
                 input_names=list(inputs),
                 output_names=list(outputs),
                 dynamo=True,
-                dynamic_shapes={"inputs": axes},
                 opset_version=OPSET,
                 custom_translation_table={torch.ops.aten.sort.stable: _stable_sort},
                 verbose=False,
