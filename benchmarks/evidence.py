@@ -1,7 +1,7 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
 Parts: tables, sensitivity, arrhythmia, recommended, peers, more, images, adversarial, likelihood,
-rays, memory, kdd, digits, tour, render; without any, all of them. Results are appended to
+rays, portable, memory, kdd, digits, tour, render; without any, all of them. Results are appended to
 benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
 killed run goes on where it was. Delete a file to measure anew.
 """
@@ -35,6 +35,7 @@ PARTS = (
     "adversarial",
     "likelihood",
     "rays",
+    "portable",
     "memory",
     "kdd",
     "digits",
@@ -144,7 +145,7 @@ def _too_long(*_: Any) -> None:
 
 def run_part(part: str, jobs: list[Job], file: Path, processes: int) -> None:
     """Run jobs of a part into its result file."""
-    from benchmarks import adversarial, images, likelihood, rays
+    from benchmarks import adversarial, images, likelihood, portable, rays
 
     runners: dict[str, Callable[[Job], dict[str, Any]]] = {
         "peers": run_peer_job,
@@ -153,6 +154,7 @@ def run_part(part: str, jobs: list[Job], file: Path, processes: int) -> None:
         "adversarial": adversarial.run_job,
         "likelihood": likelihood.run_job,
         "rays": rays.run_job,
+        "portable": portable.run_job,
     }
     run_jobs(jobs, file, processes, runners.get(part, run_job), fresh=part == "images")
 
@@ -231,7 +233,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
     parts = chosen.parts or list(PARTS)
-    from benchmarks import adversarial, images, likelihood, rays
+    from benchmarks import adversarial, images, likelihood, portable, rays
 
     for part, jobs in (
         ("tables", table_jobs),
@@ -244,6 +246,7 @@ def main() -> None:
         ("adversarial", adversarial.jobs),
         ("likelihood", likelihood.jobs),
         ("rays", rays.jobs),
+        ("portable", portable.jobs),
     ):
         if part in parts:
             run_part(part, jobs(), RESULTS / f"{part}.jsonl", chosen.processes)

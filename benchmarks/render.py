@@ -17,6 +17,7 @@ PAGES = (
     ROOT / "docs" / "evidence.md",
     ROOT / "docs" / "methods" / "ama.md",
     ROOT / "docs" / "methods" / "lampblack.md",
+    ROOT / "docs" / "portable.md",
 )
 
 Rows = list[dict[str, Any]]
@@ -466,7 +467,25 @@ WITHOUT = (
     "it without LAMP",
     "it without Toll",
 )
+
+
+def portable_scores() -> str:
+    """Portable models beside the detectors they were exported from."""
+    from benchmarks import portable
+
+    return portable.accuracy_table(read("portable"), _provenance)
+
+
+def portable_speed() -> str:
+    """Their times beside torch's."""
+    from benchmarks import portable
+
+    return portable.speed_table(read("portable"))
+
+
 BLOCKS = {
+    "portable": portable_scores,
+    "portable-speed": portable_speed,
     "benchmark": _of_report("benchmark_table"),
     "benchmark-sets": _of_report("sets_table"),
     "false-alarms": _of_report("false_alarm_table"),

@@ -26,6 +26,8 @@ MODULES = (
     "lampblack.losses.reconstruction",
     "lampblack.networks.dense",
     "lampblack.networks.pair",
+    "lampblack.export",
+    "lampblack.portable",
     "lampblack.report",
     "lampblack.scores.attribution",
     "lampblack.scores.nearest",

@@ -24,8 +24,10 @@ def test_public_names_are_frozen() -> None:
         "LampblackDetector",
         "TollDetector",
         "__version__",
+        "export_onnx",
         "find_images",
         "load",
+        "load_portable",
         "recommended",
     ]
     for name in lampblack.__all__:

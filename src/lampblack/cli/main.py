@@ -1,4 +1,4 @@
-"""`lampblack`: fit, score, evaluate, calibrate, info, demo."""
+"""`lampblack`: fit, score, evaluate, report, plot, calibrate, info, export, demo."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def evaluate(
 @app.command()
 @reported
 def report(
-    model: options.Model,
+    model: options.ModelFolder,
     data: Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
         "report.html"
@@ -311,7 +311,7 @@ def report(
 @app.command()
 @reported
 def plot(
-    model: options.Model,
+    model: options.ModelFolder,
     data: Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path(
         "plots"
@@ -358,7 +358,7 @@ def plot(
 @app.command()
 @reported
 def calibrate(
-    model: options.Model,
+    model: options.ModelFolder,
     data: Annotated[
         Path,
         typer.Argument(help="New normal rows (CSV, also .gz, or Parquet) or images (a folder)."),
@@ -403,6 +403,27 @@ def info(
     from lampblack.cli.info import run
 
     run(model, as_json=as_json)
+
+
+@app.command()
+@reported
+def export(
+    model: options.ModelFolder,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write; it ends in .onnx.")
+    ] = Path("model.onnx"),
+    format_: Annotated[
+        options.ExportFormat, typer.Option("--format", help="What to export to.")
+    ] = options.ExportFormat.onnx,
+) -> None:
+    """Write a model as one portable file.
+
+    Preprocessing, network, score and threshold in one ONNX graph: score and evaluate take it in
+    place of a model folder, without torch, and so does any program that runs ONNX.
+    """
+    from lampblack.cli.export import run
+
+    run(model, output)
 
 
 @app.command()

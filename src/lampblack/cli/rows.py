@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,10 @@ from lampblack.data.files import OnBadRow, RowFormat, SkippedRow, column_names, 
 from lampblack.data.filters import parse_where
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.schema import Rows, Schema
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.registry import load
 from lampblack.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from lampblack.detectors.base import ReconstructionDetector
 
 SHOWN_SKIPS = 1000
 
@@ -57,11 +58,18 @@ class Batch:
 
 
 def load_for_rows(model: Path, data: Path, device: str) -> ReconstructionDetector:
-    """A model that was fitted on a table."""
+    """A detector that was fitted on a table."""
+    from lampblack.detectors.registry import load
+
     detector = load(model, device=device)
-    if isinstance(detector.schema_, ImageSchema):
-        raise InvalidInput(f"{model} was fitted on images, and {data} is a file of rows")
+    refuse_model_of_images(detector.schema_, model, data)
     return detector
+
+
+def refuse_model_of_images(schema: Schema | ImageSchema, model: Path, data: Path) -> None:
+    """Raise InvalidInput where a model that was fitted on images is given a file of rows."""
+    if isinstance(schema, ImageSchema):
+        raise InvalidInput(f"{model} was fitted on images, and {data} is a file of rows")
 
 
 class ModelRows:

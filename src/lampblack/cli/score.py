@@ -12,13 +12,18 @@ import typer
 from lampblack.cli import images
 from lampblack.cli.alarms import SHOWN, Alarms
 from lampblack.cli.images import refuse_image_options, refuse_table_options
+from lampblack.cli.models import ScoringModel, as_detector, load_model, refuse_explanations
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
-from lampblack.cli.rows import Batch, ModelRows, load_for_rows, report_skipped, row_format
+from lampblack.cli.rows import (
+    Batch,
+    ModelRows,
+    refuse_model_of_images,
+    report_skipped,
+    row_format,
+)
 from lampblack.data.images.folders import holds_images
 from lampblack.data.schema import Rows
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.registry import load
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import TableExplanation
 from lampblack.training.progress import counted
@@ -42,10 +47,11 @@ def run(
     quiet: bool,
 ) -> None:
     """Score every row; write all of them to `output`, or else show the strongest alarms."""
+    refuse_explanations(model, explain=explain, heatmaps=heatmaps)
     if holds_images(data):
         refuse_table_options(reading, selection, id=id_column, explain=explain)
         images.score(
-            load(model, device=device),
+            load_model(model, device),
             model,
             data,
             output,
@@ -56,7 +62,8 @@ def run(
         )
         return
     refuse_image_options(heatmaps=heatmaps, resize=resize, skip_unreadable=skip_unreadable)
-    detector = load_for_rows(model, data, device)
+    detector = load_model(model, device)
+    refuse_model_of_images(detector.schema_, model, data)
     if explain > len(detector.schema_.columns):
         raise InvalidInput(
             f"--explain {explain}: the model has {len(detector.schema_.columns)} columns"
@@ -97,7 +104,7 @@ def _key(batch: Batch, id_column: str | None) -> pa.Array:
 
 
 def _results(
-    detector: ReconstructionDetector,
+    model: ScoringModel,
     key: Any,
     id_column: str | None,
     rows: Rows,
@@ -111,7 +118,8 @@ def _results(
         "p_value": pa.array(scored["p_value"], pa.float64()),
         "decision": pa.array(np.where(scored["alarm"], "anomaly", "normal")),
     }
-    if explain:
+    detector = as_detector(model)
+    if explain and detector is not None:
         explanation = cast(TableExplanation, detector.explain(rows))
         ranked = explanation.blame()
         order = np.argsort(-ranked, axis=1, kind="stable")[:, :explain]
