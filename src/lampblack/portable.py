@@ -44,8 +44,9 @@ class PortableModel:
     """A fitted detector that scores, and does nothing else, through onnxruntime on the CPU.
 
     It takes what the detector takes and refuses it in the same words. Its scores differ from the
-    detector's by what float32 rounds (docs/portable.md has figures); those of a sample do not
-    depend on what is scored beside it. Several threads may use one model.
+    detector's by what float32 rounds (docs/portable.md has figures). The score of a sample does not
+    depend on what is scored beside it; its last bit may depend on the position, since sums start
+    where memory is aligned. Several threads may use one model.
 
     Attributes: detector, the class that was fitted; schema_, Schema or ImageSchema; calibration_;
     offset_; false_alarm_rate_ (NaN under `contamination`); reading_, how the fitted file was
@@ -79,7 +80,8 @@ class PortableModel:
 
     def anomaly_score(self, X: Any) -> Values:
         """How anomalous each sample is (n,), higher for more; finite and non-negative."""
-        as_array = partial(as_matrix, width=self._columns, name=self.detector)
+        table: Any = self.schema_  # asked only where it is one
+        as_array = partial(as_matrix, schema=table, name=self.detector)
         samples = check_samples(X, self.schema_, self.detector, as_array)
         parts = [np.zeros(0)]
         for chunk in samples.chunks(CHUNK * self._block if isinstance(samples, Rows) else 64):
@@ -110,10 +112,6 @@ class PortableModel:
     def p_value(self, X: Any) -> Values:
         """Conformal p-values (n,) in (0, 1], small for anomalies; see `Calibration.p_values`."""
         return self.calibration_.p_values(self.anomaly_score(X))
-
-    @property
-    def _columns(self) -> int:
-        return len(self.schema_.columns) if isinstance(self.schema_, Schema) else 0
 
     @property
     def _block(self) -> int:

@@ -93,11 +93,12 @@ def refuse_unordered(X: Any) -> None:
         raise InvalidInput(f"X is a {type(X).__name__}, which has no order or end; pass a list")
 
 
-def as_matrix(X: Any, width: int, name: str) -> Matrix:
-    """What is no table as an array (n, width) of numbers, n ≥ 1; `name` is the detector's.
+def as_matrix(X: Any, schema: Schema, name: str) -> Matrix:
+    """What is no table as an array (n, columns) of numbers, n ≥ 1; `name` is the detector's.
 
     scikit-learn checks what detectors are given, in the same words; this is for where it is not.
     """
+    width = len(schema.columns)
     refuse_unordered(X)
     if hasattr(X, "toarray"):
         raise InvalidInput("X is sparse; pass a dense array: X.toarray()")
@@ -112,6 +113,12 @@ def as_matrix(X: Any, width: int, name: str) -> Matrix:
         raise InvalidInput(one_line(error)) from None
     if array.ndim != 2:
         raise InvalidInput(_other_axes(array))
+    if schema.named:
+        warnings.warn(
+            f"X does not have valid feature names, but {name} was fitted with feature names",
+            UserWarning,
+            stacklevel=2,
+        )
     if not len(array):
         raise InvalidInput(
             f"Found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required "

@@ -52,6 +52,7 @@ def to_onnx(
     assert program is not None
     model = program.model_proto
     _strip(model)
+    _name_first_axis(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "lampblack", ""
     return model
@@ -99,6 +100,14 @@ def _stable_sort(x: Any, *, stable: bool = True, dim: int = -1, descending: bool
 
     size = op.Shape(x, start=dim, end=None if dim == -1 else dim + 1)
     return op.TopK(x, size, axis=dim, largest=int(descending), sorted=1)
+
+
+def _name_first_axis(model: onnx.ModelProto) -> None:
+    """Call the axis of samples n, as the documentation does."""
+    for value in [*model.graph.input, *model.graph.output]:
+        for axis in value.type.tensor_type.shape.dim[:1]:
+            if axis.dim_param:
+                axis.dim_param = BATCH
 
 
 def _strip(model: onnx.ModelProto) -> None:
