@@ -3,8 +3,8 @@
 Reads the Dockerfile, and carries out its COPY and RUN lines in a folder of their own, with two
 fresh virtual environments in place of its two stages; then scores DATA with the installed command,
 asserts that torch is not there, and starts the service as CMD says, with a token, and asks for
-/healthz as HEALTHCHECK does. Takes what pip takes to download about 150 MB. What is left out:
-useradd and USER, which need root, and the base image itself.
+/healthz as HEALTHCHECK does. What is left out: useradd and USER, which need root, and the base
+image itself.
 """
 
 from __future__ import annotations
