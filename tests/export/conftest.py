@@ -19,12 +19,16 @@ PROMISE = {"false_alarm_rate": 0.05}
 
 
 class Exported(NamedTuple):
-    """A detector, its portable model, the file, and samples: some like the fitted, some not."""
+    """A detector, its portable model, the file, and samples: some like the fitted, some not.
+
+    fitted: those that it was fitted with, which some scores treat in another way.
+    """
 
     detector: Any
     portable: PortableModel
     file: Path
     samples: Any
+    fitted: Any
 
 
 def frame(n: int = 400, seed: int = 0) -> Any:
@@ -95,10 +99,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Export
     @functools.cache
     def make(kind: str) -> Exported:
         build, normal, samples = KINDS[kind]
-        detector = build().fit(normal())
+        fitted = normal()
+        detector = build().fit(fitted)
         file = folder / f"{kind}.onnx"
         lampblack.export_onnx(detector, file)
-        return Exported(detector, load_portable(file, threads=1), file, samples())
+        return Exported(detector, load_portable(file, threads=1), file, samples(), fitted)
 
     return make
 

@@ -20,7 +20,7 @@ class Shifted:
 
 
 def test_comparison_notices_scores_and_decisions_that_differ(of_table: Exported) -> None:
-    detector, model, _, samples = of_table
+    detector, model, _, samples, _ = of_table
     fine = portable.compared(detector, model, samples)
     assert fine["largest"] < 1e-5
     assert (fine["samples"], fine["otherwise"]) == (150, 0)

@@ -55,7 +55,7 @@ BAD_ROWS: dict[str, Callable[[pd.DataFrame], Any]] = {
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("fault", BAD_ROWS)
 def test_rows_are_refused_in_the_words_of_the_detector(fault: str, of_table: Exported) -> None:
-    detector, portable, _, samples = of_table
+    detector, portable, _, samples, _ = of_table
     X = BAD_ROWS[fault](samples)
     assert said(lambda: portable.anomaly_score(X)) == said(lambda: detector.anomaly_score(X))
 
@@ -78,7 +78,7 @@ BAD_ARRAYS: dict[str, Any] = {
 def test_arrays_are_refused_in_the_words_of_the_detector(
     fault: str, exported: Callable[[str], Exported]
 ) -> None:
-    detector, portable, _, _ = exported("lamp on an array")
+    detector, portable, _, _, _ = exported("lamp on an array")
     X = BAD_ARRAYS[fault]
     assert said(lambda: portable.anomaly_score(X)) == said(lambda: detector.anomaly_score(X))
 
@@ -113,14 +113,14 @@ def test_arrays_that_hold_no_numbers_are_refused(
     ids=["size", "NaN", "range", "channels last", "rows", "no file"],
 )
 def test_images_are_refused_in_the_words_of_the_detector(X: Any, of_images: Exported) -> None:
-    detector, portable, _, _ = of_images
+    detector, portable, _, _, _ = of_images
     assert said(lambda: portable.anomaly_score(X)) == said(lambda: detector.anomaly_score(X))
 
 
 def test_unnamed_model_warns_of_names_as_the_detector_does(
     exported: Callable[[str], Exported],
 ) -> None:
-    _, portable, _, samples = exported("lamp on an array")
+    _, portable, _, samples, _ = exported("lamp on an array")
     with pytest.warns(
         UserWarning, match="X has feature names, but LAMPDetector was fitted without"
     ):

@@ -103,7 +103,7 @@ COMMAND = "from lampblack.cli.main import app; app(sys.argv[1:], prog_name='lamp
 
 
 def test_commands_score_a_table(run_without_torch: Run, of_table: Exported, tmp_path: Path) -> None:
-    detector, _, file, samples = of_table
+    detector, _, file, samples, _ = of_table
     data = tmp_path / "rows.csv"
     samples.assign(part=np.arange(len(samples))).to_csv(data, index=False)
     done = run_without_torch(COMMAND, "score", file, data, "--id", "part", "-o", "s.parquet")
@@ -140,7 +140,7 @@ def test_commands_score_a_folder_of_images(
 def test_python_scores_and_controls_false_discoveries(
     run_without_torch: Run, exported: Callable[[str], Exported]
 ) -> None:
-    detector, _, file, samples = exported("toll on images")
+    detector, _, file, samples, _ = exported("toll on images")
     program = (
         "import lampblack, numpy as np, json\n"
         "model = lampblack.load_portable(sys.argv[1])\n"
