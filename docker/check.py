@@ -111,7 +111,7 @@ def serve(stage: Stage, entry: list[str], model: Path) -> None:
     (check,) = (a for n, a in instructions((ROOT / "Dockerfile").read_text()) if n == "HEALTHCHECK")
     asked = json.loads(check[check.index("[") :].replace(":8000/", f":{port}/"))
     asked[0] = str(stage.bin / asked[0])
-    environment = {**clean(), "LAMPBLACK_TOKEN": "a token of the check alone"}
+    environment = {**clean(), "LAMPBLACK_TOKEN": "a-token-of-the-check-alone"}
     started = time.monotonic()
     with subprocess.Popen(command, env=environment) as service:
         try:
