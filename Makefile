@@ -15,8 +15,8 @@ demo: .venv/.installed
 	$(BIN)/lampblack demo -o demo.model
 
 check: .venv/.installed
-	$(BIN)/ruff format --check src tests benchmarks docs
-	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs docker
+	$(BIN)/ruff check src tests benchmarks docs docker
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,9 +1,9 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
 Parts: tables, sensitivity, arrhythmia, recommended, peers, more, images, adversarial, likelihood,
-rays, why, labelled, memory, scale, kdd, digits, tour, render; without any, all of them. Results are
-appended to benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so
-that a killed run goes on where it was. Delete a file to measure anew.
+rays, why, labelled, portable, memory, scale, kdd, digits, tour, render; without any, all of them.
+Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already is not
+run again, so that a killed run goes on where it was. Delete a file to measure anew.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ PARTS = (
     "rays",
     "why",
     "labelled",
+    "portable",
     "memory",
     "scale",
     "kdd",
@@ -147,7 +148,7 @@ def _too_long(*_: Any) -> None:
 
 def run_part(part: str, jobs: list[Job], file: Path, processes: int) -> None:
     """Run jobs of a part into its result file."""
-    from benchmarks import adversarial, images, labelled, likelihood, rays, why
+    from benchmarks import adversarial, images, labelled, likelihood, portable, rays, why
 
     runners: dict[str, Callable[[Job], dict[str, Any]]] = {
         "peers": run_peer_job,
@@ -158,6 +159,7 @@ def run_part(part: str, jobs: list[Job], file: Path, processes: int) -> None:
         "rays": rays.run_job,
         "why": why.run_job,
         "labelled": labelled.run_job,
+        "portable": portable.run_job,
     }
     run_jobs(jobs, file, processes, runners.get(part, run_job), fresh=part == "images")
 
@@ -242,7 +244,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
     parts = chosen.parts or list(PARTS)
-    from benchmarks import adversarial, images, labelled, likelihood, rays, why
+    from benchmarks import adversarial, images, labelled, likelihood, portable, rays, why
 
     for part, jobs in (
         ("tables", table_jobs),
@@ -257,6 +259,7 @@ def main() -> None:
         ("rays", rays.jobs),
         ("why", why.jobs),
         ("labelled", labelled.jobs),
+        ("portable", portable.jobs),
     ):
         if part in parts:
             run_part(part, jobs(), RESULTS / f"{part}.jsonl", chosen.processes)

@@ -21,6 +21,7 @@ PAGES = (
     ROOT / "docs" / "methods" / "lampblack.md",
     ROOT / "docs" / "why.md",
     ROOT / "docs" / "scale.md",
+    ROOT / "docs" / "portable.md",
 )
 
 Rows = list[dict[str, Any]]
@@ -509,8 +510,24 @@ def labelled_checkpoints() -> str:
     return "\n".join(lines) + "\n\n`python benchmarks/evidence.py labelled`.\n"
 
 
+def portable_scores() -> str:
+    """Portable models beside the detectors they were exported from."""
+    from benchmarks import portable
+
+    return portable.accuracy_table(read("portable"), _provenance)
+
+
+def portable_speed() -> str:
+    """Their times beside torch's."""
+    from benchmarks import portable
+
+    return portable.speed_table(read("portable"))
+
+
 WITHOUT = ("recommended", *ABLATIONS)
 BLOCKS = {
+    "portable": portable_scores,
+    "portable-speed": portable_speed,
     **{
         name: _of_why(name)
         for name in (

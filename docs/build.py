@@ -27,6 +27,8 @@ MODULES = (
     "lampblack.losses.reconstruction",
     "lampblack.networks.dense",
     "lampblack.networks.pair",
+    "lampblack.export",
+    "lampblack.portable",
     "lampblack.report",
     "lampblack.scale",
     "lampblack.scale.partitions",

@@ -24,9 +24,11 @@ def test_public_names_are_frozen() -> None:
         "LampblackDetector",
         "TollDetector",
         "__version__",
+        "export_onnx",
         "find_images",
         "find_rows",
         "load",
+        "load_portable",
         "recommended",
     ]
     for name in lampblack.__all__:

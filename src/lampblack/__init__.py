@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lampblack.detectors.lampblack import LampblackDetector
     from lampblack.detectors.registry import load, recommended
     from lampblack.detectors.toll import TollDetector
+    from lampblack.export import export_onnx
+    from lampblack.portable import load_portable
 
 __version__ = "0.1.0"
 
@@ -28,9 +30,11 @@ _HOMES = {
     "LAMPDetector": "lampblack.detectors.lamp",
     "LampblackDetector": "lampblack.detectors.lampblack",
     "TollDetector": "lampblack.detectors.toll",
+    "export_onnx": "lampblack.export",
     "find_images": "lampblack.data.images.folders",
     "find_rows": "lampblack.data.stored",
     "load": "lampblack.detectors.registry",
+    "load_portable": "lampblack.portable",
     "recommended": "lampblack.detectors.registry",
 }
 
@@ -41,9 +45,11 @@ __all__ = [
     "LampblackDetector",
     "TollDetector",
     "__version__",
+    "export_onnx",
     "find_images",
     "find_rows",
     "load",
+    "load_portable",
     "recommended",
 ]
 

@@ -4,7 +4,8 @@ LampblackError
 ├── InvalidInput (also a ValueError)      the data or a parameter cannot be used
 │   └── SchemaMismatch                    new data lack the columns or types that were fitted
 ├── TrainingError (also a RuntimeError)   training broke down, or met a foreign checkpoint
-└── ModelFileError                        a model folder is missing, damaged, newer or unknown
+├── ExportError                           a detector holds what a portable model cannot
+└── ModelFileError                        a saved model is missing, damaged, newer or unknown
 
 LampblackWarning (a UserWarning)
 ├── CalibrationWarning                    the promised false-alarm rate is not the one asked for
@@ -29,8 +30,12 @@ class TrainingError(LampblackError, RuntimeError):
     """Training could not go on; the text names the step and the likely cause."""
 
 
+class ExportError(LampblackError):
+    """A detector cannot be exported; the text names the column or the network, and a way out."""
+
+
 class ModelFileError(LampblackError):
-    """A model folder is missing, damaged, newer than this library, or not a model."""
+    """A saved model, folder or portable, is missing, damaged, newer, or not a model."""
 
 
 class LampblackWarning(UserWarning):

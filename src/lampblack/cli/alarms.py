@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
+from lampblack.cli.models import ScoringModel, as_detector
 from lampblack.data.schema import Rows
-from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.results import ScoredRows, score_rows
 from lampblack.explanation import TableExplanation
 
@@ -20,7 +20,7 @@ REASONS = 3
 class Alarms:
     """Count rows and alarms, and, to show them, keep the rows with the highest scores."""
 
-    def __init__(self, detector: ReconstructionDetector, *, keep: int = SHOWN) -> None:
+    def __init__(self, detector: ScoringModel, *, keep: int = SHOWN) -> None:
         """keep: how many rows to keep."""
         self.detector = detector
         self._most = keep
@@ -57,7 +57,10 @@ class Alarms:
         return f"{self.rows:,} rows, {self.alarms:,} alarms ({share:.2%})"
 
     def print(self, key_name: str) -> None:
-        """Print the summary, and the strongest alarms with the columns that caused them."""
+        """Print the summary, and the strongest alarms with the columns that caused them.
+
+        A portable model does not say which did.
+        """
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
@@ -68,21 +71,31 @@ class Alarms:
         strongest = self.strongest()
         if not strongest:
             return
-        rows = pa.concat_tables([entry[4] for entry in strongest])
-        explanation = cast(TableExplanation, self.detector.explain(rows))
+        detector = as_detector(self.detector)
         shown = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
         shown.add_column(escape(key_name), justify="right")
         shown.add_column("score", justify="right")
         shown.add_column("p", justify="right")
-        shown.add_column("because of (value; share of the score)", overflow="fold")
-        for i, (score, _, key, p_value, row) in enumerate(strongest):
+        reasons: list[tuple[str, ...]] = [()] * len(strongest)
+        if detector is not None:
+            shown.add_column("because of (value; share of the score)", overflow="fold")
+            rows = pa.concat_tables([entry[4] for entry in strongest])
+            explanation = cast(TableExplanation, detector.explain(rows))
             reasons = [
-                f"{reason.column} ({cell_text(row.column(reason.column)[0])}; {reason.share:.0%})"
-                for reason in explanation.top(i, REASONS)
+                (escape(_reasons(explanation, i, row)),) for i, (*_, row) in enumerate(strongest)
             ]
+        for (score, _, key, p_value, _), because in zip(strongest, reasons, strict=True):
             p = "-" if p_value is None else f"{p_value:.4f}"
-            shown.add_row(escape(key), f"{score:.4g}", p, escape(", ".join(reasons)))
+            shown.add_row(escape(key), f"{score:.4g}", p, *because)
         console.print(shown)
+
+
+def _reasons(explanation: TableExplanation, i: int, row: pa.Table) -> str:
+    """The columns that did most to raise a score, with their values in that row."""
+    return ", ".join(
+        f"{reason.column} ({cell_text(row.column(reason.column)[0])}; {reason.share:.0%})"
+        for reason in explanation.top(i, REASONS)
+    )
 
 
 def cell_text(value: pa.Scalar) -> str:

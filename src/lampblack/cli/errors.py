@@ -40,6 +40,15 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             _fail(f"error: {place}{error.strerror or error}", BAD_INPUT)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("lampblack"):
+                raise
+            _fail(
+                f"error: this needs {error.name.split('.')[0]}, which is not installed; install "
+                "lampblack with what it depends on (pip install lampblack), or score a portable "
+                "model (lampblack export)",
+                BAD_INPUT,
+            )
         except MemoryError:
             _fail("error: not enough memory for this table; use fewer rows or columns", BAD_INPUT)
         except Exception as error:

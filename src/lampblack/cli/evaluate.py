@@ -12,10 +12,10 @@ import typer
 
 from lampblack.cli import images
 from lampblack.cli.labels import as_labels, is_anomaly, refuse_input_as_label
+from lampblack.cli.models import load_model
 from lampblack.cli.options import Reading, Selection
-from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
+from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped, row_format
 from lampblack.data.images.folders import holds_images
-from lampblack.detectors.registry import load
 from lampblack.evaluation import evaluate
 from lampblack.exceptions import InvalidInput
 
@@ -38,7 +38,7 @@ def run(
     if holds_images(data):
         images.refuse_table_options(reading, selection, label=label, anomaly=anomaly)
         found = images.evaluate(
-            load(model, device=device),
+            load_model(model, device),
             model,
             data,
             normal=normal,
@@ -50,7 +50,8 @@ def run(
     images.refuse_image_options(resize=resize, skip_unreadable=skip_unreadable)
     if label is None:
         raise InvalidInput("say which column holds the label: --label COLUMN")
-    detector = load_for_rows(model, data, device)
+    detector = load_model(model, device)
+    refuse_model_of_images(detector.schema_, model, data)
     refuse_input_as_label(label, detector.schema_.names)
     format_ = row_format(reading, detector.reading_)
     rows = ModelRows(data, detector.schema_, format_, selection, keep=(label,))

@@ -16,13 +16,13 @@ import typer
 
 from lampblack import evaluation
 from lampblack.cli.heatmaps import HeatMaps
+from lampblack.cli.models import ScoringModel, as_detector
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
+from lampblack.data.blocks import block_size
 from lampblack.data.images.folders import ImageSet, find_images
 from lampblack.data.images.samples import ArrayImages, FileImages, FileReader
 from lampblack.data.images.schema import ImageSchema
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.blocks import block_size
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 from lampblack.training.progress import counted
 
@@ -76,7 +76,7 @@ def refuse_image_options(**given: Any) -> None:
 
 
 def image_schema(
-    detector: ReconstructionDetector, model: Path, data: Path, *, resize: bool = False
+    detector: ScoringModel, model: Path, data: Path, *, resize: bool = False
 ) -> ImageSchema:
     """The images that a model takes; with `resize`, of any size.
 
@@ -91,7 +91,7 @@ def batches(found: ImageSet, schema: ImageSchema, *, skip_unreadable: bool) -> I
     """Images block by block. Without `skip_unreadable`, one that cannot be read ends it."""
     size = block_size(schema.shape)
     if not isinstance(found.source, list):
-        from lampblack.detectors.image_reading import check_images
+        from lampblack.data.images.reading import check_images
 
         images = check_images(found.source, schema)
         assert isinstance(images, ArrayImages)
@@ -122,7 +122,7 @@ def batches(found: ImageSet, schema: ImageSchema, *, skip_unreadable: bool) -> I
 
 
 def score(
-    detector: ReconstructionDetector,
+    detector: ScoringModel,
     model: Path,
     data: Path,
     output: str | None,
@@ -156,9 +156,10 @@ def score(
                     strongest = heapq.nlargest(SHOWN, strongest)
                 if output is not None:
                     write(_results(detector, batch, scores, alarm))
-                if draw is not None and len(scores):
-                    explanation = detector.explain(batch.images)
-                    expected = detector.reconstruct(batch.images)
+                explaining = as_detector(detector)
+                if draw is not None and explaining is not None and len(scores):
+                    explanation = explaining.explain(batch.images)
+                    expected = explaining.reconstruct(batch.images)
                     draw.add(batch.keys, batch.images, expected, explanation.blame(), scores, alarm)
                 advance(len(scores) + len(batch.unreadable))
             if not rows:
@@ -178,7 +179,7 @@ def score(
 
 
 def evaluate(
-    detector: ReconstructionDetector,
+    detector: ScoringModel,
     model: Path,
     data: Path,
     *,
@@ -195,21 +196,25 @@ def evaluate(
             f"{data}: say which class is normal, with --normal NAME; classes found: {classes}"
         )
     is_anomaly = ~found.is_normal
+    explaining = as_detector(detector)
     scores, truth, maps, masks = [], [], [], []
     unreadable: list[Unreadable] = []
     for batch in batches(found, schema, skip_unreadable=skip_unreadable):
         scores.append(detector.anomaly_score(batch.images))
         truth.append(is_anomaly[batch.positions])
         unreadable += batch.unreadable
-        if found.masks is not None and len(batch.positions):
-            errors = np.asarray(detector.explain(batch.images))
+        if found.masks is not None and explaining is not None and len(batch.positions):
+            errors = np.asarray(explaining.explain(batch.images))
             for position, values in zip(batch.positions, errors, strict=True):
                 mask = _mask(found, int(position), bool(is_anomaly[position]), schema)
                 if mask is not None:
                     maps.append(values.astype(np.float32))
                     masks.append(mask)
     report_unreadable(unreadable)
-    if found.masks is not None:
+    if found.masks is not None and explaining is None:
+        note = f"{model} is a portable model, which draws no maps to compare with the masks"
+        typer.echo(f"lampblack: note: {note}", err=True)
+    elif found.masks is not None:
         known = np.array([mask is not None for mask in found.masks])
         unmarked = int((is_anomaly & ~known).sum())
         if unmarked:
@@ -246,7 +251,7 @@ def _mask(
 
 
 def _results(
-    detector: ReconstructionDetector,
+    detector: ScoringModel,
     batch: Batch,
     scores: npt.NDArray[np.float64],
     alarm: npt.NDArray[np.bool_],
@@ -284,7 +289,7 @@ def report_unreadable(unreadable: list[Unreadable]) -> None:
 
 
 def _print(
-    detector: ReconstructionDetector,
+    detector: ScoringModel,
     found: ImageSet,
     schema: ImageSchema,
     summary: str,
@@ -300,21 +305,28 @@ def _print(
     console.print(f"{summary}, threshold {calibration.threshold:.6g}", highlight=False)
     if not strongest:
         return
-    chosen = found.take(np.array([-position for _, position, _ in strongest]))
-    blame = np.concatenate(
-        [
-            detector.explain(batch.images).blame()
-            for batch in batches(chosen, schema, skip_unreadable=False)
-        ]
-    )
     table = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
     for name in ("image", "score", "p"):
         table.add_column(name, justify="left" if name == "image" else "right", overflow="fold")
-    table.add_column("strongest at (column, row)")
-    for (value, _, key), values in zip(strongest, blame, strict=True):
-        row, column = np.unravel_index(int(values.argmax()), values.shape)
+    places: list[tuple[str, ...]] = [()] * len(strongest)
+    explaining = as_detector(detector)
+    if explaining is not None:
+        table.add_column("strongest at (column, row)")
+        chosen = found.take(np.array([-position for _, position, _ in strongest]))
+        places = [
+            (_strongest_place(values),)
+            for batch in batches(chosen, schema, skip_unreadable=False)
+            for values in explaining.explain(batch.images).blame()
+        ]
+    for (value, _, key), place in zip(strongest, places, strict=True):
         p = "-"
         if calibration.origin == "held-out":
             p = f"{calibration.p_values(np.array([value]))[0]:.4f}"
-        table.add_row(escape(key), f"{value:.4g}", p, f"{column}, {row}")
+        table.add_row(escape(key), f"{value:.4g}", p, *place)
     console.print(table)
+
+
+def _strongest_place(values: npt.NDArray[np.float64]) -> str:
+    """Column and row of the highest of values (height, width)."""
+    row, column = np.unravel_index(int(values.argmax()), values.shape)
+    return f"{column}, {row}"

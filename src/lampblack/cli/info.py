@@ -7,11 +7,13 @@ from pathlib import Path
 import typer
 
 from lampblack.persistence import read_config
+from lampblack.persistence.portable import is_portable, read_portable
 
 
 def run(model: Path, *, as_json: bool) -> None:
     """Print a model's facts after checking every file of it; no torch is needed."""
-    config = read_config(model)
+    portable = is_portable(model)
+    config = read_portable(model)[1].config if portable else read_config(model)
     if as_json:
         typer.echo(config.model_dump_json(indent=1))
         return
@@ -28,7 +30,7 @@ def run(model: Path, *, as_json: bool) -> None:
     )
     last = config.history[-1] if config.history else {}
     table = Table(show_header=False)
-    table.add_row("detector", config.detector)
+    table.add_row("detector", config.detector + (", portable" if portable else ""))
     table.add_row("threshold", f"{facts.threshold:.6g}")
     table.add_row("false alarms promised", promise)
     table.add_row(used, ", ".join(f"{count:,} {use}" for use, count in config.rows.items()))

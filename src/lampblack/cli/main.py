@@ -1,4 +1,4 @@
-"""`lampblack`: fit, score, evaluate, calibrate, info, diagnose, demo."""
+"""`lampblack`: fit, score, evaluate, report, plot, diagnose, calibrate, info, export, demo."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def evaluate(
 @app.command()
 @reported
 def report(
-    model: options.Model,
+    model: options.ModelFolder,
     data: Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
         "report.html"
@@ -341,7 +341,7 @@ def report(
 @app.command()
 @reported
 def plot(
-    model: options.Model,
+    model: options.ModelFolder,
     data: Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path(
         "plots"
@@ -388,7 +388,7 @@ def plot(
 @app.command()
 @reported
 def calibrate(
-    model: options.Model,
+    model: options.ModelFolder,
     data: Annotated[
         Path,
         typer.Argument(help="New normal rows (CSV, also .gz, or Parquet) or images (a folder)."),
@@ -490,6 +490,27 @@ def diagnose(
         as_json=as_json,
         quiet=quiet,
     )
+
+
+@app.command()
+@reported
+def export(
+    model: options.ModelFolder,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write; it ends in .onnx.")
+    ] = Path("model.onnx"),
+    format_: Annotated[
+        options.ExportFormat, typer.Option("--format", help="What to export to.")
+    ] = options.ExportFormat.onnx,
+) -> None:
+    """Write a model as one portable file.
+
+    Preprocessing, network, score and threshold in one ONNX graph: score and evaluate take it in
+    place of a model folder, without torch, and so does any program that runs ONNX.
+    """
+    from lampblack.cli.export import run
+
+    run(model, output)
 
 
 @app.command()

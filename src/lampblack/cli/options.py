@@ -73,6 +73,12 @@ class PictureFormat(str, Enum):
     svg = "svg"
 
 
+class ExportFormat(str, Enum):
+    """What a portable model is written as."""
+
+    onnx = "onnx"
+
+
 class BadRowChoice(str, Enum):
     """What to do with a row that cannot be used."""
 
@@ -80,7 +86,8 @@ class BadRowChoice(str, Enum):
     skip = "skip"
 
 
-Model = Annotated[Path, typer.Argument(help="A model folder.")]
+Model = Annotated[Path, typer.Argument(help="A model folder, or model.onnx.")]
+ModelFolder = Annotated[Path, typer.Argument(help="A model folder.")]
 Columns = Annotated[
     list[str] | None, typer.Option(help="Use these columns alone: a,b,c; may be given again.")
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,15 +12,18 @@ from lampblack.cli.options import Reading, Selection
 from lampblack.data.files import OnBadRow, RowFormat, SkippedRow
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.model_rows import Batch, ModelRows, usable_rows
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.registry import load
+from lampblack.data.schema import Schema
 from lampblack.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from lampblack.detectors.base import ReconstructionDetector
 
 __all__ = [
     "Batch",
     "ModelRows",
     "load_for_rows",
     "on_bad_row",
+    "refuse_model_of_images",
     "report_skipped",
     "row_format",
     "usable_rows",
@@ -47,11 +50,18 @@ def on_bad_row(selection: Selection) -> OnBadRow:
 
 
 def load_for_rows(model: Path, data: Path, device: str) -> ReconstructionDetector:
-    """A model that was fitted on a table."""
+    """A detector that was fitted on a table."""
+    from lampblack.detectors.registry import load
+
     detector = load(model, device=device)
-    if isinstance(detector.schema_, ImageSchema):
-        raise InvalidInput(f"{model} was fitted on images, and {data} is a file of rows")
+    refuse_model_of_images(detector.schema_, model, data)
     return detector
+
+
+def refuse_model_of_images(schema: Schema | ImageSchema, model: Path, data: Path) -> None:
+    """Raise InvalidInput where a model that was fitted on images is given a file of rows."""
+    if isinstance(schema, ImageSchema):
+        raise InvalidInput(f"{model} was fitted on images, and {data} is a file of rows")
 
 
 def report_skipped(skipped: list[SkippedRow], source: str = "") -> None:

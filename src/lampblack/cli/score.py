@@ -8,17 +8,18 @@ from pathlib import Path
 import pyarrow as pa
 import typer
 
-from lampblack.cli import images, many
+from lampblack.cli import images
 from lampblack.cli.alarms import SHOWN, Alarms
 from lampblack.cli.images import refuse_image_options, refuse_table_options
+from lampblack.cli.models import load_model, refuse_explanations
 from lampblack.cli.options import Cluster, Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
-from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
+from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped, row_format
 from lampblack.data.images.folders import holds_images
-from lampblack.detectors.registry import load
 from lampblack.detectors.results import check_columns, key_of, result_columns
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.config import read_config
+from lampblack.persistence.portable import is_portable
 from lampblack.scale.partitions import holds_rows, is_pattern
 from lampblack.training.progress import counted
 
@@ -41,7 +42,14 @@ def run(
 ) -> None:
     """Score every row; write all of them to `output`, or else show the strongest alarms."""
     if _is_many(model, data, output, cluster):
+        from lampblack.cli import many
+
         refuse_image_options(heatmaps=heatmaps, resize=resize, skip_unreadable=skip_unreadable)
+        if is_portable(model):
+            raise InvalidInput(
+                f"{model} is a portable model, which scores one file at a time; "
+                "give one, or the model folder"
+            )
         many.score(
             model,
             data,
@@ -79,7 +87,9 @@ def _is_many(model: Path, data: list[Path], output: str | None, cluster: Cluster
     if len(data) > 1 or is_pattern(data[0]) or cluster.engine != "local":
         return True
     if data[0].is_dir():
-        return holds_rows(data[0]) and read_config(model).table is not None
+        if not holds_rows(data[0]):
+            return False
+        return is_portable(model) or read_config(model).table is not None
     to_folder = output is not None and (output.endswith(os.sep) or Path(output).is_dir())
     return to_folder and not holds_images(data[0])
 
@@ -100,10 +110,11 @@ def _score_one(
     quiet: bool,
 ) -> None:
     """One file or folder of images, to one file or to the screen."""
+    refuse_explanations(model, explain=explain, heatmaps=heatmaps)
     if holds_images(data):
         refuse_table_options(reading, selection, id=id_column, explain=explain)
         images.score(
-            load(model, device=device),
+            load_model(model, device),
             model,
             data,
             output,
@@ -114,7 +125,8 @@ def _score_one(
         )
         return
     refuse_image_options(heatmaps=heatmaps, resize=resize, skip_unreadable=skip_unreadable)
-    detector = load_for_rows(model, data, device)
+    detector = load_model(model, device)
+    refuse_model_of_images(detector.schema_, model, data)
     check_columns(detector, id_column, explain)
     if output is not None and output != "-":
         refuse_own_input(Path(output), model, data)

@@ -114,6 +114,25 @@ class TableEncoder:
         return encoder
 
     @property
+    def levels(self) -> list[list[str]]:
+        """The levels of each category column that have an indicator of their own, in its order."""
+        return self._levels
+
+    @property
+    def medians(self) -> Matrix:
+        """What stands in for a missing number, boolean or phase, in the order of the features."""
+        if not self._value_index:
+            return np.zeros(0)
+        columns = self._pipeline.named_steps["columns"]
+        return np.asarray(columns.named_transformers_["values"].statistics_)
+
+    @property
+    def scaler(self) -> ColumnScaler:
+        """The last step, fitted."""
+        scaler: ColumnScaler = self._pipeline.named_steps["scale"]
+        return scaler
+
+    @property
     def varying(self) -> npt.NDArray[np.bool_]:
         """Which features (width,) took more than one value in training."""
         return np.asarray(~self._pipeline.named_steps["scale"].constant_)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 Scaling = Literal["standard", "minmax"]
 Matrix = npt.NDArray[np.float64]
 
-ROUNDING = 4 * np.finfo(np.float64).eps  # relative difference that counts as none
+ROUNDING = float(4 * np.finfo(np.float64).eps)  # relative difference that counts as none
 LIMIT = 1e9  # scaled values are clipped here: their squares still add up in float32
 
 

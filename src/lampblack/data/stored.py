@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.encoder import TableEncoder
 from lampblack.data.files import OnBadRow, SkippedRow, column_names, iter_rows
 from lampblack.data.kinds import Kind
 from lampblack.data.layout import RowFormat, find_source
 from lampblack.data.parquet_rows import find_parquet_layout
 from lampblack.data.schema import Rows, Schema, listed
 from lampblack.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from lampblack.data.encoder import TableEncoder  # scikit-learn, which reading does without
 
 WINDOW = 1 << 25  # values held at a time: 256 MiB of float64
 

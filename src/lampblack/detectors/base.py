@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -24,17 +25,20 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from lampblack.calibration import Calibration, false_discovery_alarms
+from lampblack.data.blocks import block_size
+from lampblack.data.checking import check_samples
 from lampblack.data.encoder import TableEncoder
+from lampblack.data.images.reading import are_images
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
 from lampblack.data.scaling import Scaling
-from lampblack.detectors.blocks import Block, block_size, scored_blocks, to_float64
+from lampblack.detectors.blocks import Block, scored_blocks, to_float64
 from lampblack.detectors.fitting import REPEATED, fit_samples
 from lampblack.detectors.folder import to_parts
-from lampblack.detectors.image_reading import ImageSize, are_images, check_images, learn_images
-from lampblack.detectors.reading import check, learn
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.detectors.image_reading import ImageSize, learn_images
+from lampblack.detectors.reading import as_array, learn
+from lampblack.exceptions import InvalidInput
 from lampblack.explanation import Explanation, ImageExplanation, TableExplanation
 from lampblack.losses import Amplification, ReconstructionErrorName
 from lampblack.networks import (
@@ -578,19 +582,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         return self._checked_by_schema(X)
 
     def _checked_by_schema(self, X: Any) -> CheckedSamples:
-        if isinstance(self.schema_, ImageSchema):
-            if not are_images(X):
-                raise SchemaMismatch(
-                    f"{type(self).__name__} was fitted on images of shape {self.schema_.shape}, "
-                    "and X is none; pass (n, channels, height, width), paths or PIL images"
-                )
-            return check_images(X, self.schema_)
-        if are_images(X):
-            raise SchemaMismatch(
-                f"{type(self).__name__} was fitted on a table, and X is images or a path; "
-                "pass a table (n, d)"
-            )
-        return check(self, X, self.schema_)
+        return check_samples(X, self.schema_, type(self).__name__, partial(as_array, self))
 
     def _blocks(self, samples: CheckedSamples, score: Score | None = None) -> Iterator[Block]:
         score = self._build_score() if score is None else score

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,12 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lampblack.data.blocks import block_size
 from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Passed, Score, Scored
-
-ROWS = 2048  # rows of a table scored at a time
-IMAGES, PIXELS = 64, 1 << 20  # images scored at a time, and values of them at most
 
 
 class Block(NamedTuple):
@@ -44,18 +41,6 @@ def scored_blocks(
         if not whole:
             x[: len(encoded)] = encoded
         yield _score(networks, x.to(device), len(encoded), score)
-
-
-def block_size(shape: tuple[int, ...]) -> int:
-    """How many samples of this shape are scored at a time; a power of two.
-
-    >>> block_size((30,)), block_size((1, 28, 28)), block_size((3, 256, 256))
-    (2048, 64, 4)
-    """
-    if len(shape) == 1:
-        return ROWS
-    fitting = max(1, PIXELS // math.prod(shape))
-    return min(IMAGES, 1 << (fitting.bit_length() - 1))
 
 
 @torch.inference_mode()

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lampblack.calibration import Calibration, calibration_size
+from lampblack.data.blocks import block_size
 from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.encoder import ImageEncoder
 from lampblack.data.images.samples import IN_MEMORY, FileImages, FileReader
@@ -28,7 +29,6 @@ from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
 from lampblack.data.schema import Rows, listed
 from lampblack.data.stored import RowReader, StoredRows
-from lampblack.detectors.blocks import block_size
 from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
 from lampblack.detectors.device import resolve_device
 from lampblack.exceptions import InvalidInput, TrainingWarning

@@ -14,6 +14,7 @@ from lampblack.detectors.lampblack import LampblackDetector
 from lampblack.detectors.toll import TollDetector
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.parts import ModelParts
+from lampblack.persistence.portable import is_portable
 
 DETECTORS: dict[str, type[ReconstructionDetector]] = {
     "ama": AMADetector,
@@ -42,6 +43,11 @@ def load(
     Raises ModelFileError, naming the file, where one is missing, changed, newer or unknown.
     """
     folder = Path(path)
+    if is_portable(folder):
+        raise ModelFileError(
+            f"{folder} is a portable model, which scores and does nothing else; give the model "
+            "folder, or load it with lampblack.load_portable"
+        )
     parts = ModelParts.read(folder)
     by_class = {cls.__name__: cls for cls in DETECTORS.values()}
     if parts.config.detector not in by_class:

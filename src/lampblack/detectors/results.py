@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lampblack.calibration import Calibration, Scores
 from lampblack.data.model_rows import Batch
 from lampblack.data.schema import Rows
-from lampblack.detectors.base import ReconstructionDetector
 from lampblack.exceptions import InvalidInput
-from lampblack.explanation import TableExplanation
 
 RESULTS = ("anomaly_score", "p_value", "decision")
+
+
+class ScoringModel(Protocol):
+    """What is asked of a detector, or of a portable model; the former explains besides."""
+
+    schema_: Any
+    calibration_: Calibration
+    reading_: Any
+
+    @property
+    def false_alarm_rate_(self) -> float:
+        """The promised false-alarm rate."""
+
+    def anomaly_score(self, X: Any) -> Scores:
+        """How anomalous each sample is (n,)."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class ScoredRows:
     alarm: npt.NDArray[np.bool_]
 
 
-def score_rows(detector: ReconstructionDetector, rows: Any) -> ScoredRows:
+def score_rows(detector: ScoringModel, rows: Any) -> ScoredRows:
     """Score rows that a detector takes, or that its schema has checked."""
     scores = detector.anomaly_score(rows)
     calibration = detector.calibration_
@@ -35,7 +49,7 @@ def score_rows(detector: ReconstructionDetector, rows: Any) -> ScoredRows:
     return ScoredRows(scores, p_values, scores > calibration.threshold)
 
 
-def check_columns(detector: ReconstructionDetector, key: str | None, explain: int) -> None:
+def check_columns(detector: ScoringModel, key: str | None, explain: int) -> None:
     """Raise InvalidInput where results cannot have so many reasons, or a key of that name."""
     columns = len(detector.schema_.columns)
     if explain > columns:
@@ -53,7 +67,7 @@ def key_of(batch: Batch, id_column: str | None) -> pa.Array:
 
 
 def result_columns(
-    detector: ReconstructionDetector, rows: Rows, scored: ScoredRows, explain: int
+    detector: ScoringModel, rows: Rows, scored: ScoredRows, explain: int
 ) -> dict[str, pa.Array]:
     """Score, p-value and decision of each row, and the `explain` columns that did most."""
     p_value = [None] * len(scored.alarm) if scored.p_value is None else scored.p_value
@@ -63,7 +77,8 @@ def result_columns(
         "decision": pa.array(np.where(scored.alarm, "anomaly", "normal"), pa.string()),
     }
     if explain:
-        explanation = cast(TableExplanation, detector.explain(rows))
+        explaining: Any = detector
+        explanation = explaining.explain(rows)
         ranked = explanation.blame()
         order = np.argsort(-ranked, axis=1, kind="stable")[:, :explain]
         names = np.array(explanation.columns, dtype=object)

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lampblack.losses.similarity import structural_similarity
+
 ReconstructionErrorName = Literal["l2", "l1", "l2_norm", "ssim"]
 
 
@@ -57,6 +59,8 @@ def _dissimilarity(x: Tensor, reconstruction: Tensor) -> Tensor:
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
+    if torch.compiler.is_compiling():  # torchmetrics' cannot be exported
+        return ((1 - structural_similarity(reconstruction, x)) / 2).clamp(0, 1)
     with torch.autocast(x.device.type, enabled=False):
         _, similarity = structural_similarity_index_measure(
             reconstruction.float(),

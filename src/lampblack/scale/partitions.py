@@ -9,17 +9,16 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
-import lampblack
 from lampblack.data.files import RowFormat, SkippedRow
 from lampblack.data.model_rows import ModelRows
 from lampblack.data.writing import Output
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.results import key_of, result_columns, score_rows
+from lampblack.detectors.results import ScoringModel, key_of, result_columns, score_rows
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.folder import MANIFEST, read_folder
 
@@ -135,9 +134,7 @@ def partitions(files: Sequence[Path], output: Path) -> list[Partition]:
     return [Partition(file.absolute(), output / f"{name}.parquet") for name, file in named.items()]
 
 
-def score_partition(
-    detector: ReconstructionDetector, partition: Partition, scoring: Scoring
-) -> Done:
+def score_partition(detector: ScoringModel, partition: Partition, scoring: Scoring) -> Done:
     """Score one file into another, as a stream; the second appears whole or not at all.
 
     Where no row of it counts, no file is written. Raises InvalidInput, naming file and row.
@@ -171,7 +168,7 @@ class Ledger:
         read_folder(model)  # refused where it is damaged
         self._run = {
             "format": FORMAT,
-            "lampblack": lampblack.__version__,
+            "lampblack": version("lampblack"),
             "model": hashlib.sha256((model / MANIFEST).read_bytes()).hexdigest(),
             "scoring": json.loads(json.dumps(asdict(scoring))),
         }

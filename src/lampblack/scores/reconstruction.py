@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lampblack.losses import (
@@ -31,7 +32,7 @@ class ReconstructionScore(Score):
         """The scores of a batch; the remainder is the weighted norm of the code."""
         error = reconstruction_error(passed.x, passed.reconstruction, self._name)
         if not self._weight:
-            return Scored(error, error.new_zeros(len(error)))
+            return Scored(error, torch.zeros_like(error))
         return Scored(error, self._weight * latent_norm(passed.z))
 
     def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,8 @@ Images = ArrayImages | FileImages
 class FileReader:
     """Decodes batches of files, ahead of whoever uses them, in processes of its own.
 
+    They are torch's; where torch is not loaded, threads decode.
+
     At most `MOST_WORKERS × AHEAD + 1` batches are in memory. A few images are decoded in this
     process.
     """
@@ -138,6 +142,9 @@ class FileReader:
             for batch in positions:
                 yield [read[i] for i in batch]
             return
+        if "torch" not in sys.modules:  # a portable model scores without it
+            yield from _by_threads(read, positions)
+            return
         self._order.batches = [batch.tolist() for batch in positions]
         if self._loader is None:
             self._loader = _loader(read, self._order)
@@ -180,6 +187,19 @@ class _Read:
             return decode(self._paths[position], self._schema)
         except InvalidInput as error:
             return error
+
+
+def _by_threads(read: _Read, positions: Sequence[Positions]) -> Iterator[list[Any]]:
+    """Each image of each batch, one batch decoded ahead; decoders let other threads run."""
+    with ThreadPoolExecutor(min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
+        ahead: list[Any] | None = None
+        for batch in positions:
+            after = [pool.submit(read.__getitem__, int(i)) for i in batch]
+            if ahead is not None:
+                yield [image.result() for image in ahead]
+            ahead = after
+        if ahead is not None:
+            yield [image.result() for image in ahead]
 
 
 def _loader(read: _Read, order: _Order) -> Any:

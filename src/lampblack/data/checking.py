@@ -1,0 +1,41 @@
+"""Whatever a user passes to be scored, checked against what a model was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lampblack.data.images.reading import are_images, check_images
+from lampblack.data.images.samples import Images
+from lampblack.data.images.schema import ImageSchema
+from lampblack.data.reading import check_rows
+from lampblack.data.schema import Rows, Schema
+from lampblack.data.stored import StoredRows
+from lampblack.exceptions import SchemaMismatch
+
+
+def check_samples(
+    X: Any,
+    schema: Schema | ImageSchema,
+    name: str,
+    as_array: Callable[[Any], npt.NDArray[np.floating[Any]]],
+) -> Rows | StoredRows | Images:
+    """Samples of the fitted schema. Raises SchemaMismatch or InvalidInput where X is none such.
+
+    name: of the detector, for messages. as_array: see `check_rows`.
+    """
+    if isinstance(schema, ImageSchema):
+        if not are_images(X):
+            raise SchemaMismatch(
+                f"{name} was fitted on images of shape {schema.shape}, and X is none; "
+                "pass (n, channels, height, width), paths or PIL images"
+            )
+        return check_images(X, schema)
+    if are_images(X):
+        raise SchemaMismatch(
+            f"{name} was fitted on a table, and X is images or a path; pass a table (n, d)"
+        )
+    return check_rows(X, schema, name, as_array)

@@ -1,0 +1,87 @@
+"""`lampblack export`, and the other commands on what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from lampblack.cli.main import app
+from tests.conftest import mixed_frame
+from tests.export.conftest import Exported, frame
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(result: Result) -> str:
+    """The one line of an error."""
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    return line.removeprefix("lampblack: error: ")
+
+
+def test_export_says_what_it_wrote_and_nothing_else(
+    of_table: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    of_table.detector.save("a.model")
+    done = run("export", "a.model", "--format", "onnx")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == ["saved model.onnx"]
+    assert Path("model.onnx").read_bytes() == of_table.file.read_bytes()
+    assert "Invalid value for '--format'" in run("export", "a.model", "--format", "pt").stderr
+
+
+def test_dates_are_refused_by_name_and_nothing_is_written(tmp_path: Path) -> None:
+    mixed_frame(120).to_csv(tmp_path / "rows.csv", index=False)
+    model = tmp_path / "a.model"
+    arguments = ("-d", "toll", "--steps", 5, "-q", "--false-alarm-rate", 0.1)
+    assert run("fit", tmp_path / "rows.csv", "-o", model, *arguments).exit_code == 0
+    text = refused(run("export", model, "-o", tmp_path / "m.onnx"))
+    assert text.startswith("column 'at' holds dates, which a portable model cannot take; ")
+    assert "--exclude at" in text
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_evaluate_is_that_of_the_model_folder(of_table: Exported, tmp_path: Path) -> None:
+    of_table.detector.save(tmp_path / "a.model")
+    rows = frame(200, seed=9).assign(state="ok")
+    rows.loc[:9, ["city", "state"]] = ["Atlantis", "bad"]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    found = [
+        json.loads(
+            run(
+                *("evaluate", model, tmp_path / "rows.csv", "--json"),
+                *("--label", "state", "--anomaly", "bad"),
+            ).stdout
+        )
+        for model in (tmp_path / "a.model", of_table.file)
+    ]
+    assert found[0] == pytest.approx(found[1])
+    assert found[0]["anomalies"] == 10
+
+
+def test_what_a_portable_model_cannot_do_is_said_in_one_line(
+    of_table: Exported, of_images: Exported, tmp_path: Path
+) -> None:
+    rows, images = tmp_path / "rows.csv", tmp_path / "images.npz"
+    of_table.samples.to_csv(rows, index=False)
+    np.savez(images, images=of_images.samples)
+    table, pictures = of_table.file, of_images.file
+    explains = "is a portable model, which scores and does not explain; give the model folder"
+    assert explains in refused(run("score", table, rows, "--explain", 2))
+    assert explains in refused(run("score", pictures, images, "--heatmaps", tmp_path / "maps"))
+    assert "runs on the CPU" in refused(run("score", table, rows, "--device", "cuda"))
+    for command in ("report", "plot", "calibrate"):
+        text = refused(run(command, table, rows, "-o", tmp_path / "out"))
+        assert "is a portable model, which scores and does nothing else" in text
+    assert "was fitted on images" in refused(run("score", pictures, rows))
+    assert "was fitted on a table" in refused(run("score", table, images))
+    assert "does not exist" in refused(run("score", tmp_path / "none.onnx", rows))
+    shown = run("info", pictures).stdout
+    assert "TollDetector, portable" in shown
