@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 import lampblack
 from lampblack.cli.main import app
 from lampblack.cli.options import EngineName
+from lampblack.data.file_names import find_files, is_pattern
 from lampblack.exceptions import InvalidInput
 from lampblack.scale import partitions, runs
-from lampblack.scale.partitions import LEDGER, find_files, is_pattern
+from lampblack.scale.partitions import LEDGER
 from tests.conftest import FAST, mixed_frame
 
 FILES = 3

@@ -9,9 +9,10 @@ import typer
 
 from lampblack.cli.options import Cluster, Reading, Selection
 from lampblack.cli.rows import report_skipped, row_format
+from lampblack.data.file_names import find_files
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.config import read_config
-from lampblack.scale.partitions import Scoring, find_files
+from lampblack.scale.partitions import Scoring
 from lampblack.scale.runs import Engine, score_files
 from lampblack.training.progress import counted
 

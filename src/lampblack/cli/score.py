@@ -15,12 +15,12 @@ from lampblack.cli.models import load_model, refuse_explanations
 from lampblack.cli.options import Cluster, Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
 from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped, row_format
+from lampblack.data.file_names import holds_rows, is_pattern
 from lampblack.data.images.folders import holds_images
 from lampblack.detectors.results import check_columns, key_of, result_columns
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.config import read_config
 from lampblack.persistence.portable import is_portable
-from lampblack.scale.partitions import holds_rows, is_pattern
 from lampblack.training.progress import counted
 
 

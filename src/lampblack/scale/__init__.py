@@ -7,8 +7,9 @@ imported when it is used.
 
 from __future__ import annotations
 
+from lampblack.data.file_names import find_files
 from lampblack.scale.dataset import score_dataset
-from lampblack.scale.partitions import Scoring, find_files
+from lampblack.scale.partitions import Scoring
 from lampblack.scale.runs import Outcome, score_files
 
 __all__ = ["Outcome", "Scoring", "find_files", "score_dataset", "score_files"]
