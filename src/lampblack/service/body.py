@@ -93,7 +93,7 @@ class Slot:
 def _too_large(max_bytes: int) -> Refusal:
     return Refusal(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body is larger than {max_bytes / (1 << 20):g} MiB; send it in parts",
+        f"the body is larger than {max_bytes / (1 << 20):.3g} MiB; send it in parts",
     )
 
 

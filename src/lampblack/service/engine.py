@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import time
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,20 +104,14 @@ def load_engine(path: Path, device: str = "auto") -> Engine:
 
 
 def digest_of(path: Path) -> str:
-    """A hash of a model: of its manifest, which hashes every other file, or of the .onnx files."""
+    """A hash of a model: of its manifest, which hashes every other file, or of the .onnx file."""
     from lampblack.persistence.folder import MANIFEST
 
-    files = (
-        [path / MANIFEST] if path.is_dir() else sorted(path.parent.glob(f"{escape(path.stem)}.*"))
-    )
-    digest = hashlib.sha256()
     try:
-        for file in files:
-            if file.is_file():  # where one is missing, loading says so
-                digest.update(file.read_bytes())
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
+        content = (path / MANIFEST if path.is_dir() else path).read_bytes()
+    except OSError:
+        return ""  # loading says what is wrong
+    return hashlib.sha256(content).hexdigest()
 
 
 def _load(path: Path, digest: str, device: str) -> Engine:
@@ -140,12 +133,12 @@ def _load_portable(path: Path, digest: str) -> Engine:
 
     if find_spec("onnxruntime") is None:
         raise InvalidInput(f"{path.name} needs onnxruntime: pip install 'lampblack[onnx]'")
+    from lampblack.persistence.card import model_card
     from lampblack.portable import load_portable  # type: ignore[import-not-found,unused-ignore]
 
-    scorer = load_portable(path)
-    name = getattr(scorer, "detector_", None) or "portable model"
-    card = getattr(scorer, "card_", None) or ""
-    engine = Engine(scorer, "onnx", digest, str(name), str(card))
+    scorer: Any = load_portable(path)
+    config = scorer.facts_.config
+    engine = Engine(scorer, "onnx", digest, config.detector, model_card(config))
     _warm_up(engine)
     return engine
 

@@ -98,7 +98,9 @@ def _read(upload: Upload, choose: Choose, most_rows: int) -> pa.Table:
     columns = [
         c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in table.columns
     ]
-    return pa.table(dict(zip(table.column_names, columns, strict=True)))
+    plain = pa.table(dict(zip(table.column_names, columns, strict=True)))
+    plain.validate(full=True)  # text may not be UTF-8
+    return plain
 
 
 def _refuse_bombs(upload: Upload, metadata: parquet.FileMetaData, used: set[str]) -> None:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from lampblack.exceptions import InvalidInput
 
-LONGEST_MESSAGE = 600
+LONGEST_MESSAGE, LONGEST_COLUMN = 600, 200
 RETRY_AFTER = {"Retry-After": "1"}
 CLOSE = {"Connection": "close"}
 
@@ -38,7 +38,8 @@ class Refusal(Exception):
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.row, self.column = status, row, column
+        self.status, self.row = status, row
+        self.column = None if column is None else column[:LONGEST_COLUMN]
         self.message = (
             message if len(message) <= LONGEST_MESSAGE else message[:LONGEST_MESSAGE] + "…"
         )

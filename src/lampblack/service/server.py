@@ -61,10 +61,10 @@ def _listen(settings: ServiceSettings) -> socket.socket:
     return listening
 
 
-async def _serve(service: Service, token: bytes | None, listening: socket.socket) -> None:
+def configured(service: Service, token: bytes | None) -> Config:
+    """How uvicorn serves a service."""
     settings = service.settings
-    logging.getLogger("lampblack").setLevel(logging.INFO)
-    config = Config(
+    return Config(
         build(service, token),
         http=Impatient.after(settings.idle_timeout, settings.body_timeout),
         ws="none",
@@ -78,7 +78,11 @@ async def _serve(service: Service, token: bytes | None, listening: socket.socket
         backlog=BACKLOG,
         proxy_headers=False,
     )
-    server = _Server(config)
+
+
+async def _serve(service: Service, token: bytes | None, listening: socket.socket) -> None:
+    settings = service.settings
+    server = _Server(configured(service, token))
     failed: list[BaseException] = []
 
     async def load() -> None:
