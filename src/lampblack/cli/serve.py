@@ -28,6 +28,10 @@ def run(model: Path, **given: Any) -> None:
 
     settings = read_settings(**given)
     settings.read_token()  # refused before anything slow
+    if model.is_dir():
+        from lampblack.persistence import read_config
+
+        read_config(model)  # every file is checked; torch is not needed for it
     from lampblack.service.server import run
 
     run(model, settings)

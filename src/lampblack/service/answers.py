@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, Field
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from lampblack import __version__
 from lampblack.data.images.schema import ImageSchema
@@ -23,10 +23,8 @@ from lampblack.service.reading import Received
 Values = npt.NDArray[np.float64]
 
 
-class Json(Response):
-    """JSON that is always UTF-8 and never holds NaN."""
-
-    media_type = "application/json"
+class Json(JSONResponse):
+    """JSON in ASCII, whatever text it holds, and never with NaN."""
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
