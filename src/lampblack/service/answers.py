@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,6 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from lampblack import __version__
 from lampblack.data.images.schema import ImageSchema
 from lampblack.explanation import Explanation, TableExplanation
 from lampblack.persistence.card import promise_of
@@ -156,7 +156,7 @@ def model_info(engine: Engine) -> dict[str, Any]:
         "digest": engine.digest,
         "detector": engine.detector,
         "runtime": engine.runtime,
-        "lampblack": __version__,
+        "lampblack": version("lampblack"),
         "kind": "images" if images else "table",
         "threshold": facts.threshold,
         "false_alarm_rate": engine.promised,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from lampblack import __version__
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.schema import LARGEST, Column, Schema
 from lampblack.service.answers import Error
@@ -55,7 +55,7 @@ def document(
 ) -> dict[str, Any]:
     """The document; before the model is loaded, without the bodies' schemas."""
     made = get_openapi(
-        title="lampblack", version=__version__, routes=app.routes,
+        title="lampblack", version=version("lampblack"), routes=app.routes,
         description="Scores, decisions and reasons of one anomaly detector.",
     )  # fmt: skip
     for path in ("/v1/score", "/v1/explain"):
