@@ -475,6 +475,7 @@ def service() -> str:
             f"{status}: {count:,}" for status, count in r["statuses"].items()
         ),
         "answers unlike those without load": lambda r: str(r["different"]),
+        "largest relative difference of a score": lambda r: f"{r['largest_difference']:.1g}",
         "memory before and after, MiB": lambda r: " / ".join(f"{m:,}" for m in r["memory_mib"]),
         "one row alone, p50 / p99, ms": lambda r: (
             f"{r['one_row_p50_ms']:.1f} / {r['one_row_p99_ms']:.1f}"

@@ -165,3 +165,21 @@ def test_a_model_that_cannot_be_loaded_ends_the_process(
     assert finished.exit_code == 2
     assert says in finished.output.splitlines()[-1]
     assert "Traceback" not in finished.output
+
+
+def test_an_unknown_device_is_refused(table_model: Path) -> None:
+    options = ["--port", "0", "--device", "abacus"]
+    finished = CliRunner().invoke(app, ["serve", str(table_model), *options])
+    assert finished.exit_code == 2
+    assert "abacus" in finished.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_requests_are_logged_only_when_asked(
+    table_model: Path, capsys: pytest.CaptureFixture[str], wanted: bool
+) -> None:
+    from tests.service.conftest import serving
+
+    with serving(table_model, access_log=wanted) as client:
+        client.get("/healthz")
+    assert ("GET /healthz" in capsys.readouterr().err) == wanted
