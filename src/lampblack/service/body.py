@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from lampblack.service.refusal import CLOSE, Refusal, busy
 
@@ -78,6 +79,8 @@ class Slot:
                 chunk = await asyncio.wait_for(anext(stream), until - time.monotonic())
             except StopAsyncIteration:
                 return bytes(content)
+            except ClientDisconnect:  # nobody reads the answer, and nothing is wrong here
+                raise Refusal(HTTPStatus.BAD_REQUEST, "the body ended early") from None
             except asyncio.TimeoutError:
                 raise Refusal(
                     HTTPStatus.REQUEST_TIMEOUT,

@@ -121,9 +121,10 @@ async def _serve(service: Service, token: bytes | None, listening: socket.socket
             start(stop)
 
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, on_stop)
-    loop.add_signal_handler(signal.SIGHUP, start, reload)
+    with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no such signals
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, on_stop)
+        loop.add_signal_handler(signal.SIGHUP, start, reload)
     start(load)
     await server.serve(sockets=[listening])
     if failed:
