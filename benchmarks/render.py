@@ -22,6 +22,7 @@ PAGES = (
     ROOT / "docs" / "why.md",
     ROOT / "docs" / "scale.md",
     ROOT / "docs" / "portable.md",
+    ROOT / "docs" / "service.md",
 )
 
 Rows = list[dict[str, Any]]
@@ -524,6 +525,44 @@ def portable_speed() -> str:
     return portable.speed_table(read("portable"))
 
 
+def service() -> str:
+    """What the service does under load, alone, and after a crash, by engine."""
+    rows = read("service")
+    if not rows:
+        return "Not measured yet.\n"
+    figures: dict[str, Callable[[dict[str, Any]], str]] = {
+        "requests a second": lambda r: f"{r['requests_a_second']:,.0f}",
+        "rows a second": lambda r: f"{r['rows_a_second']:,}",
+        "answer under load, p50 / p99, ms": lambda r: f"{r['p50_ms']:,.0f} / {r['p99_ms']:,.0f}",
+        "requests sent, answered, lost": lambda r: (
+            f"{r['requests']:,}, {sum(r['statuses'].values()):,}, {r['lost']}"
+        ),
+        "answers by status": lambda r: ", ".join(
+            f"{status}: {count:,}" for status, count in r["statuses"].items()
+        ),
+        "answers unlike those without load": lambda r: str(r["different"]),
+        "largest relative difference of a score": lambda r: f"{r['largest_difference']:.1g}",
+        "memory before and after, MiB": lambda r: " / ".join(f"{m:,}" for m in r["memory_mib"]),
+        "one row alone, p50 / p99, ms": lambda r: (
+            f"{r['one_row_p50_ms']:.1f} / {r['one_row_p99_ms']:.1f}"
+        ),
+        "ready after `kill -9`, s (of three)": lambda r: _span(r["ready_s"]),
+        "`import torch` in between, s": lambda r: _span(r["import_torch_s"]),
+    }
+    lines = [f"| | {' | '.join(row['engine'] for row in rows)} |", "|---" * (len(rows) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(map(of, rows))} |" for name, of in figures.items()]
+    first = rows[0]
+    return "\n".join(lines) + (
+        f"\n\n{first['clients']} clients on the same machine for {first['seconds']:.0f} s; "
+        f"lampblack {first['lampblack']}, torch {first['torch']}, {first['machine']}; "
+        "`make bench-service`.\n"
+    )
+
+
+def _span(values: list[float]) -> str:
+    return f"{min(values):.1f} to {max(values):.1f}"
+
+
 WITHOUT = ("recommended", *ABLATIONS)
 BLOCKS = {
     "portable": portable_scores,
@@ -580,6 +619,7 @@ BLOCKS = {
     "plateau": plateau,
     "cifar10": cifar10,
     "elpv": elpv,
+    "service": service,
 }
 CHOICES = {
     "LAMP's form": ("LAMP (log, min-max)", "LAMP (quantile, ours)"),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from lampblack.data.images.heat import coloured, peak
 from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import to_unit
 from lampblack.exceptions import InvalidInput
@@ -23,10 +24,6 @@ ON_SHEET = 20  # alarms on the contact sheet
 SMALLEST_SIDE = 160  # pixels a side that a panel is enlarged to
 GAP = 8
 BACKGROUND, INK = (255, 255, 255), (20, 20, 20)
-# From cold to hot; lightness rises evenly, so that it reads in print and for the colour-blind.
-COLOURS = np.array(
-    [[5, 5, 20], [60, 15, 100], [140, 35, 105], [215, 70, 60], [250, 150, 25], [250, 250, 165]]
-)
 
 Floats = npt.NDArray[np.float64]
 
@@ -80,7 +77,7 @@ class HeatMaps:
         alarm: npt.NDArray[np.bool_],
     ) -> None:
         """Take a batch over: images and expected (n, channels, h, w), blame (n, h, w)."""
-        self._top = max(self._top, _peak(blame))
+        self._top = max(self._top, peak(blame))
         for i, key in enumerate(keys):
             number = len(self._keys)
             self._keys.append(key)
@@ -103,7 +100,7 @@ class HeatMaps:
             raw = self._raw / f"{number}.npz"
             with np.load(raw) as values:
                 picture = _side_by_side(
-                    values["image"], values["expected"], _coloured(values["blame"], self._top)
+                    values["image"], values["expected"], coloured(values["blame"], self._top)
                 )
             raw.unlink()
             file = self._beside / IMAGES / Path(key).with_suffix(".png")
@@ -129,22 +126,16 @@ def pictures_of(
     blame: Sequence[Floats],
 ) -> list[Image.Image]:
     """Image, expectation and map side by side, of batches of images, on one scale for all."""
-    top = max(map(_peak, blame), default=0.0)
+    top = max(map(peak, blame), default=0.0)
     return [
         _side_by_side(
             _bytes(to_unit(batch.values[i : i + 1])[0]),
             _bytes(expectation[i]),
-            _coloured(parts[i].astype(np.float32), top),
+            coloured(parts[i].astype(np.float32), top),
         )
         for batch, expectation, parts in zip(images, expected, blame, strict=True)
         for i in range(len(parts))
     ]
-
-
-def _peak(blame: Floats) -> float:
-    """The highest of the 99 % quantiles of each of some maps (n, h, w)."""
-    by_image = np.quantile(blame.reshape(len(blame), -1), 0.99, axis=1)
-    return float(by_image.max(initial=0.0))
 
 
 def _only_heat_maps(folder: Path) -> bool:
@@ -159,14 +150,6 @@ def _bytes(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """An image (channels, h, w) in [0, 1] as (h, w, 3) bytes; the first three are its colours."""
     shown = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0)
     return np.asarray(np.rint(shown.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
-
-
-def _coloured(blame: npt.NDArray[np.float32], top: float) -> npt.NDArray[np.uint8]:
-    """A map (h, w) as colours (h, w, 3), 0 to `top`."""
-    level = np.clip(blame / top if top else blame * 0, 0, 1) * (len(COLOURS) - 1)
-    marks = np.arange(len(COLOURS))
-    channels = [np.interp(level, marks, COLOURS[:, c]) for c in range(3)]
-    return np.asarray(np.rint(np.stack(channels, axis=-1)).astype(np.uint8))
 
 
 def _side_by_side(*panels: npt.NDArray[np.uint8]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""`lampblack`: fit, score, evaluate, report, plot, diagnose, calibrate, info, export, demo."""
+"""`lampblack`: fit, score, evaluate, report, diagnose, calibrate, info, export, serve, demo."""
 
 from __future__ import annotations
 
@@ -511,6 +511,86 @@ def export(
     from lampblack.cli.export import run
 
     run(model, output)
+
+
+@app.command()
+@reported
+def serve(
+    model: Annotated[Path, typer.Argument(help="A model folder, or an .onnx file.")],
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port. [default: 8000]")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token that clients must present.")
+    ] = None,
+    max_body: Annotated[
+        float | None, typer.Option(help="MiB that one request may have. [default: 16]")
+    ] = None,
+    max_rows: Annotated[
+        int | None, typer.Option(help="Rows that one request may have. [default: 100000]")
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(help="Images that one request may have. [default: 64]")
+    ] = None,
+    queue: Annotated[
+        int | None, typer.Option(help="Requests taken at one time. [default: 128]")
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(help="Seconds to answer a request. [default: 30]")
+    ] = None,
+    body_timeout: Annotated[
+        float | None, typer.Option(help="Seconds to receive a request. [default: 30]")
+    ] = None,
+    idle_timeout: Annotated[
+        float | None, typer.Option(help="Seconds a connection may lie idle. [default: 15]")
+    ] = None,
+    batch_wait: Annotated[
+        float | None, typer.Option(help="Seconds to wait for further requests. [default: 0.002]")
+    ] = None,
+    drain: Annotated[
+        float | None,
+        typer.Option(help="Seconds from not ready to not listening, at the end. [default: 1]"),
+    ] = None,
+    allowed_hosts: Annotated[
+        str | None, typer.Option(help="Without token: further names in Host: a,b.")
+    ] = None,
+    cors_origins: Annotated[
+        str | None, typer.Option(help="Pages of these origins may call: https://a,https://b.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps. [default: auto]")
+    ] = None,
+    access_log: Annotated[
+        bool | None, typer.Option("--access-log", help="Print a line for each request.")
+    ] = None,
+) -> None:
+    """Serve a model over HTTP, with a page at / for people.
+
+    Each option can be set as LAMPBLACK_NAME in the environment, and the token as LAMPBLACK_TOKEN.
+    SIGHUP takes a new model in, SIGTERM finishes what was accepted.
+    """
+    from lampblack.cli.serve import run
+
+    run(
+        model,
+        host=host,
+        port=port,
+        token_file=token_file,
+        max_body=max_body,
+        max_rows=max_rows,
+        max_images=max_images,
+        queue=queue,
+        deadline=deadline,
+        body_timeout=body_timeout,
+        idle_timeout=idle_timeout,
+        batch_wait=batch_wait,
+        drain=drain,
+        allowed_hosts=allowed_hosts,
+        cors_origins=cors_origins,
+        device=device,
+        access_log=access_log,
+    )
 
 
 @app.command()

@@ -21,6 +21,7 @@ from lampblack.data.kinds import Kind
 from lampblack.data.layout import (
     CsvLayout,
     RowFormat,
+    Source,
     check_types,
     find_layout,
     find_source,
@@ -80,7 +81,7 @@ class RowStream(Iterable[FileRows]):
         return self._batches()
 
 
-def column_names(path: str | Path, format: RowFormat) -> list[str]:
+def column_names(path: str | Path | Source, format: RowFormat) -> list[str]:
     """The names of the columns; raises InvalidInput if the file cannot be read."""
     return list(_find(path, format).names)
 
@@ -123,7 +124,7 @@ def read_rows(
 
 
 def iter_rows(
-    path: str | Path,
+    path: str | Path | Source,
     format: RowFormat,
     *,
     kinds: Mapping[str, Kind],
@@ -133,8 +134,9 @@ def iter_rows(
 ) -> RowStream:
     """Stream a file in batches of at most `batch_rows` rows, fewer where rows are wide.
 
-    kinds: of the columns that a model knows; other columns of a CSV file come as text. What can
-    be seen from the head of the file is refused at once, the rest while the stream is read.
+    path: of the file, or a `Source`: a CSV file that is in memory. kinds: of the columns that a
+    model knows; other columns of a CSV file come as text. What can be seen from the head of the
+    file is refused at once, the rest while the stream is read.
     """
     layout, chosen, bad = _prepare(path, format, where, on_bad_row)
     known = {name: kind for name, kind in kinds.items() if name in layout.names}
@@ -157,16 +159,17 @@ def iter_rows(
 
 
 def _prepare(
-    path: str | Path, format: RowFormat, where: str | None, on_bad_row: OnBadRow
+    path: str | Path | Source, format: RowFormat, where: str | None, on_bad_row: OnBadRow
 ) -> tuple[CsvLayout | ParquetLayout, Filter | None, BadRows]:
     """What the head of the file and the arguments say, checked against each other."""
     layout = _find(path, format)
-    check_types(Path(path), layout.names, format.types)
+    name = path.path if isinstance(path, Source) else Path(path)
+    check_types(name, layout.names, format.types)
     chosen = None if where is None else parse_where(where, layout.names)
-    return layout, chosen, BadRows(Path(path), on_bad_row)
+    return layout, chosen, BadRows(name, on_bad_row)
 
 
-def _find(path: str | Path, format: RowFormat) -> CsvLayout | ParquetLayout:
+def _find(path: str | Path | Source, format: RowFormat) -> CsvLayout | ParquetLayout:
     source = find_source(path)
     return find_parquet_layout(source) if source.parquet else find_layout(source, format)
 

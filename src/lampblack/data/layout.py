@@ -64,17 +64,23 @@ class RowFormat:
 
 @dataclass(frozen=True)
 class Source:
-    """A regular file, whether it is Parquet, and whether it is compressed by gzip."""
+    """A regular file, whether it is Parquet, and whether it is compressed by gzip.
+
+    content: the bytes themselves, where they are in memory; `path` is then only what messages call
+    them.
+    """
 
     path: Path
     parquet: bool
     gzip: bool
+    content: bytes | None = None
 
     @contextmanager
     def open(self) -> Iterator[pa.NativeFile]:
         """The bytes of the file, decompressed."""
+        held = self.content
         with (
-            pa.OSFile(str(self.path)) as file,
+            pa.OSFile(str(self.path)) if held is None else pa.BufferReader(held) as file,
             pa.CompressedInputStream(file, "gzip") if self.gzip else file as stream,
         ):
             yield stream
@@ -100,8 +106,10 @@ class CsvLayout:
     block_bytes: int
 
 
-def find_source(path: str | Path) -> Source:
+def find_source(path: str | Path | Source) -> Source:
     """Look at the file; raise InvalidInput, in one line, if it cannot hold rows."""
+    if isinstance(path, Source):
+        return path
     path = Path(path)
     with unreadable(path):
         mode = path.stat().st_mode

@@ -50,7 +50,10 @@ def drawn(
 
     They are drawn as torch's layers draw theirs from the global state.
     """
-    layer: Any = nn.utils.skip_init(kind, *arguments, **options)  # type: ignore[no-untyped-call]
+    # nn.utils.skip_init would do, but its way over the meta device imports sympy: half a second.
+    undrawn: Any = type(kind.__name__, (kind,), {"reset_parameters": lambda self: None})
+    layer: Any = undrawn(*arguments, **options)
+    layer.__class__ = kind
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     if layer.bias is not None:
         bound = 1 / math.sqrt(layer.weight[0].numel())  # by the number of inputs

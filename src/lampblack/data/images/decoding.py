@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +51,12 @@ def decode(path: Path, schema: ImageSchema) -> npt.NDArray[Any]:
         return pixels_of(image, path, schema)
 
 
+def decode_bytes(content: bytes, name: str, schema: ImageSchema) -> npt.NDArray[Any]:
+    """An image file in memory, as `decode` gives it; `name` is what messages call it."""
+    with Opened(Path(name), content) as image:
+        return pixels_of(image, name, schema)
+
+
 def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArray[np.bool_]:
     """A mask as (height, width), at the schema's size: True where any of a pixel is marked.
 
@@ -72,18 +79,23 @@ def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArra
 
 
 class Opened:
-    """A file opened by one of our decoders; whatever that raises becomes one line."""
+    """A file opened by one of our decoders; whatever that raises becomes one line.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    content: its bytes, where they are in memory.
+    """
+
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        self._path, self._content = path, content
 
     def __enter__(self) -> Image.Image:
         try:
-            if not self._path.stat().st_size:
+            held = self._content
+            if not (self._path.stat().st_size if held is None else held):
                 raise InvalidInput(f"{self._path} is empty (0 bytes)")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # our own limit on pixels is checked below
-                self._image = Image.open(self._path, formats=FORMATS)
+                file = self._path if held is None else io.BytesIO(held)
+                self._image = Image.open(file, formats=FORMATS)
         except InvalidInput:
             raise
         except Image.DecompressionBombError:

@@ -1,0 +1,285 @@
+"""What the service answers: the shapes that its OpenAPI document shows, and their making."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse
+
+from lampblack.data.images.schema import ImageSchema
+from lampblack.explanation import Explanation, TableExplanation
+from lampblack.persistence.card import promise_of
+from lampblack.service.engine import Engine
+from lampblack.service.reading import Received
+
+Values = npt.NDArray[np.float64]
+
+
+class Json(JSONResponse):
+    """JSON in ASCII, whatever text it holds, and never with NaN."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+class Error(BaseModel):
+    """Why a request was refused."""
+
+    error: str = Field(description="One sentence: what is wrong, where, what to do.")
+    row: int | None = Field(None, description="The row at fault, counted from 1.")
+    column: str | None = Field(None, description="The column at fault.")
+
+
+class Result(BaseModel):
+    """One sample."""
+
+    row: int = Field(ge=1, description="Its position in the request, from 1.")
+    id: str | int | bool | None = Field(
+        None, description="The value of the id column, or the name of the image file."
+    )
+    anomaly_score: float = Field(ge=0, description="Higher is more anomalous.")
+    p_value: float | None = Field(
+        gt=0, le=1, description="Conformal p-value; null where the model promises no rate."
+    )
+    decision: Literal["anomaly", "normal"]
+
+
+class Scores(BaseModel):
+    """Scores and decisions."""
+
+    model: str = Field(description="The digest of the model that scored.")
+    threshold: float = Field(description="A sample that scores higher is an anomaly.")
+    false_alarm_rate: float | None = Field(description="What the model promises, if anything.")
+    samples: int = Field(ge=1)
+    alarms: int = Field(ge=0)
+    results: list[Result]
+
+
+class Reason(BaseModel):
+    """What one column did to a score."""
+
+    column: str
+    value: str | float | bool | None = Field(description="What the row holds there.")
+    amount: float = Field(ge=0, description="How much of the score it answers for.")
+    share: float = Field(ge=0, description="The same, as a share of the score.")
+
+
+class Place(BaseModel):
+    """A pixel, counted from 0 at the top left."""
+
+    column: int
+    row: int
+
+
+class Explained(Result):
+    """One sample with its reasons, or with its heat map."""
+
+    reasons: list[Reason] | None = Field(None, description="Tables: strongest first.")
+    heat_map: str | None = Field(
+        None, description="Images: a PNG as a data URL; light pixels answer for the score."
+    )
+    strongest_at: Place | None = Field(None, description="Images: the pixel that answers for most.")
+
+
+class Explanations(BaseModel):
+    """Scores of all samples, and reasons of those that score highest."""
+
+    model: str
+    threshold: float
+    false_alarm_rate: float | None
+    samples: int = Field(ge=1)
+    alarms: int = Field(ge=0)
+    results: list[Explained] = Field(description="Those explained, highest score first.")
+
+
+class ColumnInfo(BaseModel):
+    """A column that the model takes."""
+
+    name: str
+    kind: Literal["number", "boolean", "category", "date"]
+    nullable: bool = Field(description="Whether values may be missing.")
+
+
+class ImageInfo(BaseModel):
+    """The images that the model takes."""
+
+    channels: int
+    height: int
+    width: int
+    resize: bool = Field(description="Whether images of another size are brought to this one.")
+
+
+class Model(BaseModel):
+    """The model in use."""
+
+    digest: str
+    detector: str
+    runtime: Literal["torch", "onnx"]
+    lampblack: str
+    kind: Literal["table", "images"]
+    threshold: float
+    false_alarm_rate: float | None
+    promise: str
+    explains: bool = Field(description="Whether /v1/explain gives reasons.")
+    columns: list[ColumnInfo] | None = None
+    ignored: list[str] | None = Field(None, description="Columns that may be there, unused.")
+    images: ImageInfo | None = None
+    card: str = Field(description="The model card, Markdown.")
+
+
+class Reloaded(BaseModel):
+    """What a reload did."""
+
+    changed: bool = Field(description="Whether the files held another model.")
+    model: str = Field(description="The digest of the model in use.")
+
+
+class State(BaseModel):
+    """Health or readiness."""
+
+    status: Literal["ok", "ready", "loading", "draining"]
+
+
+def model_info(engine: Engine) -> dict[str, Any]:
+    """The answer of /v1/model."""
+    schema, facts = engine.schema, engine.calibration
+    images = isinstance(schema, ImageSchema)
+    info: dict[str, Any] = {
+        "digest": engine.digest,
+        "detector": engine.detector,
+        "runtime": engine.runtime,
+        "lampblack": version("lampblack"),
+        "kind": "images" if images else "table",
+        "threshold": facts.threshold,
+        "false_alarm_rate": engine.promised,
+        "promise": promise_of(facts.origin, facts.requested, facts.promised),
+        "explains": engine.explains,
+        "card": engine.card,
+    }
+    if isinstance(schema, ImageSchema):
+        return info | {"images": schema.model_dump()}
+    columns = [column.model_dump() for column in schema.columns]
+    return info | {"columns": columns, "ignored": list(schema.ignored)}
+
+
+def scores_answer(engine: Engine, received: Received, scores: Values) -> dict[str, Any]:
+    """The answer of /v1/score."""
+    head, alarm = _head(engine, scores)
+    columns: dict[str, Any] = {
+        "row": range(1, len(scores) + 1),
+        "anomaly_score": scores.tolist(),
+        "p_value": _p_values(engine, scores),
+        "decision": ["anomaly" if raised else "normal" for raised in alarm.tolist()],
+    }
+    if received.keys is not None:
+        columns["id"] = received.keys
+    rows = zip(*columns.values(), strict=True)
+    results = [dict(zip(columns, row, strict=True)) for row in rows]
+    return {**head, "results": results}
+
+
+def explanations_answer(
+    engine: Engine,
+    received: Received,
+    scores: Values,
+    chosen: npt.NDArray[np.int64],
+    explanation: Explanation,
+    top: int,
+) -> dict[str, Any]:
+    """The answer of /v1/explain: `chosen` are the positions that `explanation` is of."""
+    head, alarm = _head(engine, scores)
+    p_values = _p_values(engine, scores[chosen])
+    if isinstance(explanation, TableExplanation):
+        details = [
+            _reasons(received, explanation, i, int(row), top) for i, row in enumerate(chosen)
+        ]
+    else:
+        details = _heat_maps(explanation)
+    results = []
+    for i, row in enumerate(chosen.tolist()):
+        result: dict[str, Any] = {
+            "row": row + 1,
+            "anomaly_score": float(scores[row]),
+            "p_value": p_values[i],
+            "decision": "anomaly" if alarm[row] else "normal",
+        }
+        if received.keys is not None:
+            result["id"] = received.keys[row]
+        results.append(result | details[i])
+    return {**head, "results": results}
+
+
+def _head(engine: Engine, scores: Values) -> tuple[dict[str, Any], npt.NDArray[np.bool_]]:
+    alarm = scores > engine.calibration.threshold
+    head = {
+        "model": engine.digest,
+        "threshold": engine.calibration.threshold,
+        "false_alarm_rate": engine.promised,
+        "samples": len(scores),
+        "alarms": int(alarm.sum()),
+    }
+    return head, alarm
+
+
+def _p_values(engine: Engine, scores: Values) -> list[float | None]:
+    if engine.promised is None:
+        return [None] * len(scores)
+    p_values: list[float | None] = engine.calibration.p_values(scores).tolist()
+    return p_values
+
+
+def _reasons(
+    received: Received, explanation: TableExplanation, i: int, row: int, top: int
+) -> dict[str, Any]:
+    assert received.table is not None
+    table = received.table
+    return {
+        "reasons": [
+            {
+                "column": reason.column,
+                "value": _cell(table.column(reason.column)[row]),
+                "amount": reason.amount,
+                "share": reason.share,
+            }
+            for reason in explanation.top(i, top)
+        ]
+    }
+
+
+def _cell(value: pa.Scalar) -> str | float | bool | None:
+    plain = value.as_py()
+    if plain is None or plain != plain:
+        return None
+    if isinstance(plain, bool | int | float):
+        return plain if isinstance(plain, bool) else float(plain)
+    return str(plain)
+
+
+def _heat_maps(explanation: Explanation) -> list[dict[str, Any]]:
+    """Each map on one scale for all, and its strongest pixel."""
+    from PIL import Image
+
+    from lampblack.data.images.heat import coloured, peak
+
+    blame = explanation.blame()
+    top = peak(blame)
+    details = []
+    for values in blame:
+        file = io.BytesIO()
+        Image.fromarray(coloured(values, top)).save(file, "PNG")
+        row, column = np.unravel_index(int(values.argmax()), values.shape)
+        details.append(
+            {
+                "heat_map": "data:image/png;base64," + base64.b64encode(file.getvalue()).decode(),
+                "strongest_at": {"column": int(column), "row": int(row)},
+            }
+        )
+    return details

@@ -1,0 +1,197 @@
+"""The model in use: a folder run by torch, or an .onnx file run without it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lampblack.calibration import Calibration
+from lampblack.data.images.samples import ArrayImages
+from lampblack.data.images.schema import ImageSchema
+from lampblack.data.schema import Rows, Schema
+from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.explanation import Explanation
+
+Samples = Rows | ArrayImages
+ATTEMPTS, PAUSE = 4, 0.15  # a folder is replaced in two renames; what is read between is torn
+
+
+class Scorer(Protocol):
+    """What the service asks of a model: a fitted detector, or a portable one."""
+
+    schema_: Any
+    calibration_: Calibration
+    reading_: dict[str, Any]
+
+    def anomaly_score(self, X: Any) -> npt.NDArray[np.float64]: ...
+
+
+class CannotExplain(Exception):
+    """This engine gives scores and decisions, but no reasons."""
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A loaded model and what it is.
+
+    runtime: "torch" or "onnx". digest: of everything in its files: the same digest, the same
+    scores. detector: its name. card: its model card, Markdown.
+    """
+
+    scorer: Scorer
+    runtime: str
+    digest: str
+    detector: str
+    card: str
+
+    @property
+    def schema(self) -> Schema | ImageSchema:
+        """The columns or images that it takes."""
+        schema: Schema | ImageSchema = self.scorer.schema_
+        return schema
+
+    @property
+    def calibration(self) -> Calibration:
+        """Its threshold and where it is from."""
+        return self.scorer.calibration_
+
+    @property
+    def promised(self) -> float | None:
+        """The false-alarm rate that it promises, if any."""
+        held_out = self.calibration.origin == "held-out"
+        return self.calibration.promised if held_out else None
+
+    @property
+    def explains(self) -> bool:
+        """Whether it can say what a score is made of."""
+        return hasattr(self.scorer, "explain")
+
+    def score(self, samples: Samples) -> npt.NDArray[np.float64]:
+        """Anomaly scores (n,) of checked samples."""
+        return self.scorer.anomaly_score(samples)
+
+    def explain(self, samples: Samples) -> Explanation:
+        """What every part adds to each score. Raises CannotExplain where the engine does not."""
+        if not self.explains:
+            raise CannotExplain
+        explanation: Explanation = self.scorer.explain(samples)  # type: ignore[attr-defined]
+        return explanation
+
+
+def load_engine(path: Path, device: str = "auto") -> Engine:
+    """The model at `path`. Raises ModelFileError, or InvalidInput where something is missing.
+
+    A folder that is being replaced while it is read is read again.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            before = digest_of(path)
+            engine = _load(path, before, device)
+            if digest_of(path) == before:
+                return engine
+        except ModelFileError:
+            if attempt == ATTEMPTS - 1:
+                raise
+        time.sleep(PAUSE)
+    raise ModelFileError(f"{path} kept changing while it was read; try again")
+
+
+def digest_of(path: Path) -> str:
+    """A hash of a model: of its manifest, which hashes every other file, or of the .onnx file."""
+    from lampblack.persistence.folder import MANIFEST
+
+    try:
+        content = (path / MANIFEST if path.is_dir() else path).read_bytes()
+    except OSError:
+        return ""  # loading says what is wrong
+    return hashlib.sha256(content).hexdigest()
+
+
+def _load(path: Path, digest: str, device: str) -> Engine:
+    if path.suffix == ".onnx":
+        return _load_portable(path, digest)
+    from lampblack.detectors.registry import load
+    from lampblack.persistence.config import read_config
+    from lampblack.persistence.parts import CARD
+
+    config = read_config(path)
+    card = (path / CARD).read_text(encoding="utf-8")
+    engine = Engine(load(path, device=device), "torch", digest, config.detector, card)
+    _warm_up(engine)
+    return engine
+
+
+def _load_portable(path: Path, digest: str) -> Engine:
+    from importlib.util import find_spec
+
+    if find_spec("onnxruntime") is None:
+        raise InvalidInput(f"{path.name} needs onnxruntime: pip install 'lampblack[onnx]'")
+    from lampblack.persistence.card import model_card
+    from lampblack.portable import load_portable  # type: ignore[import-not-found,unused-ignore]
+
+    scorer: Any = load_portable(path)
+    config = scorer.facts_.config
+    engine = Engine(scorer, "onnx", digest, config.detector, model_card(config))
+    _warm_up(engine)
+    return engine
+
+
+def _warm_up(engine: Engine) -> None:
+    """Score one sample, so that the first client does not pay for what is done once."""
+    with contextlib.suppress(InvalidInput):  # zeros may lie anywhere; the engine has run
+        engine.score(blank(engine.schema))
+
+
+def blank(schema: Schema | ImageSchema) -> Samples:
+    """One sample of a schema: zeros, missing categories, the epoch."""
+    if isinstance(schema, ImageSchema):
+        return ArrayImages(np.zeros((1, *schema.shape), np.uint8))
+    import pyarrow as pa
+
+    return Rows(
+        np.zeros((1, len(schema.of_kind("number", "boolean")))),
+        tuple(pa.array([None], pa.string()) for _ in schema.of_kind("category")),
+        tuple(np.zeros(1, "datetime64[us]") for _ in schema.of_kind("date")),
+    )
+
+
+def joined(parts: list[Samples]) -> Samples:
+    """Samples of one schema, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], ArrayImages):
+        from lampblack.data.images.schema import to_unit
+
+        images = [part.values for part in parts if isinstance(part, ArrayImages)]
+        if any(values.dtype != images[0].dtype for values in images):
+            images = [to_unit(values) for values in images]  # the same bits as bytes
+        return ArrayImages(np.concatenate(images))
+    import pyarrow as pa
+
+    rows = [part for part in parts if isinstance(part, Rows)]
+    return Rows(
+        np.concatenate([part.numbers for part in rows]),
+        tuple(
+            pa.concat_arrays(texts)
+            for texts in zip(*(part.categories for part in rows), strict=True)
+        ),
+        tuple(np.concatenate(dates) for dates in zip(*(part.dates for part in rows), strict=True)),
+    )
+
+
+def sliced(samples: Samples, start: int, stop: int) -> Samples:
+    """The samples from start to stop, without copying them."""
+    if isinstance(samples, ArrayImages):
+        return ArrayImages(samples.values[start:stop])
+    return Rows(
+        samples.numbers[start:stop],
+        tuple(values.slice(start, stop - start) for values in samples.categories),
+        tuple(values[start:stop] for values in samples.dates),
+    )

@@ -1,0 +1,182 @@
+"""The OpenAPI document: FastAPI's, with bodies and examples from the model's own schema."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from lampblack.data.images.schema import ImageSchema
+from lampblack.data.schema import LARGEST, Column, Schema
+from lampblack.service.answers import Error
+from lampblack.service.reading import ANY, CSV, JSON, MULTIPART, PARQUET_TYPES
+from lampblack.service.settings import ServiceSettings
+
+Responses = dict[int | str, dict[str, Any]]
+
+_SAID = {
+    400: "The body is not what its Content-Type says.",
+    408: "The body did not arrive in time.",
+    409: "The model on disk cannot be used, or another reload is running; nothing changed.",
+    413: "More bytes, rows or images than the service takes at once.",
+    415: "A Content-Type or Content-Encoding that is not taken, or not by this model.",
+    422: "Rows or images that do not fit the model, or a query that cannot be used.",
+    501: "The engine gives no reasons.",
+    503: "Not loaded yet, too busy, or past the deadline; Retry-After says when to come again.",
+}
+
+
+def _responses(*statuses: int) -> Responses:
+    return {status: {"model": Error, "description": _SAID[status]} for status in statuses}
+
+
+NOT_READY = _responses(503)
+RELOAD = _responses(409, 503)
+SCORING = _responses(400, 408, 413, 415, 422, 503)
+EXPLAINING = _responses(400, 408, 413, 415, 422, 501, 503)
+METRICS: Responses = {
+    200: {
+        "description": "Prometheus' text format.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
+_EXAMPLES: dict[str, tuple[Any, str]] = {
+    "number": (1.5, "1.5"),
+    "boolean": (True, "true"),
+    "category": ("text", "text"),
+    "date": ("2026-01-31T12:00:00", "2026-01-31T12:00:00"),
+}
+
+
+def document(
+    app: FastAPI, schema: Schema | ImageSchema | None, settings: ServiceSettings, *, secured: bool
+) -> dict[str, Any]:
+    """The document; before the model is loaded, without the bodies' schemas."""
+    made = get_openapi(
+        title="lampblack", version=version("lampblack"), routes=app.routes,
+        description="Scores, decisions and reasons of one anomaly detector.",
+    )  # fmt: skip
+    for path in ("/v1/score", "/v1/explain"):
+        body = {"required": True, "content": _content(schema, settings)}
+        made["paths"][path]["post"]["requestBody"] = body
+    schemas = made["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    if secured:
+        made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, methods in made["paths"].items():
+            for operation in methods.values() if path not in ("/healthz", "/readyz") else ():
+                operation["security"] = [{"token": []}]
+                operation["responses"]["401"] = _refused("No token, or not the right one.")
+    else:
+        for methods in made["paths"].values():
+            for operation in methods.values():
+                operation["responses"]["403"] = _refused("A page of another origin calls.")
+                operation["responses"]["421"] = _refused("The Host is no name of this machine.")
+    return made
+
+
+def _refused(description: str) -> dict[str, Any]:
+    content = {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {"description": description, "content": content}
+
+
+def _content(
+    schema: Schema | ImageSchema | None, settings: ServiceSettings
+) -> dict[str, dict[str, Any]]:
+    """The bodies that are taken, by content type."""
+    file: dict[str, Any] = {"type": "string", "format": "binary"}
+    several = {"type": "array", "items": file, "minItems": 1}
+    if isinstance(schema, Schema):
+        return {
+            JSON: {
+                "schema": _rows_schema(schema, settings.max_rows),
+                "examples": _examples(schema),
+            },
+            CSV: {"schema": {"type": "string"}, "example": example_csv(schema)},
+            PARQUET_TYPES[0]: {"schema": file},
+            ANY: {"schema": file},
+            MULTIPART: {"schema": _form(file)},
+        }
+    if isinstance(schema, ImageSchema):
+        several["maxItems"] = settings.max_images
+        kinds = {
+            f"image/{name}": {"schema": file} for name in ("png", "jpeg", "bmp", "tiff", "webp")
+        }
+        return {**kinds, ANY: {"schema": file}, MULTIPART: {"schema": _form(several)}}
+    return {JSON: {"schema": {"type": "object"}}, MULTIPART: {"schema": _form(several)}}
+
+
+def _form(file: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {"file": file}, "required": ["file"]}
+
+
+def _rows_schema(schema: Schema, most: int) -> dict[str, Any]:
+    values = {column.name: _value_schema(column) for column in schema.columns}
+    ignored: dict[str, Any] = {name: {} for name in schema.ignored if name not in values}
+    record = {
+        "type": "object",
+        "properties": {**values, **ignored},
+        "required": list(values),
+        "additionalProperties": False,
+    }
+    lists = {
+        name: {"type": "array", "items": value, "minItems": 1, "maxItems": most}
+        for name, value in {**values, **ignored}.items()
+    }
+    by_column = {**record, "properties": lists}
+    rows = {"type": "array", "items": record, "minItems": 1, "maxItems": most}
+    return {
+        "oneOf": [
+            _only("rows", rows, "A list of rows; null says that a value is missing."),
+            _only("columns", by_column, "A list of values for each column, all of one length."),
+        ]
+    }
+
+
+def _only(name: str, value: dict[str, Any], description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {name: value},
+        "required": [name],
+        "additionalProperties": False,
+    }
+
+
+def _value_schema(column: Column) -> dict[str, Any]:
+    kinds = {
+        "number": ["number"],
+        "boolean": ["boolean"],
+        "category": ["string", "integer", "boolean"],
+        "date": ["string"],
+    }[column.kind]
+    value: dict[str, Any] = {"type": [*kinds, "null"] if column.nullable else kinds}
+    if column.kind == "number":
+        value |= {"minimum": -LARGEST, "maximum": LARGEST}
+    if column.kind == "date":
+        value |= {"format": "date-time"}
+    return value
+
+
+def _examples(schema: Schema) -> dict[str, Any]:
+    row = {column.name: _EXAMPLES[column.kind][0] for column in schema.columns}
+    return {
+        "rows": {"value": {"rows": [row]}},
+        "columns": {"value": {"columns": {name: [value] for name, value in row.items()}}},
+    }
+
+
+def example_csv(schema: Schema) -> str:
+    """A header and a row."""
+    names = [_quoted(column.name) for column in schema.columns]
+    cells = [_EXAMPLES[column.kind][1] for column in schema.columns]
+    return f"{','.join(names)}\n{','.join(cells)}\n"
+
+
+def _quoted(name: str) -> str:
+    if not any(mark in name for mark in ',"\r\n'):
+        return name
+    return '"' + name.replace('"', '""') + '"'

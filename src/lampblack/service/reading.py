@@ -1,0 +1,404 @@
+"""From the bytes of a request to samples that the model's schema has checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lampblack.data.files import iter_rows
+from lampblack.data.images.decoding import decode_bytes
+from lampblack.data.images.samples import ArrayImages
+from lampblack.data.images.schema import ImageSchema, to_unit
+from lampblack.data.layout import GZIP, PARQUET, ZIP, RowFormat, Source
+from lampblack.data.parsing import parse
+from lampblack.data.schema import Column, Rows, Schema
+from lampblack.exceptions import InvalidInput
+from lampblack.service.body import Upload
+from lampblack.service.parquet import read_bounded
+from lampblack.service.refusal import Refusal, too_large
+
+JSON, CSV, MULTIPART = "application/json", "text/csv", "multipart/form-data"
+PARQUET_TYPES = ("application/vnd.apache.parquet", "application/x-parquet")
+ANY = "application/octet-stream"
+LONGEST_LINE = 1 << 20
+BODY = "the body"  # what messages call a request that is no form
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the query says of a request: a column that names rows, columns to leave out."""
+
+    id_column: str | None = None
+    exclude: tuple[str, ...] = ()
+    resize: bool = False
+
+
+@dataclass(frozen=True)
+class Received:
+    """Checked samples with what names them.
+
+    keys: the value of the id column for each row, or the name of each image file; None where rows
+    are known by their number alone. table: the model's columns as they came, for reasons.
+    """
+
+    samples: Rows | ArrayImages
+    keys: list[Any] | None
+    table: pa.Table | None = None
+
+
+def read_json(content: bytes, schema: Schema | ImageSchema, wanted: Wanted, most: int) -> Received:
+    """Rows from a JSON body: {"rows": [{...}, ...]} or {"columns": {name: [...], ...}}."""
+    if isinstance(schema, ImageSchema):
+        raise Refusal(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "this model takes images; send image files, one as the body or several as a form",
+        )
+    _refuse_resize(wanted)
+    columns = _columns(_parsed(content, most), schema, most)
+    names, _ = _chosen(columns.keys(), schema, wanted)
+    table = pa.table({name: _arrow(name, columns[name], schema) for name in names})
+    keys = None
+    if wanted.id_column is not None:
+        keys = [_json_key(key, row) for row, key in enumerate(columns[wanted.id_column], start=1)]
+    return Received(schema.read_table(table), keys, table)
+
+
+def read_files(
+    uploads: Sequence[Upload],
+    schema: Schema | ImageSchema,
+    reading: Mapping[str, Any],
+    wanted: Wanted,
+    most_rows: int,
+    most_images: int,
+) -> Received:
+    """Rows from one file, or images from one or several, by what the model takes."""
+    if isinstance(schema, ImageSchema):
+        return _read_images(uploads, schema, wanted, most_images)
+    if len(uploads) > 1:
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "this model takes one file of rows at a time"
+        )
+    _refuse_resize(wanted)
+    (upload,) = uploads
+    if upload.content_type.startswith("image/"):
+        raise Refusal(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "this model takes rows; send JSON, CSV or Parquet"
+        )
+    if not upload.content:
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{upload.name} is empty (0 bytes)")
+    if upload.content.startswith((GZIP, ZIP)):
+        raise Refusal(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{upload.name} is compressed; decompress it first"
+        )
+    format_ = _row_format(reading)
+    if upload.content.startswith(PARQUET):
+        return _read_parquet(upload, schema, format_, wanted, most_rows)
+    if upload.content_type in PARQUET_TYPES:
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{upload.name} is not a Parquet file")
+    return _read_csv(upload, schema, format_, wanted, most_rows)
+
+
+# JSON.
+
+
+def _parsed(content: bytes, most: int) -> Any:
+    if not content.strip():
+        raise Refusal(HTTPStatus.BAD_REQUEST, "the body is empty; send rows")
+    if content.count(b"{") + content.count(b"[") > 2 * most + 1000:
+        raise too_large(f"the body holds more than {most:,} rows; send it in parts")
+    try:
+        return json.loads(
+            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
+    except UnicodeDecodeError:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "the body is not UTF-8 text") from None
+    except json.JSONDecodeError as error:
+        raise Refusal(
+            HTTPStatus.BAD_REQUEST,
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+        ) from None
+    except RecursionError:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "the body is nested too deeply") from None
+    except ValueError:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "the body holds a number that is too long") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"the body has the key {twice!r} twice in one object")
+    return values
+
+
+def _refuse_constant(name: str) -> Any:
+    raise Refusal(HTTPStatus.BAD_REQUEST, f"the body holds {name}, which is not JSON; use null")
+
+
+def _columns(document: Any, schema: Schema, most: int) -> dict[str, list[Any]]:
+    """The values by column."""
+    if isinstance(document, dict) and document.keys() == {"rows"}:
+        columns = _from_rows(document["rows"], schema, most)
+    elif isinstance(document, dict) and document.keys() == {"columns"}:
+        columns = document["columns"]
+        if not isinstance(columns, dict) or not columns:
+            raise _unfit("columns must be an object of lists, one for each column")
+        for name, values in columns.items():
+            if not isinstance(values, list):
+                raise _unfit(f"column {name!r} must be a list of values", column=name)
+        lengths = {len(values) for values in columns.values()}
+        if len(lengths) > 1:
+            first = len(next(iter(columns.values())))
+            name = next(n for n, values in columns.items() if len(values) != first)
+            raise _unfit(
+                f"column {name!r} has {len(columns[name])} values and others have {first}",
+                column=name,
+            )
+    else:
+        raise _unfit('the body must be {"rows": [{...}, ...]} or {"columns": {name: [...], ...}}')
+    count = len(next(iter(columns.values()), []))
+    if not count:
+        raise _unfit("there are no rows; send at least one")
+    if count > most:
+        raise too_large(f"{count:,} rows are more than {most:,}; send them in parts")
+    return columns
+
+
+def _from_rows(rows: Any, schema: Schema, most: int) -> dict[str, list[Any]]:
+    if not isinstance(rows, list) or not rows:
+        raise _unfit("rows must be a list of at least one object")
+    if len(rows) > most:
+        raise too_large(f"{len(rows):,} rows are more than {most:,}; send them in parts")
+    names = list(rows[0]) if isinstance(rows[0], dict) else []
+    known = set(names)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise _unfit(f"row {number} is not an object of values by column", row=number)
+        if row.keys() != known:
+            name = next(iter(known ^ row.keys()))
+            what = "lacks" if name in known else "has"
+            raise _unfit(
+                f"row {number} {what} column {name!r}, unlike row 1; null says that a value is "
+                "missing",
+                row=number,
+                column=name,
+            )
+    if not names:
+        schema.check_names([])
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _arrow(name: str, values: list[Any], schema: Schema) -> pa.Array:
+    """One column's JSON values as Arrow holds them."""
+    column = next(c for c in schema.columns if c.name == name)
+    try:
+        return _CONVERSIONS[column.kind](column, values)
+    except UnicodeEncodeError:
+        raise _unfit(f"column {name!r} holds text that is not Unicode", column=name) from None
+
+
+def _numbers(column: Column, values: list[Any]) -> pa.Array:
+    _refuse_types(column, values, (int, float), "a number")
+    try:
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    except OverflowError:
+        row = next(i for i, v in enumerate(values, 1) if isinstance(v, int) and abs(v) > 10**308)
+        raise _unfit(
+            f"column {column.name!r}, row {row}: the number is too large", row, column.name
+        ) from None
+
+
+def _booleans(column: Column, values: list[Any]) -> pa.Array:
+    _refuse_types(column, values, (bool,), "true or false")
+    return pa.array(values, pa.bool_())
+
+
+def _categories(column: Column, values: list[Any]) -> pa.Array:
+    _refuse_types(column, values, (str, bool, int, float), "text")
+    texts: list[str | None] = []
+    for row, value in enumerate(values, start=1):
+        if isinstance(value, bool):
+            texts.append("true" if value else "false")
+        elif isinstance(value, float):
+            if not value.is_integer() or abs(value) >= 2.0**53:
+                raise _wrong(column, value, row, "text")
+            texts.append(str(int(value)))
+        else:
+            texts.append(value if value is None else str(value))
+    return pa.array(texts, pa.string())
+
+
+def _dates(column: Column, values: list[Any]) -> pa.Array:
+    _refuse_types(column, values, (str,), "a date")
+    text = pa.chunked_array([pa.array(values, pa.string())])
+    moments, _ = parse(text, "date", ())
+    undated = pc.and_(pc.is_valid(text), pc.is_null(moments)).to_numpy()
+    if undated.any():
+        row = int(undated.argmax())
+        raise _wrong(column, values[row], row + 1, "a date (ISO 8601)")
+    return moments.combine_chunks()
+
+
+_CONVERSIONS = {
+    "number": _numbers,
+    "boolean": _booleans,
+    "category": _categories,
+    "date": _dates,
+}
+
+
+def _refuse_types(column: Column, values: list[Any], types: tuple[type, ...], noun: str) -> None:
+    allowed = {*types, type(None)}
+    if set(map(type, values)) <= allowed:
+        return
+    row, value = next((i, v) for i, v in enumerate(values, 1) if type(v) not in allowed)
+    raise _wrong(column, value, row, noun)
+
+
+def _json_key(key: Any, row: int) -> Any:
+    if isinstance(key, float):
+        return str(key)
+    if isinstance(key, dict | list):
+        raise _unfit(f"row {row}: the id must be text or a number", row)
+    return key
+
+
+def _wrong(column: Column, value: Any, row: int, noun: str) -> Refusal:
+    nouns: dict[type, str] = {dict: "an object", list: "a list"}
+    shown = nouns.get(type(value)) or json.dumps(value)
+    if len(shown) > 40:
+        shown = shown[:37] + "..."
+    return _unfit(f"column {column.name!r}, row {row}: {shown} is not {noun}", row, column.name)
+
+
+def _unfit(message: str, row: int | None = None, column: str | None = None) -> Refusal:
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, message, row=row, column=column)
+
+
+# Files of rows.
+
+
+def _row_format(reading: Mapping[str, Any]) -> RowFormat:
+    """How the fitted file was written, which later files are taken to share."""
+    return RowFormat(
+        header=bool(reading.get("header", True)),
+        delimiter=reading.get("delimiter"),
+        types=reading.get("types") or {},
+        missing=tuple(reading.get("missing") or ()),
+    )
+
+
+def _read_csv(
+    upload: Upload, schema: Schema, format_: RowFormat, wanted: Wanted, most: int
+) -> Received:
+    _refuse_long_lines(upload, most)
+    source = Source(Path(upload.name), parquet=False, gzip=False, content=upload.content)
+    kinds = {column.name: column.kind for column in schema.columns}
+    told = {name: kind for name, kind in format_.types.items() if name in kinds}
+    stream = iter_rows(
+        source, RowFormat(format_.header, format_.delimiter, told, format_.missing), kinds=kinds
+    )
+    _, keep = _chosen(stream.columns, schema, wanted)  # before all rows are read
+    tables, count = [], 0
+    for rows in stream:
+        count += len(rows.table)
+        if count > most:
+            raise too_large(f"{upload.name} has more than {most:,} rows; send it in parts")
+        tables.append(rows.table.select([*schema.names, *keep]))
+    return _of_table(pa.concat_tables(tables).combine_chunks(), schema, wanted)
+
+
+def _refuse_long_lines(upload: Upload, most: int) -> None:
+    """What a file of so many rows cannot be: Arrow's memory grows with lines and their length."""
+    values = np.frombuffer(upload.content, np.uint8)
+    ends = np.flatnonzero((values == 10) | (values == 13))
+    if len(ends) > 2 * (2 * most + 1000):  # CR LF counts twice
+        raise too_large(f"{upload.name} has more than {most:,} rows; send it in parts")
+    edges = np.concatenate([[-1], ends, [len(values)]])
+    if np.diff(edges).max() > LONGEST_LINE:
+        raise too_large(f"a line of {upload.name} is longer than {LONGEST_LINE >> 20} MiB")
+
+
+def _read_parquet(
+    upload: Upload, schema: Schema, format_: RowFormat, wanted: Wanted, most: int
+) -> Received:
+    table = read_bounded(
+        upload, lambda names: _chosen(names, schema, wanted), schema, format_, most
+    )
+    return _of_table(table, schema, wanted)
+
+
+def _of_table(table: pa.Table, schema: Schema, wanted: Wanted) -> Received:
+    """The rows of a table that has the model's columns and the id."""
+    known = table.select(schema.names)
+    keys = None if wanted.id_column is None else _keys(table.column(wanted.id_column))
+    return Received(schema.read_table(known), keys, known)
+
+
+def _chosen(names: Collection[str], schema: Schema, wanted: Wanted) -> tuple[list[str], list[str]]:
+    """The model's columns, and the id where it is not one of them.
+
+    Raises InvalidInput where columns are missing or unexpected, naming them.
+    """
+    for name in (*wanted.exclude, *([wanted.id_column] if wanted.id_column is not None else [])):
+        if name not in names:
+            raise InvalidInput(f"the query names column {name!r}, which is not there")
+    needed = [name for name in wanted.exclude if name in schema.names]
+    if needed:
+        raise InvalidInput(f"exclude: the model needs column {needed[0]!r}")
+    apart = {*wanted.exclude, wanted.id_column} - set(schema.names)
+    schema.check_names([name for name in names if name not in apart])
+    outside = wanted.id_column is not None and wanted.id_column not in schema.names
+    return schema.names, [wanted.id_column] if outside and wanted.id_column else []
+
+
+def _keys(values: pa.ChunkedArray) -> list[Any]:
+    """The values of an id column as JSON has them: whole numbers as such, all else as text."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values, kind = values.cast(kind.value_type), kind.value_type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        keys: list[Any] = values.to_pylist()
+        return keys
+    if pa.types.is_floating(kind):
+        return [
+            None if v is None or v != v else int(v) if abs(v) < 2**53 and v == int(v) else str(v)
+            for v in values.to_pylist()
+        ]
+    return [None if value is None else str(value) for value in values.to_pylist()]
+
+
+# Images.
+
+
+def _read_images(
+    uploads: Sequence[Upload], schema: ImageSchema, wanted: Wanted, most: int
+) -> Received:
+    if wanted.id_column is not None or wanted.exclude:
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "id and exclude are for rows, not for images"
+        )
+    if len(uploads) > most:
+        raise too_large(f"{len(uploads)} images are more than {most}; send them in parts")
+    if wanted.resize:
+        schema = schema.model_copy(update={"resize": True})
+    images = [decode_bytes(upload.content, upload.name, schema) for upload in uploads]
+    if any(image.dtype != np.uint8 for image in images):
+        images = [to_unit(image) for image in images]
+    return Received(ArrayImages(np.stack(images)), [upload.name for upload in uploads])
+
+
+def _refuse_resize(wanted: Wanted) -> None:
+    if wanted.resize:
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "resize is for images, and this model takes rows"
+        )
