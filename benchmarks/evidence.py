@@ -1,7 +1,7 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
 Parts: tables, sensitivity, arrhythmia, recommended, peers, more, images, adversarial, likelihood,
-rays, memory, kdd, digits, tour, render; without any, all of them. Results are appended to
+rays, memory, growth, kdd, digits, tour, render; without any, all of them. Results are appended to
 benchmarks/results/*.jsonl job by job; a job that is there already is not run again, so that a
 killed run goes on where it was. Delete a file to measure anew.
 """
@@ -36,6 +36,7 @@ PARTS = (
     "likelihood",
     "rays",
     "memory",
+    "growth",
     "kdd",
     "digits",
     "tour",
@@ -247,7 +248,7 @@ def main() -> None:
     ):
         if part in parts:
             run_part(part, jobs(), RESULTS / f"{part}.jsonl", chosen.processes)
-    from benchmarks import memory, render, shell
+    from benchmarks import growth, memory, render, shell
 
     if "memory" in parts:
         file = RESULTS / "memory.jsonl"
@@ -257,6 +258,16 @@ def main() -> None:
             for row in memory.measure(done):
                 output.write(json.dumps({**row, **provenance()}) + "\n")
                 output.flush()
+
+    if "growth" in parts:
+        file = RESULTS / "growth.jsonl"
+        drop_cut_line(file)
+        measured = {(row["set"], row["size"]) for row in render.read("growth")}
+        with file.open("a") as output:
+            for row in growth.measure(measured):
+                output.write(json.dumps({**row, **provenance()}) + "\n")
+                output.flush()
+        growth.draw(render.read("growth"))
 
     if "kdd" in parts:
         shell.run_kdd(RESULTS / "kdd.txt")
