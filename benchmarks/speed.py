@@ -384,7 +384,7 @@ def main() -> None:
         for name in JOBS:
             if (name, threads) in done:
                 continue
-            command = [sys.executable, __file__, "--job", name, *["--quick"] * chosen.quick]
+            command = [sys.executable, __file__, f"--job={name}", *["--quick"] * chosen.quick]
             limits = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
             result = subprocess.run(
                 command, check=True, env={**os.environ, **limits}, stdout=subprocess.PIPE
