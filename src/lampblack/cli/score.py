@@ -15,6 +15,7 @@ from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
 from lampblack.cli.rows import Batch, ModelRows, load_for_rows, report_skipped, row_format
+from lampblack.data.ahead import ahead
 from lampblack.data.images.folders import holds_images
 from lampblack.data.schema import Rows
 from lampblack.detectors.base import ReconstructionDetector
@@ -73,7 +74,7 @@ def run(
     alarms = Alarms(detector, keep=SHOWN if to_screen else 0)
     with counted("score", None, "rows", quiet or output == "-") as advance:
         with Output(output) as write:
-            for batch in rows:
+            for batch in ahead(rows):
                 key = _key(batch, id_column)
                 scored = alarms.add(key, batch.table, batch.rows)
                 if not to_screen:

@@ -157,9 +157,10 @@ def _drawn(
 
     A training of so many steps sees no more rows than steps · batch_size. Where those fit into
     `StoredRows.window`, that many, or 200,000 if that is more, are drawn at random from the rows
-    that may train, in one reading of the file, and the fit is that of a table of them. Otherwise training reads batches from the
-    file, and the first of these rows, as many as fit, are what the encoder is fitted on and a score
-    remembers. Where all rows fit, the fit has the bits of one in memory.
+    that may train, in one reading of the file, and the fit is that of a table of them. Otherwise
+    training reads batches from the file, and the first of these rows, as many as fit, are what the
+    encoder is fitted on and a score remembers. Where all rows fit, the fit has the bits of one in
+    memory.
     """
     fitted = detector.parameters_
     seen = fitted["max_steps"] * fitted["batch_size"]
