@@ -169,14 +169,14 @@ def draw(rows: list[dict[str, Any]]) -> None:
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    mpl.rcParams.update({"svg.hashsalt": "lampblack", "font.size": 8})
+    mpl.rcParams.update({"svg.hashsalt": "lampblack", "svg.fonttype": "none", "font.size": 8})
     figure, axes = plt.subplots(2, 3, figsize=(8, 4.6), layout="constrained", sharex="col")
     for column, axis in enumerate(AXES):
         for row, (name, label) in enumerate((("cpu_s", "CPU s"), ("extra_mib", "MiB above start"))):
             plot = axes[row][column]
             for part, colour in (("fit", "#1f5aa6"), ("score", "#c2571a")):
                 found = points(rows, axis, part, name)
-                exponent = f" (slope {slope(found):.2f})" if len(found) > 2 else ""
+                exponent = f" (slope {slope(found) + 0.0:.2f})" if len(found) > 2 else ""
                 plot.loglog(
                     *zip(*found, strict=True), "o-", ms=3, color=colour, label=part + exponent
                 )
@@ -184,6 +184,9 @@ def draw(rows: list[dict[str, Any]]) -> None:
             plot.legend(frameon=False, fontsize=7)
             if not column:
                 plot.set_ylabel(label)
+            if axis == "side":
+                plot.set_xticks(AXES[axis], map(str, AXES[axis]))
+                plot.minorticks_off()
         axes[1][column].set_xlabel({"side": "image side, pixels"}.get(axis, axis))
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, metadata={"Date": None})
