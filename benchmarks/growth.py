@@ -1,8 +1,9 @@
 """What fit and score cost as work grows: rows to 10⁷, columns to 2,000, image side to 256.
 
-Each point is a process of its own: CPU and wall seconds of the call, and the peak of memory above
-what the process takes before (`extra_mib`) and altogether (`peak_mib`). Rows are in Parquet files,
-which are scored as a stream and trained on through a bounded buffer (`lampblack.find_rows`).
+Each fit and each scoring is a process of its own: CPU and wall seconds of the call, and the peak of
+memory above what the process takes before (`extra_mib`) and altogether (`peak_mib`). Rows are in
+Parquet files, which are scored as a stream and trained on through a bounded buffer
+(`lampblack.find_rows`).
 `python benchmarks/evidence.py growth` runs what benchmarks/results/growth.jsonl lacks, and draws
 docs/pictures/growth.svg.
 """
@@ -95,12 +96,12 @@ def measured(call: Any) -> dict[str, float]:
         "cpu_s": round(cpu, 3),
         "wall_s": round(wall, 3),
         "extra_mib": round(peak.most - peak.before, 1),
-        "peak_mib": round(peak.most),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 
 
-def run_job(axis: str, size: int, file: Path) -> dict[str, Any]:
-    """Fit and score at one size, in this process and one thread."""
+def run_job(part: str, axis: str, size: int, file: Path) -> dict[str, Any]:
+    """Fit and save, or load and score, at one size, in this process and one thread."""
     import numpy as np
     import torch
 
@@ -109,11 +110,8 @@ def run_job(axis: str, size: int, file: Path) -> dict[str, Any]:
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    parameters: dict[str, Any] = {"max_steps": STEPS.get(axis, LONG_STEPS)}
-    if axis == LONG:
-        parameters["batch_size"] = LONG_BATCH
-    lampblack.AutoencoderDetector(max_steps=2).fit(table(300, 5))  # what is loaded once
-    detector = lampblack.AutoencoderDetector(**parameters)
+    small = table(300, 5)
+    lampblack.AutoencoderDetector(max_steps=2).fit(small).anomaly_score(small)  # loads all there is
     X: Any = file
     if axis == "columns":
         X = table(FIXED_ROWS, size)
@@ -123,15 +121,17 @@ def run_job(axis: str, size: int, file: Path) -> dict[str, Any]:
     def read() -> Any:
         return lampblack.find_rows(file) if X is file else X
 
-    fit = measured(lambda: detector.fit(read()))
-    score = measured(lambda: detector.anomaly_score(read()))
-    most = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    return {
-        "fit": fit,
-        "score": score,
-        "process_peak_mib": most,
-        "trained": detector.rows_["train"],
-    }
+    model = file.with_suffix(".model")
+    if part == "score":
+        detector = lampblack.load(model)
+        return measured(lambda: detector.anomaly_score(read()))
+    parameters: dict[str, Any] = {"max_steps": STEPS.get(axis, LONG_STEPS)}
+    if axis == LONG:
+        parameters["batch_size"] = LONG_BATCH
+    fitted = lampblack.AutoencoderDetector(**parameters)
+    found = measured(lambda: fitted.fit(read()))
+    fitted.save(model)
+    return {**found, "trained": fitted.rows_["train"]}
 
 
 def measure(done: set[tuple[str, int]]) -> Iterator[dict[str, Any]]:
@@ -143,9 +143,14 @@ def measure(done: set[tuple[str, int]]) -> Iterator[dict[str, Any]]:
             file = Path(folder, f"{size}.parquet")
             if axis in ("rows", LONG) and not file.exists():
                 write_rows(file, size)
-            command = [sys.executable, __file__, axis, str(size), str(file)]
-            result = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-            yield {"set": axis, "size": size, **json.loads(result.stdout.splitlines()[-1])}
+            found = {part: _in_process(part, axis, size, file) for part in ("fit", "score")}
+            yield {"set": axis, "size": size, **found}
+
+
+def _in_process(part: str, axis: str, size: int, file: Path) -> Any:
+    command = [sys.executable, __file__, part, axis, str(size), str(file)]
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def slope(points: list[tuple[float, float]]) -> float:
@@ -202,4 +207,4 @@ def by_axis(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run_job(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))))
+    print(json.dumps(run_job(*sys.argv[1:3], int(sys.argv[3]), Path(sys.argv[4]))))

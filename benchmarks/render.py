@@ -344,23 +344,24 @@ def growth() -> str:
     if not by_axis:
         return "Not measured yet.\n"
     lines = [
-        "| grows | size | fit, CPU s | fit, MiB more | score, CPU s | score, MiB more "
-        "| peak of the process, MiB |",
-        "|---|---|---|---|---|---|---|",
+        "| grows | size | fit, CPU s | MiB more | peak, MiB | score, CPU s | MiB more "
+        "| peak, MiB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for axis, rows in by_axis.items():
         for row in rows:
-            cells = [f"{row[k][n]:.3g}" for k in ("fit", "score") for n in ("cpu_s", "extra_mib")]
-            lines.append(
-                f"| {axis} | {row['size']:,} | {' | '.join(cells)} | {row['process_peak_mib']:,} |"
-            )
+            cells = [
+                f"{row[k]['cpu_s']:.3g} | {row[k]['extra_mib']:,.0f} | {row[k]['peak_mib']:,}"
+                for k in ("fit", "score")
+            ]
+            lines.append(f"| {axis} | {row['size']:,} | {' | '.join(cells)} |")
         if len(rows) > 2:
             slopes = [
-                f"{part.slope(part.points(rows, axis, k, n)):.2f}"
+                f"{part.slope(part.points(rows, axis, k, 'cpu_s')):.2f} | "
+                f"{part.slope(part.points(rows, axis, k, 'extra_mib')):.2f} | "
                 for k in ("fit", "score")
-                for n in ("cpu_s", "extra_mib")
             ]
-            lines.append(f"| {axis} | slope | {' | '.join(slopes)} | |")
+            lines.append(f"| {axis} | slope | {' | '.join(slopes)} |")
     every = [row for rows in by_axis.values() for row in rows]
     command = "python benchmarks/evidence.py growth"
     return "\n".join(lines) + f"\n\n{_measured(every, 'pyarrow')}; `{command}`.\n"

@@ -46,15 +46,17 @@ def test_slope_is_that_of_the_largest_sizes() -> None:
     )
 
 
-@pytest.mark.parametrize("axis", ["columns", "side"])
+@pytest.mark.parametrize("axis", ["columns"])
 def test_a_point_of_growth_is_measured_in_a_process_of_its_own(axis: str, tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "benchmarks" / "growth.py", axis, "16", tmp_path / "none"]
     quiet = {**os.environ, "OMP_NUM_THREADS": "1"}
-    output = subprocess.run(command, check=True, capture_output=True, env=quiet).stdout
-    row = json.loads(output.splitlines()[-1])
-    assert row["fit"]["cpu_s"] > 0
-    assert row["score"]["extra_mib"] >= 0
-    assert row["process_peak_mib"] >= row["fit"]["peak_mib"] * 0.9
+    for part in ("fit", "score"):
+        arguments = [ROOT / "benchmarks" / "growth.py", part, axis, "16", tmp_path / "none"]
+        output = subprocess.run(
+            [sys.executable, *arguments], check=True, capture_output=True, env=quiet
+        ).stdout
+        row = json.loads(output.splitlines()[-1])
+        assert row["cpu_s"] > 0
+        assert 0 <= row["extra_mib"] < row["peak_mib"]
 
 
 def test_results_are_of_jobs_that_the_scripts_run() -> None:

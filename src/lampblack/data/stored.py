@@ -18,7 +18,7 @@ from lampblack.data.parquet_rows import find_parquet_layout
 from lampblack.data.schema import Rows, Schema, listed
 from lampblack.exceptions import InvalidInput
 
-WINDOW = 1 << 25  # values held at a time: 256 MiB of float64
+WINDOW = 1 << 24  # values held at a time: 128 MiB of float64
 
 LARGE = 1 << 30  # bytes of a Parquet file's values above which it is not read whole
 

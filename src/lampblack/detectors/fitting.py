@@ -158,19 +158,18 @@ def _drawn(
     A training of so many steps sees no more rows than steps · batch_size. Where those fit into
     `StoredRows.window`, that many, or 200,000 if that is more, are drawn at random from the rows
     that may train, in one reading of the file, and the fit is that of a table of them. Otherwise
-    training reads batches from the file, and the first of these rows, as many as fit, are what the
-    encoder is fitted on and a score remembers. Where all rows fit, the fit has the bits of one in
-    memory.
+    training reads batches from the file, and 200,000 of its rows are what the encoder is fitted on
+    and a score remembers. Where all rows fit, the fit has the bits of one in memory.
     """
     fitted = detector.parameters_
     seen = fitted["max_steps"] * fitted["batch_size"]
     held = len(split.calibration) + len(split.validation)
     room = max(1, rows.window - held)
-    wanted = min(max(seen, MOST_ENCODED, detector._build_score().memory), room)
-    train = split.train[:wanted]
+    beyond = min(seen, len(split.train)) > room
+    least = max(MOST_ENCODED, detector._build_score().memory)
+    train = split.train[: min(least if beyond else max(seen, least), room)]
     kept = np.sort(np.concatenate([train, split.validation, split.calibration]))
     part = Split(*(np.searchsorted(kept, index) for index in (train, *split[1:])))
-    beyond = seen > room and len(train) < len(split.train)
     return rows.take(kept).in_memory(), part, rows.take(split.train) if beyond else None
 
 
