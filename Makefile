@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread a worker: the tests run in two processes, and small networks gain nothing from more.
 QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test check docs evidence bench bench-quick bench-service clean
+.PHONY: demo test check docs evidence bench bench-quick bench-service bench-speed clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -38,6 +38,9 @@ bench-quick: .venv/.bench
 
 bench-service: .venv/.bench
 	$(QUIET_THREADS) $(BIN)/python benchmarks/service.py
+
+bench-speed: .venv/.bench
+	$(BIN)/python benchmarks/speed.py
 
 evidence: .venv/.bench
 	$(BIN)/python benchmarks/evidence.py

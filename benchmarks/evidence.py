@@ -1,9 +1,9 @@
 """Regenerate every figure of the README: `python benchmarks/evidence.py [PART ...]`.
 
 Parts: tables, sensitivity, arrhythmia, recommended, peers, more, images, adversarial, likelihood,
-rays, why, labelled, portable, memory, scale, kdd, digits, tour, render; without any, all of them.
-Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already is not
-run again, so that a killed run goes on where it was. Delete a file to measure anew.
+rays, why, labelled, portable, memory, scale, growth, kdd, digits, tour, render; without any, all of
+them. Results are appended to benchmarks/results/*.jsonl job by job; a job that is there already is
+not run again, so that a killed run goes on where it was. Delete a file to measure anew.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ PARTS = (
     "portable",
     "memory",
     "scale",
+    "growth",
     "kdd",
     "digits",
     "tour",
@@ -263,7 +264,7 @@ def main() -> None:
     ):
         if part in parts:
             run_part(part, jobs(), RESULTS / f"{part}.jsonl", chosen.processes)
-    from benchmarks import memory, render, scale, shell
+    from benchmarks import growth, memory, render, scale, shell
 
     for part, measure in (("memory", memory.measure), ("scale", scale.measure)):
         if part in parts:
@@ -274,6 +275,16 @@ def main() -> None:
                 for row in measure(done):
                     output.write(json.dumps({**row, **provenance()}) + "\n")
                     output.flush()
+
+    if "growth" in parts:
+        file = RESULTS / "growth.jsonl"
+        drop_cut_line(file)
+        measured = {(row["set"], row["size"]) for row in render.read("growth")}
+        with file.open("a") as output:
+            for row in growth.measure(measured):
+                output.write(json.dumps({**row, **provenance()}) + "\n")
+                output.flush()
+        growth.draw(render.read("growth"))
 
     if "kdd" in parts:
         shell.run_kdd(RESULTS / "kdd.txt")

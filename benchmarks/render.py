@@ -17,6 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 PAGES = (
     ROOT / "README.md",
     ROOT / "docs" / "evidence.md",
+    ROOT / "docs" / "performance.md",
     ROOT / "docs" / "methods" / "ama.md",
     ROOT / "docs" / "methods" / "lampblack.md",
     ROOT / "docs" / "why.md",
@@ -320,6 +321,71 @@ def memory() -> str:
     )
 
 
+def speed() -> str:
+    """Every comparison of benchmarks/speed.py, in one thread and in two."""
+    rows = read("speed")
+    if not rows:
+        return "Not measured yet.\n"
+    lines = [
+        "| figure | threads | ours, CPU s | other, CPU s | ratio, CPU | ratio, wall | AUROC "
+        "| other's AUROC |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        spread = f"{row['cpu_ratio']:.2f} ({_range(row['cpu_ratios'])})"
+        quality = [f"{100 * row[k]:.1f}" if k in row else "" for k in ("auroc", "peer_auroc")]
+        lines.append(
+            f"| {row['set']} | {row['threads']} | {row['cpu_s']:.3g} | {row['peer_cpu_s']:.3g} | "
+            f"{spread} | {row['wall_ratio']:.2f} | {' | '.join(quality)} |"
+        )
+    return "\n".join(lines) + f"\n\n{_measured(rows, 'pyod')}; `make bench-speed`.\n"
+
+
+def _range(values: list[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}"
+
+
+def growth() -> str:
+    """Cost of fit and score at every size, with the exponent of its growth."""
+    from benchmarks import growth as part
+
+    by_axis = part.by_axis(read("growth"))
+    if not by_axis:
+        return "Not measured yet.\n"
+    lines = [
+        "| grows | size | fit, CPU s | MiB more | peak, MiB | score, CPU s | MiB more "
+        "| peak, MiB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for axis, rows in by_axis.items():
+        for row in rows:
+            cells = [
+                f"{row[k]['cpu_s']:.3g} | {row[k]['extra_mib']:,.0f} | {row[k]['peak_mib']:,}"
+                for k in ("fit", "score")
+            ]
+            lines.append(f"| {axis} | {row['size']:,} | {' | '.join(cells)} |")
+        if len(rows) > 2:
+            slopes = [
+                f"{part.slope(part.points(rows, axis, k, 'cpu_s')):.2f} | "
+                f"{part.slope(part.points(rows, axis, k, 'extra_mib')):.2f} | "
+                for k in ("fit", "score")
+            ]
+            lines.append(f"| {axis} | slope | {' | '.join(slopes)} |")
+    every = [row for rows in by_axis.values() for row in rows]
+    command = "python benchmarks/evidence.py growth"
+    return "\n".join(lines) + f"\n\n{_measured(every, 'pyarrow')}; `{command}`.\n"
+
+
+def _measured(rows: Rows, *others: str) -> str:
+    """Versions and machine of every row, which must be the same."""
+    facts = ("lampblack", "torch", *others, "machine")
+    first = rows[0]
+    if any(row[fact] != first[fact] for row in rows for fact in facts):
+        raise ValueError("the results mix versions or machines; delete them and rerun")
+    versions = ", ".join(f"{fact} {first[fact]}" for fact in facts[:-1])
+    return f"{versions}, {first['machine']}"
+
+
 def kdd() -> str:
     """The commands on KDD Cup 99 and what they printed."""
     return _recorded("kdd")
@@ -588,6 +654,8 @@ BLOCKS = {
     "recommended-settings": recommended_settings,
     "likelihood": likelihood,
     "rays": rays,
+    "speed": speed,
+    "growth": growth,
     "more-tables": more_tables,
     "far": _of_adversarial("far"),
     "far-from-digits": _of_adversarial("far_from_digits"),

@@ -108,8 +108,15 @@ def test_more_steps_than_fit_read_batches_from_the_file(
     detector = lampblack.TollDetector(**{**FAST, "batch_size": 64})
     detector.fit(lampblack.find_rows(file))
     assert detector.rows_ == {"train": 720, "validation": 0, "calibration": 180}
-    assert max(most) == 300
-    assert len(most) == 1 + 20  # what stays in memory, and an epoch of two steps at a time
+    assert most[0] == 180 + 50  # what is held out, and what the encoder is fitted on
+    assert most[1:] == [2 * 64] * 20  # an epoch of two steps at a time
+    wide = np.split(np.random.default_rng(0).permutation(720)[:400], 4)
+    reader = stored.RowReader(lampblack.find_rows(file), detector.encoder_)
+    batches = list(reader.read(wide))
+    assert most[21:] == [300, 100]  # as many together as the buffer holds
+    rows = lampblack.find_rows(file).in_memory()
+    for batch, index in zip(batches, wide, strict=True):
+        np.testing.assert_array_equal(batch, detector.encoder_.transform(rows.take(index)))
     assert detector.history_[-1]["loss"] < detector.history_[0]["loss"]
 
 

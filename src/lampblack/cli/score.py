@@ -15,6 +15,7 @@ from lampblack.cli.models import load_model, refuse_explanations
 from lampblack.cli.options import Cluster, Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
 from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped, row_format
+from lampblack.data.ahead import ahead
 from lampblack.data.file_names import holds_rows, is_pattern
 from lampblack.data.images.folders import holds_images
 from lampblack.detectors.results import check_columns, key_of, result_columns
@@ -137,7 +138,7 @@ def _score_one(
     alarms = Alarms(detector, keep=SHOWN if to_screen else 0)
     with counted("score", None, "rows", quiet or output == "-") as advance:
         with Output(output) as write:
-            for batch in rows:
+            for batch in ahead(rows):
                 key = key_of(batch, id_column)
                 scored = alarms.add(key, batch.table, batch.rows)
                 if not to_screen:

@@ -21,7 +21,7 @@ from lampblack.exceptions import InvalidInput
 if TYPE_CHECKING:
     from lampblack.data.encoder import TableEncoder  # scikit-learn, which reading does without
 
-WINDOW = 1 << 25  # values held at a time: 256 MiB of float64
+WINDOW = 1 << 24  # values held at a time: 128 MiB of float64
 
 LARGE = 1 << 30  # bytes of a Parquet file's values above which it is not read whole
 

@@ -172,20 +172,20 @@ def _drawn(
     """What of a file has to be in memory, the split of that, and what training reads as it goes.
 
     A training of so many steps sees no more rows than steps · batch_size. Where those fit into
-    `StoredRows.window`, that many are drawn at random from the rows that may train, in one reading
-    of the file, and the fit is that of a table of them. Otherwise training reads batches from the
-    file, and the first of these rows, as many as fit, are what the encoder is fitted on and a score
-    remembers. Where all rows fit, the fit has the bits of one in memory.
+    `StoredRows.window`, that many, or 200,000 if that is more, are drawn at random from the rows
+    that may train, in one reading of the file, and the fit is that of a table of them. Otherwise
+    training reads batches from the file, and 200,000 of its rows are what the encoder is fitted on
+    and a score remembers. Where all rows fit, the fit has the bits of one in memory.
     """
     fitted = detector.parameters_
     seen = fitted["max_steps"] * fitted["batch_size"]
     held = len(split.calibration) + len(split.validation)
     room = max(1, rows.window - held)
-    wanted = min(max(seen, MOST_ENCODED, detector._build_score().memory), room)
-    train = split.train[:wanted]
+    beyond = min(seen, len(split.train)) > room
+    least = max(MOST_ENCODED, detector._build_score().memory)
+    train = split.train[: min(least if beyond else max(seen, least), room)]
     kept = np.sort(np.concatenate([train, split.validation, split.calibration]))
     part = Split(*(np.searchsorted(kept, index) for index in (train, *split[1:])))
-    beyond = seen > room and len(train) < len(split.train)
     return rows.take(kept).in_memory(), part, rows.take(split.train) if beyond else None
 
 
@@ -213,7 +213,9 @@ def _training_samples(
     """Samples as the loop takes them: encoded on the device, or read from files as it goes."""
     if isinstance(samples, FileImages):
         return StreamedSamples(FileReader(samples), device)
-    assert not isinstance(samples, StoredRows)
+    if isinstance(samples, StoredRows):
+        assert isinstance(detector.encoder_, TableEncoder)
+        return StreamedSamples(RowReader(samples, detector.encoder_), device)
     if isinstance(samples, Rows):
         assert isinstance(detector.encoder_, TableEncoder)
         encoded = detector.encoder_.transform(samples)
@@ -241,12 +243,9 @@ def _train(
     fitted = detector.parameters_
     train = split.train if len(split.train) > 1 else split.train.repeat(2)  # for batch norm
     data, validation = (
-        _training_samples(detector, samples.take(index), device)
-        for index in (train, split.validation)
+        _training_samples(detector, some, device)
+        for some in (stored or samples.take(train), samples.take(split.validation))
     )
-    if stored is not None:
-        assert isinstance(detector.encoder_, TableEncoder)
-        data = StreamedSamples(RowReader(stored, detector.encoder_), device)
     watched = _watched(detector, samples, split, device)
     known = None
     if anomalies is not None:

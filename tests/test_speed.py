@@ -1,0 +1,75 @@
+"""The scripts that measure speed and growth: their arithmetic, their jobs, and one run of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks import growth, render, speed
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_ratio_is_the_median_of_the_pairs_and_above_one_where_ours_is_faster() -> None:
+    pairs = [((1.0, 2.0), (3.0, 2.0)), ((2.0, 1.0), (4.0, 4.0)), ((1.0, 1.0), (5.0, 1.0))]
+    found = speed.summary(pairs, 1.0)
+    assert found["cpu_ratio"] == 3.0
+    assert found["cpu_ratios"] == [3.0, 2.0, 5.0]
+    assert found["wall_ratio"] == 1.0
+    assert speed.summary(pairs, 10)["cpu_ratio"] == 30.0  # theirs did a tenth of the work
+
+
+def test_both_sides_run_in_turn_and_the_first_of_each_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+    found = speed.compare(lambda: calls.append("a"), lambda: calls.append("b"), repeats=2)
+    assert calls == ["a", "b"] * 3
+    assert len(found["cpu_ratios"]) == 2
+
+
+def test_judged_rows_are_told_apart_by_what_columns_have_in_common_alone() -> None:
+    X, anomalous = speed.judged(30)
+    assert anomalous.sum() == 2000
+    for column in X.T:
+        assert abs(column[anomalous].mean() - column[~anomalous].mean()) < 0.5
+        assert 0.8 < column[anomalous].std() / column[~anomalous].std() < 1.25
+
+
+def test_slope_is_that_of_the_largest_sizes() -> None:
+    assert growth.slope([(10, 5.0), (100, 1.0), (1000, 100.0), (10000, 10000.0)]) == pytest.approx(
+        2.0
+    )
+
+
+@pytest.mark.parametrize("axis", ["columns"])
+def test_a_point_of_growth_is_measured_in_a_process_of_its_own(axis: str, tmp_path: Path) -> None:
+    quiet = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for part in ("fit", "score"):
+        arguments = [ROOT / "benchmarks" / "growth.py", part, axis, "16", tmp_path / "none"]
+        output = subprocess.run(
+            [sys.executable, *arguments], check=True, capture_output=True, env=quiet
+        ).stdout
+        row = json.loads(output.splitlines()[-1])
+        assert row["cpu_s"] > 0
+        assert 0 <= row["extra_mib"] < row["peak_mib"]
+
+
+def test_results_are_of_jobs_that_the_scripts_run() -> None:
+    assert {row["set"] for row in render.read("speed")} <= speed.JOBS.keys()
+    found = [(row["set"], row["size"]) for row in render.read("growth")]
+    assert set(found) <= set(growth.jobs())
+    assert len(set(found)) == len(found)
+
+
+def test_memory_of_ten_million_rows_is_below_the_promise() -> None:
+    rows = {(row["set"], row["size"]): row for row in render.read("growth")}
+    if ("rows", 10_000_000) not in rows:
+        pytest.skip("not measured yet: python benchmarks/evidence.py growth")
+    assert rows["rows", 10_000_000]["score"]["peak_mib"] < 1024
+    assert rows["rows", 10_000_000]["fit"]["peak_mib"] < 2048
+    assert rows[growth.LONG, 10_000_000]["fit"]["peak_mib"] < 2048
