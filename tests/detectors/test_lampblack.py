@@ -209,6 +209,15 @@ def test_few_remembered_rows_do_not_hide_themselves_either(remembered: int) -> N
         assert ((nearest[:, :, 0] - rows).abs() >= 1).all()
 
 
+def test_the_closest_are_found_among_groups_as_among_all() -> None:
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(1013, 6, generator=generator)
+    asked = torch.randn(150, 6, generator=generator)
+    found = Remembered(samples).nearest(asked, 5, 1)
+    wanted = samples[torch.cdist(asked.double(), samples.double()).argsort(dim=1)[:, :5]]
+    assert torch.equal(found, wanted)
+
+
 @pytest.mark.parametrize("offset", [0.0, 100.0])
 def test_neighbours_are_right_in_clusters_far_from_the_centre(offset: float) -> None:
     """Float32 loses small distances beside large norms: exact ones decide among candidates."""
