@@ -145,7 +145,7 @@ class Remembered:
         if groups <= some or torch.compiler.is_exporting():
             return closeness.topk(some, dim=1).indices
         # group g has the members g, g + groups, ...: maxima run over whole rows of memory
-        grouped = closeness[:, : GROUP * groups].unflatten(1, (GROUP, groups))
+        grouped = closeness[:, : GROUP * groups].view(-1, GROUP, groups)
         best = grouped.amax(dim=1).topk(some, dim=1).indices  # (n, some)
         device = closeness.device
         members = (best[:, :, None] + groups * torch.arange(GROUP, device=device)).flatten(1)
