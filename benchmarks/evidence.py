@@ -174,7 +174,7 @@ def more_jobs() -> list[Job]:
         (name, method, seed)
         for seed in range(5)
         for name in protocol.MORE
-        for method in (*methods.TABLES, *quick)
+        for method in (*(m for m in methods.TABLES if m not in methods.ABLATIONS), *quick)
     ]
 
 
