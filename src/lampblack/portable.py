@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lampblack.calibration import Calibration, false_discovery_alarms
-from lampblack.data.checking import check_samples
+from lampblack.data.checking import check_samples, refuse_not_finite
 from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema, to_unit
 from lampblack.data.reading import as_matrix
@@ -87,12 +87,7 @@ class PortableModel:
         for chunk in samples.chunks(CHUNK * self._block if isinstance(samples, Rows) else 64):
             parts += [self._scored(feed) for feed in self._feeds(chunk)]
         scores = np.concatenate(parts)
-        if not np.isfinite(scores).all():
-            row = int((~np.isfinite(scores)).argmax()) + 1
-            raise InvalidInput(
-                f"row {row}: the network gives a score that is not finite; the row lies too far "
-                "from the fitted data, or the network diverged"
-            )
+        refuse_not_finite(scores)
         return scores
 
     def score_samples(self, X: Any) -> Values:

@@ -14,7 +14,7 @@ from lampblack.data.images.schema import ImageSchema
 from lampblack.data.reading import check_rows
 from lampblack.data.schema import Rows, Schema
 from lampblack.data.stored import StoredRows
-from lampblack.exceptions import SchemaMismatch
+from lampblack.exceptions import InvalidInput, SchemaMismatch
 
 
 def check_samples(
@@ -39,3 +39,13 @@ def check_samples(
             f"{name} was fitted on a table, and X is images or a path; pass a table (n, d)"
         )
     return check_rows(X, schema, name, as_array)
+
+
+def refuse_not_finite(scores: npt.NDArray[np.float64]) -> None:
+    """Raise InvalidInput, naming the row, where a score (n,) is infinite or no number."""
+    if not np.isfinite(scores).all():
+        row = int((~np.isfinite(scores)).argmax()) + 1
+        raise InvalidInput(
+            f"row {row}: the network gives a score that is not finite; the row lies too far from "
+            "the fitted data, or the network diverged"
+        )

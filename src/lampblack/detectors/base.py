@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from lampblack.calibration import Calibration, false_discovery_alarms
 from lampblack.data.blocks import block_size
-from lampblack.data.checking import check_samples
+from lampblack.data.checking import check_samples, refuse_not_finite
 from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.reading import are_images
 from lampblack.data.images.schema import ImageSchema
@@ -591,12 +591,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     def _score_checked(self, samples: CheckedSamples, score: Score | None = None) -> Values:
         """Anomaly scores (n,) of checked samples, by the detector's own score or another."""
         scores = to_float64([block.scored.score for block in self._blocks(samples, score)])
-        if not np.isfinite(scores).all():
-            row = int((~np.isfinite(scores)).argmax()) + 1
-            raise InvalidInput(
-                f"row {row}: the network gives a score that is not finite; the row lies too far "
-                "from the fitted data, or the network diverged"
-            )
+        refuse_not_finite(scores)
         return scores
 
     def _set_calibration(self, calibration: Calibration) -> None:
