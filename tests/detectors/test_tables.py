@@ -310,3 +310,18 @@ def test_units_do_not_matter(normal: np.ndarray) -> None:
     )
     tiny = lampblack.TollDetector(**FAST).fit(normal * 1e-170)  # its variance is below the least
     assert (tiny.predict(normal * 1e-168) == -1).mean() > 0.9
+
+
+def test_float32_with_a_hole_is_read_without_a_warning(normal: np.ndarray) -> None:
+    rows = normal.astype(np.float32)
+    rows[0, 0] = np.nan
+    detector = lampblack.TollDetector(**FAST).fit(rows)
+    assert np.isfinite(detector.anomaly_score(rows)).all()
+
+
+def test_scores_of_parts_of_a_block_have_the_bits_of_the_whole(normal: np.ndarray) -> None:
+    """The recommended score leaves out what only fills a block up."""
+    detector = lampblack.LampblackDetector(**FAST).fit(normal)
+    whole = detector.anomaly_score(normal)
+    parts = [detector.anomaly_score(part) for part in np.split(normal, [1, 3, 64, 200])]
+    assert (np.concatenate(parts) == whole).all()

@@ -209,12 +209,13 @@ class Schema(BaseModel):
 
     def _faults(self, rows: Rows) -> Iterator[RefusedRow]:
         """Values that no score can be given for: infinite, huge, or missing where none was."""
-        low, high = rows.numbers.min(initial=0), rows.numbers.max(initial=0)  # NaN if one is
+        low = float(rows.numbers.min(initial=0))  # NaN if one value is
+        high = float(rows.numbers.max(initial=0))
         if not (low >= -LARGEST and high <= LARGEST):  # else the usual case: nothing to look for
             for i, column in enumerate(self.of_kind("number", "boolean")):
                 values = rows.numbers[:, i]
                 yield from _fault(column, np.isinf(values), INFINITE)
-                yield from _fault(column, np.abs(values) > LARGEST, HUGE)
+                yield from _fault(column, np.abs(values).astype(np.float64) > LARGEST, HUGE)
                 if not column.nullable:
                     yield from _fault(column, np.isnan(values), MISSING)
         for column, texts in zip(self.of_kind("category"), rows.categories, strict=True):

@@ -14,6 +14,8 @@ from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Passed, Score, Scored
 
+TOGETHER = 64  # rows that a score by row takes at a time
+
 
 class Block(NamedTuple):
     """Encoded samples with their codes and reconstructions, and their scores, on the device."""
@@ -46,6 +48,8 @@ def scored_blocks(
 @torch.inference_mode()
 def _score(networks: AutoencoderPair, x: Tensor, n: int, score: Score) -> Block:
     passed = Passed(x, *networks(x))  # codes (block, latent), reconstructions (block, ...)
+    if score.by_row:  # what lies behind the last sample need not be scored
+        passed = Passed(*(part[: -(-n // TOGETHER) * TOGETHER] for part in passed))
     scored = score(networks, passed)
     if n == len(x):
         return Block(passed, scored)

@@ -47,6 +47,8 @@ class Score(ABC):
 
     remainder_name: ClassVar[str] = "latent"
     needs_reference: ClassVar[bool] = False
+    by_row: ClassVar[bool] = False
+    """Whether some of a block's samples, by the 64, have the bits that they have among all."""
 
     @property
     def memory(self) -> int:

@@ -50,6 +50,7 @@ class NearestScore(Score):
     """
 
     needs_reference = True
+    by_row = True  # neighbours are searched for 64 rows at a time
 
     def __init__(
         self,
