@@ -20,7 +20,7 @@ from lampblack.networks.remembering import Remembered
 from lampblack.networks.views import ByRange, ByRank
 from lampblack.scores import NearestScore, Passed, ReconstructionScore, Score
 from lampblack.scores.nearest import _separating_weights, distorted
-from tests.conftest import FAST
+from tests.conftest import FAST, mixed_frame
 
 FARTHEST = 1000.0  # standard deviations
 
@@ -64,7 +64,7 @@ def test_score_is_the_weighted_mean_of_its_parts_logarithms(
 
 
 def test_ranks_become_normal_scores_and_ties_share_the_middle() -> None:
-    view = ByRank(2)
+    view = ByRank(torch.ones(2, dtype=torch.bool))
     view.learn(torch.tensor([[1.0, 7.0], [1.0, 7.0], [2.0, 7.0], [5.0, 7.0]]))
     asked = torch.tensor([[1.0, 7.0], [2.0, 8.0], [3.5, 7.0], [5.0, 7.0], [9.0, 7.0], [0.0, 7.0]])
     seen = view(asked)
@@ -77,7 +77,7 @@ def test_ranks_become_normal_scores_and_ties_share_the_middle() -> None:
 
 def test_ranks_of_many_values_are_nearly_those_of_all() -> None:
     rows = torch.from_numpy(np.random.default_rng(0).lognormal(0, 2, (5000, 1)).astype(np.float32))
-    view = ByRank(1)
+    view = ByRank(torch.ones(1, dtype=torch.bool))
     view.learn(rows)
     ranks = rankdata(rows.numpy()[:, 0]) / 5001
     inner = (ranks > 0.01) & (ranks < 0.99)
@@ -85,9 +85,26 @@ def test_ranks_of_many_values_are_nearly_those_of_all() -> None:
 
 
 def test_ranges_weigh_a_rarely_moving_column_less() -> None:
-    view = ByRange(3)
-    view.learn(torch.tensor([[0.0, 5.0, 0.0], [10.0, 5.0, 0.0], [5.0, 5.0, 2.0]]))
-    np.testing.assert_allclose(view(torch.tensor([[10.0, 6.0, 1.0]])).numpy(), [[1.0, 1.5, 0.5]])
+    view = ByRange(torch.tensor([True, True, True, False]))
+    rows = torch.tensor([[0.0, 5.0, 0.0, 9.0], [10.0, 5.0, 0.0, 9.0], [5.0, 5.0, 2.0, 8.0]])
+    view.learn(rows)
+    seen = view(rows)
+    assert torch.equal(seen[:, 3], rows[:, 3])  # no number
+    ratio = seen[1, :3] / torch.tensor([1.0, 5 / 4, 0.0])  # in ranges; a constant in quarters
+    assert ratio[0] == pytest.approx(float(ratio[1]))
+    whole = rows[:, :3].var(dim=0, correction=0).sum()
+    assert seen[:, :3].var(dim=0, correction=0).sum() == pytest.approx(float(whole), rel=1e-5)
+
+
+def test_levels_and_phases_are_seen_as_they_are_encoded() -> None:
+    rows = mixed_frame(400)
+    fitted = lampblack.LampblackDetector(**FAST).fit(rows)
+    encoder = fitted.encoder_
+    x = torch.from_numpy(encoder.transform(fitted._checked(rows)))
+    assert encoder.numbers.sum() == 2  # flow and mode; not open, nor date, city and indicators
+    others = torch.from_numpy(~encoder.numbers)
+    for view in fitted.networks_.views:
+        assert torch.equal(view(x)[:, others], x[:, others])
 
 
 def test_an_ordinary_normal_row_scores_about_one(

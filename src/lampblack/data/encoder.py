@@ -138,6 +138,14 @@ class TableEncoder:
         return np.asarray(~self._pipeline.named_steps["scale"].constant_)
 
     @property
+    def numbers(self) -> npt.NDArray[np.bool_]:
+        """Which features (width,) are a number of the table, and no phase, level or indicator."""
+        kinds = [column.kind for column in self.schema.of_kind("number", "boolean")]
+        numbers = np.zeros(self.width, dtype=bool)
+        numbers[: len(kinds)] = [kind == "number" for kind in kinds]
+        return numbers
+
+    @property
     def unrepeated(self) -> list[str]:
         """The category columns of which no level occurred twice in training."""
         columns = self.schema.of_kind("category")

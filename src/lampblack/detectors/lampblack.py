@@ -11,6 +11,7 @@ import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
+from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema
@@ -144,7 +145,9 @@ class LampblackDetector(ReconstructionDetector):
 
     def _build_networks(self, varying: Tensor, generator: torch.Generator) -> AutoencoderPair:
         pair = super()._build_networks(varying, generator)
-        return RememberingPair(pair.encoder, pair.decoder, varying, self.encoder_.shape)
+        encoder = self.encoder_
+        numbers = torch.from_numpy(encoder.numbers) if isinstance(encoder, TableEncoder) else None
+        return RememberingPair(pair.encoder, pair.decoder, varying, encoder.shape, numbers)
 
     def _build_score(self) -> Score:
         fitted = self.parameters_

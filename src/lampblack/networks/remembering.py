@@ -36,14 +36,21 @@ class RememberingPair(AutoencoderPair):
     weights: Tensor
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, varying: Tensor, shape: tuple[int, ...]
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        varying: Tensor,
+        shape: tuple[int, ...],
+        numbers: Tensor | None = None,
     ) -> None:
+        """numbers: which features of a table (width,) are numbers; None stands for all."""
         super().__init__(encoder, decoder, varying)
         self.factor = 1 if len(shape) == 1 else math.ceil(max(shape[1:]) / LONGEST_SIDE)
         width = self.compared(torch.zeros(1, *shape)).shape[1]
         views: list[View] = [AsEncoded()]
         if len(shape) == 1:
-            views += [ByRange(width), ByRank(width)]
+            numbers = torch.ones(width, dtype=torch.bool) if numbers is None else numbers
+            views += [ByRange(numbers.clone()), ByRank(numbers.clone())]
         self.views = nn.ModuleList(views)
         self.register_buffer("memory", torch.zeros(0, width))
         self.register_buffer("units", torch.ones(1 + len(views)))

@@ -35,22 +35,30 @@ class AsEncoded(View):
 
 
 class ByRange(View):
-    """Every feature over its range in normal rows: one that rarely moves weighs less.
+    """Every number over its range in normal rows: one that rarely moves weighs less.
 
-    A feature that never moved is divided by 4, as the encoder does for "minmax".
+    All numbers together weigh as much as they do as they are encoded; a number that never moved is
+    divided by 4, as the encoder does for "minmax". What is no number stays as it is.
     """
 
-    factor: Tensor
+    numbers: Tensor  # (width,), which features are numbers
+    factor: Tensor  # (width,)
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, numbers: Tensor) -> None:
         super().__init__()
-        self.register_buffer("factor", torch.ones(width))
+        self.register_buffer("numbers", numbers)
+        self.register_buffer("factor", torch.ones(len(numbers)))
 
     def learn(self, rows: Tensor) -> None:
         """Learn the ranges."""
         ranges = rows.amax(dim=0) - rows.amin(dim=0)
         constant = torch.full_like(ranges, float(DEVIATIONS_A_RANGE))
-        self.factor = 1 / torch.where(ranges > 0, ranges, constant)
+        factor = 1 / torch.where(ranges > 0, ranges, constant)
+        variances = rows.var(dim=0, correction=0)[self.numbers]
+        narrowed = (variances * factor[self.numbers].square()).sum()
+        if narrowed > 0:
+            factor = factor * (variances.sum() / narrowed).sqrt()
+        self.factor = torch.where(self.numbers, factor, torch.ones_like(factor))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Rows in ranges."""
@@ -58,20 +66,23 @@ class ByRange(View):
 
 
 class ByRank(View):
-    """Every feature as the normal score of its rank among normal rows: only order counts.
+    """Every number as the normal score of its rank among normal rows: only order counts.
 
     A value that lies at the share p of the rows becomes Φ⁻¹(p), equal values at the middle of their
     ranks; between values it is linear. Beyond all of them it is Φ⁻¹ of half a row's share, and the
     logarithm of 1 + 4 · the distance in ranges is added. At most 256 values of a feature are kept.
-    One that never moved stays as it is.
+    One that never moved stays as it is, and so does what is no number.
     """
 
+    numbers: Tensor  # (width,), which features are numbers
     values: Tensor  # (width, landmarks), ascending
     scores: Tensor  # (width, landmarks), their normal scores
     beyond: Tensor  # (), of a value just above all
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, numbers: Tensor) -> None:
         super().__init__()
+        width = len(numbers)
+        self.register_buffer("numbers", numbers)
         self.register_buffer("values", torch.zeros(width, LANDMARKS))
         self.register_buffer("scores", torch.zeros(width, LANDMARKS))
         self.register_buffer("beyond", torch.zeros(()))
@@ -107,7 +118,8 @@ class ByRank(View):
         outside = self.beyond + torch.log1p(deviations)
         scores = torch.where(columns > last, outside, scores)
         scores = torch.where(columns < first, -outside, scores)
-        return torch.where(first < last, scores, columns).T
+        ranked = (first < last) & self.numbers[:, None]
+        return torch.where(ranked, scores, columns).T
 
     def _position(self, columns: Tensor) -> Tensor:
         """How many landmarks lie below each value (width, n)."""
