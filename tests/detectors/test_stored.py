@@ -170,7 +170,7 @@ def test_positions_are_kept_in_order(file: Path, frame: pd.DataFrame) -> None:
 
 def test_a_csv_file_is_refused(tmp_path: Path, frame: pd.DataFrame) -> None:
     frame.to_csv(tmp_path / "rows.csv", index=False)
-    with pytest.raises(InvalidInput, match="only where that is Parquet"):
+    with pytest.raises(InvalidInput, match="alone; write it as one"):
         lampblack.find_rows(tmp_path / "rows.csv")
 
 

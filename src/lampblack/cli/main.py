@@ -191,7 +191,7 @@ def score(
     ] = None,
     id_column: options.IdColumn = None,
     explain: Annotated[
-        int, typer.Option(min=0, help="Add the columns that contribute most, this many.")
+        int, typer.Option(min=0, help="With -o: add the columns that contribute most, this many.")
     ] = 0,
     heatmaps: Annotated[
         Path | None, typer.Option(help="Images: folder for heat maps and a contact sheet.")
@@ -391,7 +391,9 @@ def calibrate(
     model: options.ModelFolder,
     data: Annotated[
         Path,
-        typer.Argument(help="New normal rows (CSV, also .gz, or Parquet) or images (a folder)."),
+        typer.Argument(
+            help="New normal rows, none that were fitted (CSV, also .gz, or Parquet), or images."
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Save here. [default: in place]")

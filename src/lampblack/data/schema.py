@@ -187,7 +187,7 @@ class Schema(BaseModel):
         if extra:
             raise SchemaMismatch(
                 f"unexpected: {listed(extra)}; the model was fitted without: leave out what it "
-                "does not know"
+                "does not know (--exclude), or name rows by one such column (--id)"
             )
 
     def _convert(self, table: pa.Table) -> Rows:

@@ -52,8 +52,8 @@ def find_rows(
     path = Path(path)
     if not find_source(path).parquet:
         raise InvalidInput(
-            f"{path}: rows stay in the file only where that is Parquet; write it as Parquet, or "
-            "read it whole"
+            f"{path}: rows can stay in a Parquet file alone; write it as one, or read it whole "
+            "(leave out --stream)"
         )
     format_ = RowFormat(types=dict(types or {}), missing=tuple(missing))
     tables = FileTables(path, format_, columns, where, on_bad_row)

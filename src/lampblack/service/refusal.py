@@ -13,7 +13,7 @@ CLOSE = {"Connection": "close"}
 
 # Hints of the command line, which a client of the service cannot follow.
 _HINTS = re.compile(
-    r"(; correct it)? or skip such rows \(--on-bad-row skip\)| or let score do so \(--resize\), "
+    r"(; correct it)? or skip such rows \(--on-bad-row skip\)|, or let score do so \(--resize\), "
     r"or fit again with image_size \(--image-size\)|, or say that the file has no header "
     r"\(--no-header\)| \(--[a-z-]+\)"
 )
