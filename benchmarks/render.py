@@ -564,15 +564,18 @@ def labelled_checkpoints() -> str:
         "|---" * 6 + "|",
     ]
     found: dict[tuple[str, str], Rows] = defaultdict(list)
-    for row in read("labelled"):
+    rows = read("labelled")
+    if not rows:
+        return "Not measured yet.\n"
+    for row in rows:
         found[row["set"], row["method"]].append(row)
-    for (name, method), rows in sorted(found.items(), key=lambda item: item[0][0]):
-        last = [100 * row["auroc"] for row in rows]
-        kept = [100 * row["auroc_labelled_checkpoint"] for row in rows]
+    for (name, method), runs in sorted(found.items(), key=lambda item: item[0][0]):
+        last = [100 * row["auroc"] for row in runs]
+        kept = [100 * row["auroc_labelled_checkpoint"] for row in runs]
         mean, error = _mean_and_error([b - a for a, b in zip(last, kept, strict=True)])
-        gain = f"{mean:+.2f} ± {error:.2f}" if len(rows) > 1 else f"{mean:+.2f}"
+        gain = f"{mean:+.2f} ± {error:.2f}" if len(runs) > 1 else f"{mean:+.2f}"
         lines.append(
-            f"| {name} | {method} | {_mean(last):.2f} | {_mean(kept):.2f} | {gain} | {len(rows)} |"
+            f"| {name} | {method} | {_mean(last):.2f} | {_mean(kept):.2f} | {gain} | {len(runs)} |"
         )
     return "\n".join(lines) + "\n\n`python benchmarks/evidence.py labelled`.\n"
 
@@ -581,14 +584,16 @@ def portable_scores() -> str:
     """Portable models beside the detectors they were exported from."""
     from benchmarks import portable
 
-    return portable.accuracy_table(read("portable"), _provenance)
+    rows = read("portable")
+    return portable.accuracy_table(rows, _provenance) if rows else "Not measured yet.\n"
 
 
 def portable_speed() -> str:
     """Their times beside torch's."""
     from benchmarks import portable
 
-    return portable.speed_table(read("portable"))
+    rows = read("portable")
+    return portable.speed_table(rows) if rows else "Not measured yet.\n"
 
 
 def service() -> str:
