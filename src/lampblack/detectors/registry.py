@@ -46,7 +46,7 @@ def load(
     if is_portable(folder):
         raise ModelFileError(
             f"{folder} is a portable model, which scores and does nothing else; give the model "
-            "folder (in Python, lampblack.load_portable reads the other)"
+            "folder, or in Python load it with lampblack.load_portable"
         )
     parts = ModelParts.read(folder)
     by_class = {cls.__name__: cls for cls in DETECTORS.values()}
