@@ -12,9 +12,8 @@ from torch import Tensor
 from lampblack.data.blocks import block_size
 from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
+from lampblack.networks.remembering import TOGETHER
 from lampblack.scores import Passed, Score, Scored
-
-TOGETHER = 64  # rows that a score by row takes at a time
 
 
 class Block(NamedTuple):
