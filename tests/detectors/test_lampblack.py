@@ -261,13 +261,12 @@ def test_an_outlier_among_the_training_rows_is_found(normal: np.ndarray) -> None
 def test_distorted_samples_differ_and_are_of_one_kind_each() -> None:
     x = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
     kinds = list(distorted(x))
-    assert len(kinds) == 5
     assert all(len(kind) >= 200 for kind in kinds)
-    swapped, little, much, middles, stretched = kinds
+    swapped, noisy, middles = kinds
     assert all(bool(torch.isin(swapped[:, j], x[:, j]).all()) for j in range(6))
-    assert little.std() < much.std()
+    added = (noisy - x.repeat(5, 1)).std(dim=0)
+    np.testing.assert_allclose(added, x.std(dim=0, correction=0), rtol=0.2)
     assert middles.std() < 0.8 * x.std()
-    np.testing.assert_allclose(stretched.std(dim=0), 1.5 * x.std(dim=0, correction=0), rtol=0.02)
     assert all(torch.equal(a, b) for a, b in zip(kinds, distorted(x), strict=True))
 
 
