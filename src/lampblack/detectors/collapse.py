@@ -17,6 +17,7 @@ SILENT = 1e-4  # spread of the remainder, relative to that of the errors
 GRACE = 0.25  # share of the budget before the first look: an untrained network is flat too,
 FEWEST_STEPS = 100  # and in fewer steps it has not gone anywhere
 TOLD = 0.6  # AUROC of chimeras above which the norm is taken for a score rather than for noise
+GLANCED = 256  # samples, of those watched, that a look before the last one takes
 LOOKS = 3  # looks in a row that must agree: a schedule may pass through a collapse
 
 
@@ -59,12 +60,13 @@ class CollapseWatch:
             return
         if len(self._rows) < 2 or self._spread == 0:
             return
-        passed = Passed(self._rows, *self._networks(self._rows))
-        if spread(passed.reconstruction) >= CONSTANT * self._spread:
+        some = self._rows if final else self._rows[:GLANCED]
+        if spread(self._networks(some)[1]) >= CONSTANT * self._spread:
             self._collapsed_looks = 0
             return
         self._collapsed_looks += 1
         if self._collapsed_looks == LOOKS and (final or not self._score.needs_reference):
+            passed = Passed(self._rows, *self._networks(self._rows))
             scored = self._score(self._networks, passed)
             silent = spread(scored.remainder) < SILENT * spread(scored.error)
             silent = silent and not self._score.needs_reference
@@ -142,4 +144,5 @@ def chimeras_told(networks: AutoencoderPair, rows: Tensor, score: Score) -> floa
 def spread(values: Tensor) -> float:
     """The largest standard deviation over rows of any element."""
     by_row = values.cpu().double().reshape(len(values), -1)
-    return float(by_row.std(dim=0, correction=0).max())
+    by_row = by_row - by_row[0]  # so that what does not vary has a spread of exactly 0
+    return float((by_row - by_row.mean(dim=0)).square().mean(dim=0).max().sqrt())

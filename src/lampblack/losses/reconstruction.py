@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lampblack.losses.similarity import structural_similarity
 
@@ -26,8 +27,8 @@ def elementwise_error(x: Tensor, reconstruction: Tensor, name: ReconstructionErr
         )
     if name == "ssim":
         return _dissimilarity(x, reconstruction)
-    difference = x - reconstruction
-    return difference.abs() if name == "l1" else difference.square()
+    loss = functional.l1_loss if name == "l1" else functional.mse_loss  # fewer passes than x - x̂
+    return loss(reconstruction, x, reduction="none")
 
 
 def reconstruction_error(
@@ -47,7 +48,8 @@ def reconstruction_error(
     if amplified is not None:
         error = amplified(error)
     by_sample = error.flatten(start_dim=1)
-    return _root(by_sample.sum(dim=1)) if name == "l2_norm" else by_sample.mean(dim=1)
+    total = by_sample.sum(dim=1)  # divided as (n,): the slope of a mean is laid out per element
+    return _root(total) if name == "l2_norm" else total / by_sample.shape[1]
 
 
 def _dissimilarity(x: Tensor, reconstruction: Tensor) -> Tensor:
