@@ -28,7 +28,7 @@ from tests.export.conftest import Exported
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "docker" / "requirements.txt"
-TRAINING = ("torch", "sklearn", "scipy", "skops", "safetensors", "torchmetrics", "lightning_fabric")
+TRAINING = ("torch", "sklearn", "scipy", "safetensors", "torchmetrics", "lightning_fabric")
 
 pytestmark = pytest.mark.skipif(not REQUIREMENTS.exists(), reason="needs the source tree")
 

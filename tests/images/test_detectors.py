@@ -225,7 +225,7 @@ def test_save_and_load_in_a_new_process(
     tmp_path: Path, images: np.ndarray, fitted_images: lampblack.TollDetector
 ) -> None:
     fitted_images.save(tmp_path / "a.model")
-    assert not (tmp_path / "a.model" / "encoder.skops").exists()
+    assert not (tmp_path / "a.model" / "encoder.json").exists()
     np.save(tmp_path / "X.npy", images)
     code = (
         "import sys, numpy as np, torch, lampblack; torch.set_num_threads(int(sys.argv[2]));"

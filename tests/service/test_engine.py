@@ -42,7 +42,7 @@ from lampblack.service.engine import load_engine
 import lampblack.service.server
 engine = load_engine(Path(sys.argv[1]))
 assert engine.runtime == "onnx" and not engine.explains and engine.detector and engine.card
-heavy = {"torch", "sklearn", "skops"} & set(sys.modules)
+heavy = {"torch", "sklearn"} & set(sys.modules)
 assert not heavy, heavy
 """
 

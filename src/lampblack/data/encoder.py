@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import MissingIndicator, SimpleImputer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
+from pydantic import BaseModel, ConfigDict, Field
 
 from lampblack.data.scaling import ColumnScaler, Scaling
 from lampblack.data.schema import Rows, Schema
@@ -22,8 +19,26 @@ DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
 CYCLES = {"day": DAY, "week": 7 * DAY, "year": 365.2425 * DAY}  # periods in microseconds
 MONDAY = 4 * DAY  # the epoch was a Thursday
 
+Cycle = Literal["day", "week", "year"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Matrix = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.floating[Any]]
+
+
+class EncoderState(BaseModel):
+    """What a `TableEncoder` has learned, as JSON holds it to the bit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scaling: Scaling
+    levels: list[list[str]]
+    cycles: list[list[Cycle]]
+    medians: list[Finite]
+    center: list[Finite]
+    scale: list[Positive]
+    constant: list[bool]
+    departure: Positive
 
 
 class TableEncoder:
@@ -38,9 +53,13 @@ class TableEncoder:
       only where the training rows cover the whole cycle. The absolute time is left out on purpose:
       new rows are always later than the fitted ones, and that alone is no anomaly.
 
-    Then `ColumnScaler`. Attributes after `fit`: `width`, and `column_of` (width,), the position in
-    the schema of the column that each feature encodes.
+    Then `ColumnScaler`. Attributes after `fit`: `width`; `column_of` (width,), the position in the
+    schema of the column that each feature encodes; `medians`, what stands in for a missing number,
+    boolean or phase; and `scaler`.
     """
+
+    medians: Matrix
+    scaler: ColumnScaler
 
     def __init__(self, schema: Schema, scaling: Scaling) -> None:
         self.schema = schema
@@ -56,23 +75,18 @@ class TableEncoder:
         self._levels = [_frequent_levels(values) for values in rows.categories]
         self._cycles = [_covered_cycles(moments) for moments in rows.dates]
         self._lay_out()
-        self._pipeline = self._build_pipeline().fit(
-            self._matrix(rows).astype(np.float64, copy=False)
-        )
+        matrix = self._matrix(rows).astype(np.float64, copy=False)
+        self.medians = _medians(matrix[:, self._value_index])
+        self.scaler = ColumnScaler.fit(self._features(matrix), self.scaling, self._groups)
         return self
 
     def transform(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Encode rows as a float32 matrix (n, width).
-
-        What the pipeline would give, without its checks of every column, and in pieces that stay
-        in a processor's cache.
-        """
+        """Encode rows as a float32 matrix (n, width), in pieces that a processor's cache holds."""
         encoded = np.empty((len(rows), self.width), dtype=np.float32)
-        scaler = self._pipeline.named_steps["scale"]
         filled = 0
         for some in rows.chunks(max(1, PIECE // max(1, self.width))):
             features = self._features(self._matrix(some))
-            encoded[filled : filled + len(some)] = scaler.scale(features)
+            encoded[filled : filled + len(some)] = self.scaler.apply(features)
             filled += len(some)
         return encoded
 
@@ -82,7 +96,7 @@ class TableEncoder:
         Numbers as float64 (n,), booleans as bool (n,), categories as a list of the most likely
         levels, None for missing and "(other)" for none of the known ones.
         """
-        unscaled = self._pipeline.named_steps["scale"].inverse_transform(features)
+        unscaled = self.scaler.invert(features)
         columns: dict[str, Any] = {}
         for i, column in enumerate(self.schema.of_kind("number", "boolean")):
             values = unscaled[:, i]
@@ -95,22 +109,32 @@ class TableEncoder:
             first += len(names)
         return {c.name: columns[c.name] for c in self.schema.columns if c.name in columns}
 
-    def state(self) -> dict[str, Any]:
-        """What was fitted, as scikit-learn objects, lists and strings."""
-        return {
-            "scaling": self.scaling,
-            "levels": self._levels,
-            "cycles": self._cycles,
-            "pipeline": self._pipeline,
-        }
+    def state(self) -> EncoderState:
+        """What was fitted."""
+        return EncoderState(
+            scaling=self.scaling,
+            levels=self._levels,
+            cycles=self._cycles,
+            medians=self.medians.tolist(),
+            center=self.scaler.center.tolist(),
+            scale=self.scaler.scale.tolist(),
+            constant=self.scaler.constant.tolist(),
+            departure=self.scaler.departure,
+        )
 
     @classmethod
-    def from_state(cls, schema: Schema, state: dict[str, Any]) -> TableEncoder:
-        """An encoder as it was when `state` was taken."""
-        encoder = cls(schema, state["scaling"])
-        encoder._levels, encoder._cycles = state["levels"], state["cycles"]
-        encoder._pipeline = state["pipeline"]
+    def from_state(cls, schema: Schema, state: EncoderState) -> TableEncoder:
+        """An encoder as it was when `state` was taken. Raises ValueError where it is of another."""
+        encoder = cls(schema, state.scaling)
+        encoder._levels, encoder._cycles = state.levels, state.cycles
         encoder._lay_out()
+        widths = [len(state.center), len(state.scale), len(state.constant)]
+        if widths != 3 * [encoder.width] or len(state.medians) != len(encoder._value_index):
+            raise ValueError(f"the encoder's state is not of {encoder.width} features")
+        encoder.medians = np.array(state.medians, dtype=np.float64)
+        center, scale = np.array(state.center), np.array(state.scale)
+        constant = np.array(state.constant, dtype=bool)
+        encoder.scaler = ColumnScaler(center, scale, constant, state.departure)
         return encoder
 
     @property
@@ -119,23 +143,9 @@ class TableEncoder:
         return self._levels
 
     @property
-    def medians(self) -> Matrix:
-        """What stands in for a missing number, boolean or phase, in the order of the features."""
-        if not self._value_index:
-            return np.zeros(0)
-        columns = self._pipeline.named_steps["columns"]
-        return np.asarray(columns.named_transformers_["values"].statistics_)
-
-    @property
-    def scaler(self) -> ColumnScaler:
-        """The last step, fitted."""
-        scaler: ColumnScaler = self._pipeline.named_steps["scale"]
-        return scaler
-
-    @property
     def varying(self) -> npt.NDArray[np.bool_]:
         """Which features (width,) took more than one value in training."""
-        return np.asarray(~self._pipeline.named_steps["scale"].constant_)
+        return ~self.scaler.constant
 
     @property
     def numbers(self) -> npt.NDArray[np.bool_]:
@@ -192,34 +202,13 @@ class TableEncoder:
         shares[n_values + len(may_miss) :] = self.column_of[n_values + len(may_miss) :]
         self._groups = shares
 
-    def _build_pipeline(self) -> Pipeline:
-        codes = OneHotEncoder(
-            categories=[np.arange(n, dtype=np.float64) for n in self._n_codes], sparse_output=False
-        )
-        columns = ColumnTransformer(
-            [
-                (
-                    "values",
-                    SimpleImputer(strategy="median", keep_empty_features=True),
-                    self._value_index,
-                ),
-                ("missing", MissingIndicator(features="all"), self._missing_index),
-                ("levels", codes, self._code_index),
-            ]
-        )
-        columns.set_output(transform="default")  # whatever the user's global configuration says
-        scale = ColumnScaler(scaling=self.scaling, groups=self._groups)
-        return Pipeline([("columns", columns), ("scale", scale)])
-
     def _features(self, matrix: Numbers) -> Matrix:
         """What the scaler takes, a new matrix (n, width): values, indicators, levels."""
         if not (self._missing_index or self._code_index):
             return matrix[:, : len(self._value_index)].astype(np.float64)  # without dates' times
         values = matrix[:, self._value_index]
         if self._value_index:
-            columns = self._pipeline.named_steps["columns"]
-            medians = columns.named_transformers_["values"].statistics_
-            values = np.where(np.isnan(values), medians, values)
+            values = np.where(np.isnan(values), self.medians, values)
         missing = np.isnan(matrix[:, self._missing_index])
         levels = [
             matrix[:, [i]] == np.arange(n)
@@ -243,6 +232,15 @@ class TableEncoder:
         return np.concatenate([rows.numbers, *phases, *times, *codes], axis=1)
 
 
+def _medians(values: Matrix) -> Matrix:
+    """The median of each column without its missing values; 0 where there is nothing else."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return np.asarray(np.median(values, axis=0))
+    known = (column[~gone] for column, gone in zip(values.T, missing.T, strict=True))
+    return np.array([np.median(some) if len(some) else 0.0 for some in known])
+
+
 def _frequent_levels(values: pa.Array) -> list[str]:
     """The levels that occur twice or more, at most MOST_LEVELS, in alphabetical order."""
     counts = pc.value_counts(values.drop_null())
@@ -259,18 +257,19 @@ def _codes(values: pa.Array, levels: list[str]) -> Matrix:
     return np.asarray(codes)
 
 
-def _covered_cycles(moments: npt.NDArray[np.datetime64]) -> list[str]:
+def _covered_cycles(moments: npt.NDArray[np.datetime64]) -> list[Cycle]:
     """The cycles that these moments run through whole."""
     times = _microseconds(moments)
     times = times[~np.isnan(times)]
     if not len(times):
         return []
     span = times.max() - times.min()
-    covered = ["day"] if (times % DAY).any() and span >= DAY else []
-    return covered + [cycle for cycle in ("week", "year") if span >= CYCLES[cycle] - DAY]
+    long: tuple[Cycle, ...] = ("week", "year")
+    covered: list[Cycle] = ["day"] if (times % DAY).any() and span >= DAY else []
+    return covered + [cycle for cycle in long if span >= CYCLES[cycle] - DAY]
 
 
-def _phases(moments: npt.NDArray[np.datetime64], cycles: list[str]) -> Matrix:
+def _phases(moments: npt.NDArray[np.datetime64], cycles: list[Cycle]) -> Matrix:
     """Sine and cosine (n, 2 · cycles) of the position in each cycle, NaN where missing."""
     times = _microseconds(moments)
     phases = np.empty((len(times), 2 * len(cycles)))

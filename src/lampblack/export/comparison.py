@@ -45,12 +45,12 @@ def made_up(detector: ReconstructionDetector) -> Rows | ArrayImages:
     flat_columns = encoder.schema.of_kind("number", "boolean")
     scaler, d = encoder.scaler, len(flat_columns)
     reach = np.where(rng.random((ROWS, 1)) < 0.5, 1.0, 10.0 ** rng.uniform(0, 4, (ROWS, 1)))
-    numbers = scaler.center_[:d] + reach * scaler.scale_[:d] * rng.normal(size=(ROWS, d))
+    numbers = scaler.center[:d] + reach * scaler.scale[:d] * rng.normal(size=(ROWS, d))
     for i, column in enumerate(flat_columns):
         if column.kind == "boolean":
             numbers[:, i] = rng.random(ROWS) < 0.5
-        elif scaler.constant_[i]:
-            numbers[rng.random(ROWS) < 0.9, i] = scaler.center_[i]
+        elif scaler.constant[i]:
+            numbers[rng.random(ROWS) < 0.9, i] = scaler.center[i]
         if column.nullable:
             numbers[rng.random(ROWS) < 0.2, i] = np.nan
     categories = []

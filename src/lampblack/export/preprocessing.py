@@ -60,11 +60,11 @@ class Scaling(nn.Module):
 
     def __init__(self, scaler: ColumnScaler) -> None:
         super().__init__()
-        self.departure = scaler.departure_
-        self.any_constant = bool(scaler.constant_.any())
-        self.register_buffer("center", torch.from_numpy(np.array(scaler.center_, np.float64)))
-        self.register_buffer("scale", torch.from_numpy(np.array(scaler.scale_, np.float64)))
-        self.register_buffer("constant", torch.from_numpy(np.array(scaler.constant_, np.bool_)))
+        self.departure = scaler.departure
+        self.any_constant = bool(scaler.constant.any())
+        self.register_buffer("center", torch.from_numpy(np.array(scaler.center, np.float64)))
+        self.register_buffer("scale", torch.from_numpy(np.array(scaler.scale, np.float64)))
+        self.register_buffer("constant", torch.from_numpy(np.array(scaler.constant, np.bool_)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Scaled features, of the same shape."""

@@ -14,7 +14,7 @@ from lampblack.data.schema import Schema
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.folder import read_folder
 
-FORMAT = 2  # 1 knew tables alone, and parameters without defaults to fill in
+FORMAT = 3  # 1 and 2 were of no release
 CONFIG = "config.json"
 
 
@@ -84,8 +84,11 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
             f"{path} has format {version}, written by a newer lampblack; "
             f"this version reads formats up to {FORMAT}: upgrade lampblack"
         )
-    if version < 1:
-        raise ModelFileError(f"{path} has format {version}, which no version of lampblack writes")
+    if version < FORMAT:
+        raise ModelFileError(
+            f"{path} has format {version}, which no released lampblack wrote or reads: "
+            "fit the model again"
+        )
     try:
         return ModelConfig.model_validate(raw)
     except ValidationError as error:

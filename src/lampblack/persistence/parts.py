@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import skops.io
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from lampblack.data.scaling import ColumnScaler
+from lampblack.data.encoder import EncoderState
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.config import CONFIG, ModelConfig, parse_config
 from lampblack.persistence.folder import read_folder, write_folder
 
-TRUSTED = ("lampblack.data.scaling.ColumnScaler", "numpy.dtype")  # beside skops' own list
-WEIGHTS, ENCODER = "weights.safetensors", "encoder.skops"
+WEIGHTS, ENCODER = "weights.safetensors", "encoder.json"
 CALIBRATION, CARD = "calibration.safetensors", "README.md"
 
 
@@ -33,7 +29,7 @@ class ModelParts:
 
     config: ModelConfig
     weights: dict[str, Tensor]
-    encoder: dict[str, Any] | None
+    encoder: EncoderState | None
     calibration_scores: Tensor
     card: str = ""
 
@@ -47,7 +43,7 @@ class ModelParts:
             CARD: self.card.encode(),
         }
         if self.encoder is not None:
-            files[ENCODER] = skops.io.dumps(self.encoder)
+            files[ENCODER] = (self.encoder.model_dump_json() + "\n").encode()
         write_folder(path, files)
 
     @classmethod
@@ -81,16 +77,10 @@ def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
         raise ModelFileError(f"{path} does not hold tensors: {reason}") from None
 
 
-def _read_encoder(path: Path, content: bytes) -> dict[str, Any]:
+def _read_encoder(path: Path, content: bytes) -> EncoderState:
     try:
-        state = skops.io.loads(content, trusted=list(TRUSTED))
-    except Exception as error:  # whatever a hostile archive makes skops raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ModelFileError(f"{path} cannot be read safely: {reason}") from None
-    if not isinstance(state, dict) or set(state) != {"scaling", "levels", "cycles", "pipeline"}:
-        raise ModelFileError(f"{path} does not hold an encoder")
-    pipeline = state["pipeline"]
-    steps = [type(step) for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else []
-    if steps != [ColumnTransformer, ColumnScaler] or state["scaling"] not in ("standard", "minmax"):
-        raise ModelFileError(f"{path} does not hold an encoder of this library")
-    return state
+        return EncoderState.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ModelFileError(f"{path} does not hold an encoder: {where}: {first['msg']}") from None
