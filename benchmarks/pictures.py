@@ -1,4 +1,4 @@
-"""The benchmark's pictures, as SVG."""
+"""The benchmark's pictures, as SVG: for its page, and some for the documentation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from benchmarks import protocol, render, report
 
 DEPTH = 15  # points of AUROC below the best that the cost is shown for
 BLUE, GREY = "#1f5fa8", "#777777"
+DOCUMENTED = Path(__file__).parents[1] / "docs" / "pictures"
 
 
 def all_of(folder: Path) -> dict[str, str]:
@@ -23,6 +24,15 @@ def all_of(folder: Path) -> dict[str, str]:
         if svg:
             found[caption] = svg
     return found
+
+
+def document(folder: Path) -> None:
+    """Draw those that the pages of the documentation show."""
+    drawn = {"contaminated": contamination, "promise": promise, "sensitivity": sensitivity}
+    for name, draw in drawn.items():
+        svg = draw(folder)
+        if svg:
+            (DOCUMENTED / f"{name}.svg").write_text(svg + "\n")
 
 
 def critical_difference(folder: Path) -> str:
@@ -130,6 +140,52 @@ def sensitivity(folder: Path) -> str:
     return _svg(figure)
 
 
+def contamination(folder: Path) -> str:
+    """Mean AUROC of every method and score as the share of unnoticed anomalies grows."""
+    from benchmarks import adversarial, render_adversarial
+
+    rows, shares = render.read("adversarial", folder), adversarial.SHARES
+    found = render_adversarial.curves(rows, adversarial.CONTAMINATED, shares, "contaminated")
+    if not found:
+        return ""
+    figure, axes = _figure(8, 4.2)
+    styles = iter(["-", "--", "-.", ":", (0, (1, 3)), (0, (5, 3, 1, 3))])
+    ends = []
+    for method, by_score in found.items():
+        style = next(styles)
+        for score, values in by_score.items():
+            if score == render_adversarial.REACHED:
+                continue
+            critic = score != render_adversarial.NAMES[""]
+            points = [100 * value for value in values]
+            axes.plot(shares, points, color=BLUE if critic else GREY, linestyle=style, marker=".")
+            ends.append((points[-1], f"{method}: {score}" if critic else method))
+    places = _apart([end for end, _ in sorted(ends)], 0.9)
+    for place, (end, label) in zip(places, sorted(ends), strict=True):
+        axes.annotate(
+            label,
+            (shares[-1], end),
+            xytext=(shares[-1] + 0.35, place),
+            va="center",
+            fontsize=7,
+            color=BLUE if label.startswith("AMA") else "black",
+            arrowprops={"arrowstyle": "-", "color": "#cccccc", "linewidth": 0.6},
+        )
+    axes.set_xticks(shares)
+    axes.set_xlim(-0.2, shares[-1] + 4)
+    axes.set_xlabel("anomalies among the training rows that nobody knows of, %")
+    axes.set_ylabel("mean AUROC over eight tables, %")
+    return _svg(figure)
+
+
+def _apart(values: list[float], least: float) -> list[float]:
+    """Ascending values moved up where they are nearer than that."""
+    moved: list[float] = []
+    for value in values:
+        moved.append(max(value, moved[-1] + least) if moved else value)
+    return moved
+
+
 def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
@@ -157,4 +213,5 @@ PICTURES: dict[str, Callable[[Path], str]] = {
     "Cost against quality.": cost_and_quality,
     f"False alarms of the recommended detector, {len(protocol.RATES)} promises.": promise,
     "The recommended detector as one setting at a time varies.": sensitivity,
+    "Unnoticed anomalies among the training rows.": contamination,
 }

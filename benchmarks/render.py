@@ -30,12 +30,13 @@ Rows = list[dict[str, Any]]
 
 
 def render() -> None:
-    """Put every block in its place in the pages, and draw what docs/why.md shows."""
-    from benchmarks import render_why
+    """Put every block in its place in the pages, and draw what they show."""
+    from benchmarks import pictures, render_why
 
     for page in PAGES:
         page.write_text(rendered(page.read_text()))
     render_why.draw(read("why"))
+    pictures.document(RESULTS)
 
 
 def rendered(text: str) -> str:

@@ -10,6 +10,7 @@ from benchmarks.far import OTHERS, OTHERS_THAN_DIGITS, SCORES
 Rows = list[dict[str, Any]]
 
 NAMES = {"": "its own", **{score: score for score in SCORES}}
+REACHED = "share reached, mean over tables, %"
 DEFAULT = {"tables": "reconstruction", "images": "joint"}
 
 
@@ -152,26 +153,40 @@ def _best(by_set: dict[str, dict[str, float]], left: str) -> str:
     return max(SCORES, key=mean)
 
 
-def _by_share(
-    rows: Rows, lines: list[str], group: dict[str, Any], shares: tuple[int, ...], what: str
-) -> str:
-    done, reached = [], []
+def curves(
+    rows: Rows, group: dict[str, Any], shares: tuple[int, ...], what: str
+) -> dict[str, dict[str, list[float]]]:
+    """Mean AUROC over the tables at each share, by method and score; the share reached beside."""
+    found: dict[str, dict[str, list[float]]] = {}
     for method in group:
         own: dict[int, Rows] = {
             share: [r for r in rows if r["method"] == method and f", {share} % {what}" in r["set"]]
             for share in shares
         }
-        if any(len(found) < len(adversarial.TABLES) for found in own.values()):
+        if any(len(of_share) < len(adversarial.TABLES) for of_share in own.values()):
             continue
-        done.append(method)
-        for score in own[shares[0]][0]["auroc"]:
-            cells = [_percent([r["auroc"][score] for r in own[share]]) for share in shares]
-            lines.append(f"| {method}: {NAMES[score]} | {' | '.join(cells)} |")
-        reached = [_percent([r["share"] for r in own[share]]) for share in shares]
-    if not done:
+        found[method] = {
+            NAMES[score]: [_mean([r["auroc"][score] for r in own[share]]) for share in shares]
+            for score in own[shares[0]][0]["auroc"]
+        }
+        found[method][REACHED] = [_mean([r["share"] for r in own[share]]) for share in shares]
+    return found
+
+
+def _by_share(
+    rows: Rows, lines: list[str], group: dict[str, Any], shares: tuple[int, ...], what: str
+) -> str:
+    found = curves(rows, group, shares, what)
+    if not found:
         return "Not measured yet.\n"
-    lines.append(f"| share reached, mean over tables, % | {' | '.join(reached)} |")
-    return _table(lines, rows, [*group], done)
+    for method, by_score in found.items():
+        for score, values in by_score.items():
+            if score != REACHED:
+                cells = " | ".join(_percent([value]) for value in values)
+                lines.append(f"| {method}: {score} | {cells} |")
+    reached = " | ".join(_percent([value]) for value in by_score[REACHED])
+    lines.append(f"| {REACHED} | {reached} |")
+    return _table(lines, rows, [*group], [*found])
 
 
 def _complete(rows: Rows, group: dict[str, Any], sets: tuple[str, ...]) -> dict[str, Rows]:
