@@ -29,9 +29,11 @@ def draw_diagnosis(found: Diagnosis) -> dict[str, Figure]:
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def _landscape(found: Diagnosis) -> Figure:
-    canvas, (along, over) = canvas_of(TALL, panels=2)
+def _landscape(found: Diagnosis) -> Figure | None:
     landscape = found.landscape
+    if landscape is None:
+        return None
+    canvas, (along, over) = canvas_of(TALL, panels=2)
     same = landscape.lines["plain"] is landscape.lines["training"]
     for name, color in (("plain", GREY), ("training", BLUE)):
         if name == "plain" and same:
@@ -54,16 +56,20 @@ def _landscape(found: Diagnosis) -> Figure:
     over.set_ylabel("second")
     canvas.colorbar(drawn, ax=over, label="log₁₀ of the training loss")
     sharp = found.sharpness
-    text = "; ".join(
-        f"{name} loss {one.loss:.4g}: largest eigenvalue of its Hessian "
-        f"{one.largest_eigenvalue:.4g}, trace {one.trace:.4g} ± {one.trace_error:.2g}"
+    if same and sharp:
+        sharp = {"training": sharp["training"]}
+    text = "".join(
+        f" {name.capitalize()} loss {one.loss:.4g}: largest eigenvalue of its Hessian "
+        f"{one.largest_eigenvalue:.4g}, trace {one.trace:.4g} ± {one.trace_error:.2g}."
         for name, one in sharp.items()
     )
-    return Figure("Loss landscape", canvas, f"The loss around the trained weights. {text}.")
+    return Figure("Loss landscape", canvas, f"The loss around the trained weights.{text}")
 
 
 def _codes(found: Diagnosis) -> Figure:
-    canvas, (points, rank) = canvas_of(TALL, panels=2)
+    spectrum = found.spectrum
+    canvas, panels = canvas_of(*((SMALL, 1) if spectrum is None else (TALL, 2)))
+    points, *rest = np.atleast_1d(panels)
     for name, norms in found.norms.items():
         points.plot(
             norms, found.errors[name], ".", color=COLORS[name], label=name, markersize=3, alpha=0.6
@@ -75,17 +81,20 @@ def _codes(found: Diagnosis) -> Figure:
     points.set_xlabel("norm of the code")
     points.set_ylabel("reconstruction error")
     points.legend(frameon=False, labelcolor="black", markerscale=3)
-    values = found.spectrum.singular_values.mean(axis=0)
-    rank.plot(np.arange(1, len(values) + 1), values, ".-", color=BLUE)
-    if _is_wide(values):
-        rank.set_yscale("log")
-    rank.set_xlabel("singular value of the decoder's Jacobian, by rank")
     median = {name: float(np.median(norms)) for name, norms in found.norms.items()}
     listed = ", ".join(f"{name} {value:.4g}" for name, value in median.items())
-    text = (
-        f"Norms of the codes, median: {listed}. The decoder's Jacobian at normal codes has "
-        f"effective rank {found.spectrum.effective_rank:.1f} of {len(values)}."
-    )
+    text = f"Norms of the codes, median: {listed}."
+    for rank in rest:
+        assert spectrum is not None
+        values = spectrum.singular_values.mean(axis=0)
+        rank.plot(np.arange(1, len(values) + 1), values, ".-", color=BLUE)
+        if _is_wide(values):
+            rank.set_yscale("log")
+        rank.set_xlabel("singular value of the decoder's Jacobian, by rank")
+        text += (
+            " The decoder's Jacobian at normal codes has effective rank "
+            f"{spectrum.effective_rank:.1f} of {len(values)}."
+        )
     return Figure("Codes", canvas, text)
 
 
@@ -110,7 +119,11 @@ def _critic(found: Diagnosis) -> Figure | None:
         f"{name}: {below:.1%} below the band, {above:.1%} above"
         for name, (below, above) in found.mirror.outside.items()
     )
-    return Figure("Mirror", canvas, f"The typical band is {band[0]:.4g} to {band[1]:.4g}. {parts}.")
+    return Figure(
+        "The critic's distances",
+        canvas,
+        f"The typical band is {band[0]:.4g} to {band[1]:.4g}. {parts}.",
+    )
 
 
 def _rays(found: Diagnosis) -> Figure | None:
