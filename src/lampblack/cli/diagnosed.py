@@ -52,7 +52,7 @@ class ToLookAt:
     def look(
         self, detector: ReconstructionDetector, *, diagnosed: bool, quiet: bool
     ) -> dict[str, Any]:
-        """What a report shows of them: the checks but for drift, which it has, and the diagnosis."""
+        """What a report shows of them: the checks, but for its own of drift, and the diagnosis."""
         normal, anomalies = self._together("normal"), self._together("anomalies")
         if normal is None:
             why = f"Nothing was looked at: no {self._what[:-1]} here can be taken for normal."
@@ -96,6 +96,7 @@ class ToLookAt:
         which = "are normal by the labels" if self._labelled else "raise no alarm"
         beside = f", beside {anomalies:,} that are anomalies" if anomalies else ""
         return (
-            f"Of {normal:,} {self._what} here that {which}{beside}: the first ones, where there "
-            "are more. lampblack diagnose writes the same figures, and their numbers, of all."
+            f"Drawn of {normal:,} {self._what} here that {which}{beside} (the first ones, where "
+            "there are more). lampblack diagnose writes these figures and all their numbers, "
+            f"of more {self._what} and with no limit of time."
         )

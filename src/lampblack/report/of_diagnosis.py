@@ -46,7 +46,8 @@ def _landscape(found: Diagnosis) -> Figure | None:
         )
     if _is_wide(np.concatenate([*landscape.lines.values()])):
         along.set_yscale("log")
-    along.set_xlabel("step along random directions, in lengths of the filters")
+    along.set_xlabel("step, in lengths of the filters")
+    along.set_ylabel("loss")
     along.legend(frameon=False, labelcolor="black")
     plane = landscape.plane["training"]
     values = np.ma.masked_invalid(np.log10(plane.clip(1e-12)))
@@ -57,13 +58,14 @@ def _landscape(found: Diagnosis) -> Figure | None:
     canvas.colorbar(drawn, ax=over, label="log₁₀ of the training loss")
     sharp = found.sharpness
     if same and sharp:
-        sharp = {"training": sharp["training"]}
+        sharp = {"": sharp["training"]}
     text = "".join(
-        f" {name.capitalize()} loss {one.loss:.4g}: largest eigenvalue of its Hessian "
+        f" {f'{name} loss'.strip().capitalize()} {one.loss:.4g}: largest eigenvalue of its Hessian "
         f"{one.largest_eigenvalue:.4g}, trace {one.trace:.4g} ± {one.trace_error:.2g}."
         for name, one in sharp.items()
     )
-    return Figure("Loss landscape", canvas, f"The loss around the trained weights.{text}")
+    where = "The loss around the trained weights, along random directions and over a plane of two."
+    return Figure("Loss landscape", canvas, where + text)
 
 
 def _codes(found: Diagnosis) -> Figure:
@@ -71,16 +73,20 @@ def _codes(found: Diagnosis) -> Figure:
     canvas, panels = canvas_of(*((SMALL, 1) if spectrum is None else (TALL, 2)))
     points, *rest = np.atleast_1d(panels)
     for name, norms in found.norms.items():
-        points.plot(
-            norms, found.errors[name], ".", color=COLORS[name], label=name, markersize=3, alpha=0.6
+        known = name == "anomalies"
+        look = (
+            {"marker": "x", "markersize": 5}
+            if known
+            else {"marker": ".", "markersize": 4, "alpha": 0.7}
         )
+        points.plot(norms, found.errors[name], ls="", color=COLORS[name], label=name, **look)
     every = np.concatenate([*found.norms.values()]), np.concatenate([*found.errors.values()])
     for scale, values in zip((points.set_xscale, points.set_yscale), every, strict=True):
         if _is_wide(values):
             scale("log")
     points.set_xlabel("norm of the code")
     points.set_ylabel("reconstruction error")
-    points.legend(frameon=False, labelcolor="black", markerscale=3)
+    points.legend(frameon=False, labelcolor="black")
     median = {name: float(np.median(norms)) for name, norms in found.norms.items()}
     listed = ", ".join(f"{name} {value:.4g}" for name, value in median.items())
     text = f"Norms of the codes, median: {listed}."
@@ -90,7 +96,8 @@ def _codes(found: Diagnosis) -> Figure:
         rank.plot(np.arange(1, len(values) + 1), values, ".-", color=BLUE)
         if _is_wide(values):
             rank.set_yscale("log")
-        rank.set_xlabel("singular value of the decoder's Jacobian, by rank")
+        rank.set_xlabel("rank")
+        rank.set_ylabel("singular value of the decoder's Jacobian")
         text += (
             " The decoder's Jacobian at normal codes has effective rank "
             f"{spectrum.effective_rank:.1f} of {len(values)}."
@@ -109,7 +116,7 @@ def _critic(found: Diagnosis) -> Figure | None:
         counts, _ = np.histogram(values.clip(low, None), bins)
         axes.stairs(counts / len(values), bins, color=COLORS[name], label=name, linewidth=1.6)
     band = found.mirror.band
-    axes.axvspan(max(band[0], low), band[1], color=BLUE, alpha=0.1, label="typical", lw=0)
+    axes.axvspan(max(band[0], low), band[1], color=BLUE, alpha=0.2, label="typical", lw=0)
     axes.set_xscale("log")
     plain_numbers(axes.xaxis)
     axes.set_xlabel("distance by the critic")
