@@ -170,9 +170,11 @@ def test_a_page_of_many_rows_stays_small(folder: Path) -> None:
     detector = lampblack.load(folder / "a.model")
     from datetime import datetime
 
+    from lampblack.diagnostics import diagnose
     from lampblack.report import ReportContent, page
 
     scores = np.random.default_rng(0).lognormal(0, 0.5, 1_000_000)
+    rows = pd.read_csv(folder / "normal.csv", parse_dates=["at"])
     content = ReportContent(
         model="m",
         data="d",
@@ -184,8 +186,106 @@ def test_a_page_of_many_rows_stays_small(folder: Path) -> None:
         alarms=[],
         history=detector.history_,
         truth=scores > 3,
+        diagnosis=diagnose(detector, rows.loc[np.arange(2000) % len(rows)], anomalies=rows),
+        looked_at="so many",
     )
     assert len(page(content, made=datetime(2026, 1, 1))) < 6e6
+
+
+def test_figures_of_the_diagnosis_are_those_of_the_command(folder: Path, page: str) -> None:
+    assert 'id="diagnosis"' in page
+    assert "Drawn of 117 rows here that are normal by the labels, beside 3 that" in page
+    assert ("The critic" in page, "Left out" in page) == (False, False)
+    options = ("--label", "state", "--anomaly", "leak", "--exclude", "part", "-q", "--json")
+    model, data = folder / "a.model", folder / "new.csv"
+    run("diagnose", model, data, "-o", folder / "d", "--format", "svg", *options)
+    number = re.compile(r"largest eigenvalue of its Hessian ([\d.e+-]+), trace")
+    told = json.loads((folder / "d" / "diagnosis.json").read_text())
+    found = {float(value) for value in number.findall(page)}
+    known = {one["largest_eigenvalue"] for one in told["sharpness"].values()}
+    assert sorted(found) == pytest.approx(sorted(known), rel=1e-2)
+    said = json.loads(run("report", model, data, "-o", folder / "e.html", *options).output)
+    assert said["diagnosis"]["decoder"]["effective_rank"] == pytest.approx(
+        told["decoder"]["effective_rank"], rel=1e-6
+    )
+    assert said["diagnosis"]["extrapolation"]["stays"] == told["extrapolation"]["stays"]
+
+
+def test_without_a_diagnosis_there_are_checks_alone(folder: Path) -> None:
+    options = ("--exclude", "part,state", "-q", "--json", "-o", folder / "n.html")
+    found = json.loads(
+        run("report", folder / "a.model", folder / "new.csv", "--no-diagnose", *options).output
+    )
+    assert found["diagnosis"] is None
+    assert found["checks"]["far from all data"] is not None
+    page = (folder / "n.html").read_text()
+    assert "Whether to trust it" in page
+    assert 'id="diagnosis"' not in page
+
+
+def test_without_labels_the_diagnosis_is_of_what_raises_no_alarm(folder: Path) -> None:
+    options = ("--exclude", "part,state", "-q", "--json", "-o", folder / "u.html")
+    found = json.loads(run("report", folder / "a.model", folder / "new.csv", *options).output)
+    quiet = found["scored"] - found["alarms"]
+    assert found["diagnosis"]["looked_at"] == {"normal": quiet}
+    assert f"Drawn of {quiet} rows here that raise no alarm (" in (folder / "u.html").read_text()
+
+
+def test_a_figure_that_cannot_be_made_is_named_and_the_page_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lampblack.diagnostics import diagnosis
+
+    def breaks(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("no <rule> for this layer\nand more")
+
+    monkeypatch.setattr(diagnosis, "decoder_spectrum", breaks)
+    monkeypatch.setattr(diagnosis, "loss_landscape", breaks)
+    options = ("--exclude", "part,state", "-q", "-o", folder / "f.html")
+    run("report", folder / "a.model", folder / "new.csv", *options)
+    page = (folder / "f.html").read_text()
+    for name in ("decoder", "landscape"):
+        assert f"Left out, {name}: no &lt;rule&gt; for this layer." in page
+    assert "and more" not in page
+    assert '<h3 id="landscape">' not in page
+    assert '<h3 id="codes">' in page
+
+
+def test_what_takes_too_long_is_left_out_and_the_checks_stay(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lampblack.cli import diagnosed
+
+    monkeypatch.setattr(diagnosed, "SECONDS", 0.0)
+    options = ("--exclude", "part,state", "-q", "--json", "-o", folder / "t.html")
+    found = json.loads(run("report", folder / "a.model", folder / "new.csv", *options).output)
+    late = {"rays", "decoder", "landscape", "sharpness"}
+    assert set(found["diagnosis"]["left_out"]) == late
+    assert found["checks"]["far from all data"] is None
+    assert found["checks"]["latent space"] is not None
+    page = (folder / "t.html").read_text()
+    assert page.count("the 0 seconds for the diagnosis were over") == len(late)
+    assert '<h3 id="codes">' in page
+
+
+def test_a_critic_has_its_distances_and_their_band_in_the_page(
+    folder: Path, tmp_path: Path
+) -> None:
+    model, output = tmp_path / "ama.model", tmp_path / "r.html"
+    run("fit", folder / "normal.csv", "-o", model, "--detector", "ama", "--steps", "20", "-q")
+    run("report", model, folder / "new.csv", "--exclude", "part,state", "-o", output, "-q")
+    page = output.read_text()
+    assert '<h3 id="critic">' in page
+    assert "The typical band is" in page
+
+
+def test_where_nothing_is_normal_the_page_says_so(folder: Path) -> None:
+    frame = pd.read_csv(folder / "normal.csv").head(20)
+    frame["pressure"] = 900
+    frame.to_csv(folder / "broken.csv", index=False)
+    run("report", folder / "a.model", folder / "broken.csv", "-o", folder / "all.html", "-q")
+    page = (folder / "all.html").read_text()
+    assert "Nothing was looked at: no row here can be taken for normal." in page
 
 
 def test_images_show_their_heat_maps(tmp_path: Path) -> None:
@@ -202,6 +302,10 @@ def test_images_show_their_heat_maps(tmp_path: Path) -> None:
     page = output.read_text()
     assert 20 <= page.count("data:image/png;base64,") <= 24
     assert "Against the labels" in page
+    assert "Drawn of 240 images here that are normal" not in page  # 200 are enough
+    assert "Drawn of 200 images here that are normal by the labels, beside 20 that" in page
+    for name in ("landscape", "codes", "rays"):
+        assert f'<h3 id="{name}">' in page or f"Left out, {name}: the 30 seconds" in page
 
 
 def test_plot_writes_the_same_figures_as_files(folder: Path) -> None:
@@ -287,6 +391,26 @@ def test_page_works_in_a_browser(folder: Path, page: str, scheme: Any) -> None:
             )
         assert values[0] == sorted(values[0])
         assert values[1] == sorted(values[1], reverse=True)
+        figures = opened.locator("#diagnosis svg")
+        assert figures.locator("visible=true").count() == 0
+        opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert figures.locator("visible=true").count() == 3
+        opened.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert figures.locator("visible=true").count() == 0
+        opened.focus("#diagnosis > summary")
+        opened.keyboard.press("Enter")
+        assert figures.locator("visible=true").count() == 3
+        colour = "element => getComputedStyle(element).fill"
+        page_colour = opened.evaluate("getComputedStyle(document.body).color")
+        assert {found.evaluate(colour) for found in figures.locator("text").all()} == {page_colour}
+        for figure in figures.all():
+            inside, around = figure.bounding_box(), opened.locator("main").bounding_box()
+            assert inside
+            assert around
+            assert inside["x"] + inside["width"] <= around["x"] + around["width"] + 1
+        opened.locator("#diagnosis").screenshot(path=str(folder / f"diagnosis-{scheme}.png"))
+        opened.focus("#diagnosis > summary")
+        opened.keyboard.press("Enter")
         opened.locator("summary").first.focus()
         opened.keyboard.press("Enter")
         assert opened.locator("details[open]").count() == 1

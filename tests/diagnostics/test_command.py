@@ -178,7 +178,24 @@ def test_the_report_says_whether_to_trust_the_model(folder: Path) -> None:
     lampblack.TollDetector(**FAST).fit(doubled).save(folder / "doubled.model")
     run("report", folder / "doubled.model", folder / "new.csv", *options)
     assert "<b>Notice.</b>" in (folder / "r.html").read_text()
-    image = run(
-        "report", folder / "discs.model", folder / "photos", "-q", "--json", "-o", folder / "i.html"
-    )
-    assert "far from all data" not in json.loads(image.stdout)["checks"]
+    pictures = ("report", folder / "discs.model", folder / "photos", "-q", "--json", "-o")
+    for choice, made in (("--diagnose", True), ("--no-diagnose", False)):
+        image = json.loads(run(*pictures, folder / "i.html", choice).stdout)
+        assert ("far from all data" in image["checks"]) is made
+        assert (image["diagnosis"] is not None) is made
+
+
+def test_the_command_says_what_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lampblack.diagnostics import diagnosis
+    from lampblack.exceptions import InvalidInput
+
+    def breaks(*_: object, **__: object) -> None:
+        raise InvalidInput("the loss is not finite")
+
+    monkeypatch.setattr(diagnosis, "sharpness", breaks)
+    options = ("--exclude", "state", "-q", "-o", folder / "left")
+    said = run("diagnose", folder / "a.model", folder / "new.csv", *options).stdout
+    assert "sharpness left out: the loss is not finite" in said
+    found = json.loads((folder / "left" / "diagnosis.json").read_text())
+    assert found["left_out"] == {"sharpness": "the loss is not finite"}
+    assert (found["sharpness"], found["landscape"] is None) == ({}, False)

@@ -174,6 +174,8 @@ def _say(found: Diagnosis, what: str) -> None:
                 typer.echo(f"{sign} {check.text}")
     for note in found.notes:
         typer.echo(f"  note from fitting: {note}")
+    for name, why in found.left_out.items():
+        typer.echo(f"  {name} left out: {why}")
     for name, one in found.sharpness.items():
         settled = "" if one.converged else " (power iteration did not settle)"
         typer.echo(

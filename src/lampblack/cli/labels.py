@@ -51,6 +51,13 @@ def is_anomaly(
             f"column {column!r}: {missing} labels are missing; leave those rows out with "
             f'--where "`{column}` is not None"'
         )
+    return marked(labels, anomaly, normal)
+
+
+def marked(
+    labels: npt.NDArray[np.object_], anomaly: list[str], normal: list[str]
+) -> npt.NDArray[np.bool_]:
+    """Which of some labels, as `is_anomaly` checks those of all rows, are of anomalies (n,)."""
     return np.isin(labels.astype(str), anomaly) if anomaly else ~np.isin(labels.astype(str), normal)
 
 

@@ -308,6 +308,14 @@ def report(
     delimiter: options.Delimiter = None,
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
+    diagnosed: Annotated[
+        bool,
+        typer.Option(
+            "--diagnose/--no-diagnose",
+            help="Draw the diagnosis too: loss landscape, codes, critic, rays far from the data. "
+            "It takes some seconds; what is not done after about 30 is left out, and named.",
+        ),
+    ] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
@@ -315,7 +323,8 @@ def report(
     """Score rows or images into one page that opens offline.
 
     Scores beside those of calibration, alarms in order or over time, the strongest with what was
-    expected, drift, and figures against labels where --label or --normal is given.
+    expected, drift, figures against labels where --label or --normal is given, and a diagnosis of
+    the model.
     """
     from lampblack.cli.report import gather, write_page
 
@@ -331,6 +340,7 @@ def report(
         normal=normal or [],
         resize=resize,
         skip_unreadable=skip_unreadable,
+        diagnosed=diagnosed,
         device=device,
         quiet=quiet,
         to_folder=False,
@@ -378,6 +388,7 @@ def plot(
         normal=normal or [],
         resize=resize,
         skip_unreadable=skip_unreadable,
+        diagnosed=False,
         device=device,
         quiet=quiet,
         to_folder=True,

@@ -17,18 +17,15 @@ import typer
 
 from lampblack.cli import images
 from lampblack.cli.alarms import Alarms, cell_text
+from lampblack.cli.diagnosed import MOST_ROWS, ToLookAt, most_images
 from lampblack.cli.heatmaps import pictures_of
-from lampblack.cli.labels import as_labels, is_anomaly, refuse_input_as_label
+from lampblack.cli.labels import as_labels, is_anomaly, marked, refuse_input_as_label
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import refuse_own_input
 from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
 from lampblack.data.images.folders import find_images, holds_images
-from lampblack.data.images.samples import ArrayImages
-from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
-from lampblack.diagnostics import Check, checks
-from lampblack.diagnostics.checks import FAR
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import TableExplanation
 from lampblack.persistence.card import promise_of
@@ -38,7 +35,6 @@ from lampblack.training.progress import counted
 MOST_ALARMS, MOST_IMAGES = 200, 24
 EARLIEST, LATEST = np.datetime64("1900"), np.datetime64("2200")
 MOST_COLUMNS = 12  # shown of each alarm
-MOST_CHECKED, MOST_IMAGES_CHECKED = 2000, 200  # by the checks, of those that are no alarms
 
 
 def write_page(output: Path, content: ReportContent, *, as_json: bool) -> None:
@@ -74,6 +70,7 @@ def gather(
     normal: list[str],
     resize: bool,
     skip_unreadable: bool,
+    diagnosed: bool,
     device: str,
     quiet: bool,
     to_folder: bool,
@@ -91,6 +88,7 @@ def gather(
             normal=normal,
             resize=resize,
             skip_unreadable=skip_unreadable,
+            diagnosed=diagnosed,
             quiet=quiet,
         )
     images.refuse_image_options(resize=resize, skip_unreadable=skip_unreadable)
@@ -100,7 +98,17 @@ def gather(
     if label is not None:
         refuse_input_as_label(label, detector.schema_.names)
     return _of_rows(
-        detector, model, data, reading, selection, id_column, label, anomaly, normal, quiet=quiet
+        detector,
+        model,
+        data,
+        reading,
+        selection,
+        id_column,
+        label,
+        anomaly,
+        normal,
+        diagnosed=diagnosed,
+        quiet=quiet,
     )
 
 
@@ -115,6 +123,7 @@ def _of_rows(
     anomaly: list[str],
     normal: list[str],
     *,
+    diagnosed: bool,
     quiet: bool,
 ) -> ReportContent:
     wanted = [name for name in (id_column, label) if name is not None]
@@ -124,7 +133,7 @@ def _of_rows(
     dates = [column.name for column in detector.schema_.columns if column.kind == "date"]
     alarms = Alarms(detector, keep=MOST_ALARMS)
     scores, labels, times = [], [], []
-    below: list[pa.Table] = []
+    seen = ToLookAt("rows", MOST_ROWS)
     with counted("report", None, "rows", quiet) as advance:
         for batch in rows:
             key: Any = pa.array(batch.numbers)
@@ -133,10 +142,11 @@ def _of_rows(
                 key = source.column(id_column).combine_chunks()
             scored = alarms.add(key, batch.table, batch.rows)
             scores.append(scored.anomaly_score)
-            if sum(len(table) for table in below) < MOST_CHECKED:
-                below.append(batch.table.filter(pa.array(~scored.alarm)))
+            truly = None
             if label is not None:
                 labels.append(as_labels(batch.others.column(label), label))
+                truly = marked(labels[-1], anomaly, normal)
+            seen.add(batch.table, scored.alarm, truly)
             if dates:
                 times.append(_instants(batch.table.column(dates[0])))
             advance(len(batch.table))
@@ -159,7 +169,7 @@ def _of_rows(
         time_name=dates[0] if known else "",
         truth=truth,
         skipped=len(rows.skipped),
-        checks=_checks(detector, pa.concat_tables(below).slice(0, MOST_CHECKED)),
+        **seen.look(detector, diagnosed=diagnosed, quiet=quiet),
     )
 
 
@@ -203,13 +213,15 @@ def _of_images(
     normal: list[str],
     resize: bool,
     skip_unreadable: bool,
+    diagnosed: bool,
     quiet: bool,
 ) -> ReportContent:
     schema = images.image_schema(detector, model, data, resize=resize)
     found = find_images(data, role="score", normal=normal)
     calibration = detector.calibration_
     scores, positions = [], []
-    below: list[Pixels] = []
+    labelled = found.labels is not None and bool(found.normal)
+    seen = ToLookAt("images", most_images(schema.shape))
     unreadable: list[images.Unreadable] = []
     strongest: list[tuple[float, int, str]] = []
     with counted("report", len(found), "images", quiet) as advance:
@@ -218,10 +230,9 @@ def _of_images(
             scores.append(of_batch)
             positions.append(batch.positions)
             unreadable += batch.unreadable
-            if sum(len(pixels) for pixels in below) < MOST_IMAGES_CHECKED:
-                quiet_ones = np.flatnonzero(of_batch <= calibration.threshold)
-                below.append(to_unit(batch.images.take(quiet_ones).values))
-            for i in np.flatnonzero(of_batch > calibration.threshold):
+            alarm = of_batch > calibration.threshold
+            seen.add(batch.images, alarm, ~found.is_normal[batch.positions] if labelled else None)
+            for i in np.flatnonzero(alarm):
                 entry = (float(of_batch[i]), -int(batch.positions[i]), batch.keys[i])
                 heapq.heappush(strongest, entry)
                 strongest = heapq.nlargest(MOST_IMAGES, strongest)
@@ -249,7 +260,7 @@ def _of_images(
         for (score, _, key), picture in zip(strongest, drawn, strict=True)
     ]
     truth, note = None, list[str]()
-    if found.labels is not None and found.normal:
+    if labelled:
         truth, note = _two_classes(~found.is_normal[np.concatenate(positions)])
     return ReportContent(
         **_of_model(detector, model, data, "images", note),
@@ -257,14 +268,8 @@ def _of_images(
         alarms=alarms,
         truth=truth,
         skipped=len(unreadable),
-        checks=_checks(detector, ArrayImages(np.concatenate(below))),
+        **seen.look(detector, diagnosed=diagnosed, quiet=quiet),
     )
-
-
-def _checks(detector: ReconstructionDetector, X: Any) -> list[Check]:
-    """The checks on what raised no alarm, without those that the page makes or that take long."""
-    left_out = ("drift", FAR) if isinstance(detector.schema_, ImageSchema) else ("drift",)
-    return checks(detector, X, leave_out=left_out) if len(X) else []
 
 
 def _two_classes(truth: Any) -> tuple[Any, list[str]]:

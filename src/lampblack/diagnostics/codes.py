@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
 
 from lampblack.detectors.base import ReconstructionDetector
+from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import encoded
 from lampblack.losses import ReconstructionErrorName, latent_norm, reconstruction_error
 from lampblack.networks import AutoencoderPair
@@ -25,6 +26,7 @@ Values = npt.NDArray[np.float64]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_SAMPLES = 64  # of which a Jacobian is taken
+MOST_OUTPUTS = 1 << 19  # of decoders whose Jacobians are taken together
 
 
 class Recorder(Callback, ABC):
@@ -130,11 +132,17 @@ class DecoderSpectrum:
 
 
 def decoder_spectrum(
-    detector: ReconstructionDetector, X: Any, *, most: int = MOST_SAMPLES, seed: int = 0
+    detector: ReconstructionDetector,
+    X: Any,
+    *,
+    most: int = MOST_SAMPLES,
+    seed: int = 0,
+    limit: Limit = ENDLESS,
 ) -> DecoderSpectrum:
     """Singular values of the decoder's Jacobian at the codes of normal samples X.
 
-    most: how many samples, drawn with the seed. Batch norms work as in scoring.
+    most: how many samples, drawn with the seed. Batch norms work as in scoring. Raises InvalidInput
+    where the limit is over first.
 
     >>> import numpy as np
     >>> from lampblack import TollDetector
@@ -149,11 +157,13 @@ def decoder_spectrum(
     with torch.no_grad():
         z = networks.encode(encoded(detector, X, most, seed=seed))
     return DecoderSpectrum(
-        jacobian_singular_values(networks.decode, z), latent_norm(z).cpu().double().numpy()
+        jacobian_singular_values(networks.decode, z, limit), latent_norm(z).cpu().double().numpy()
     )
 
 
-def jacobian_singular_values(decode: Callable[[Tensor], Tensor], z: Tensor) -> Values:
+def jacobian_singular_values(
+    decode: Callable[[Tensor], Tensor], z: Tensor, limit: Limit = ENDLESS
+) -> Values:
     """Singular values (n, k) of ∂decode/∂z at every code z (n, ...), descending.
 
     decode: (n, ...) to (n, ...), every sample by itself.
@@ -168,7 +178,9 @@ def jacobian_singular_values(decode: Callable[[Tensor], Tensor], z: Tensor) -> V
     found = []
     with warnings.catch_warnings():  # torch warns of itself when it first differentiates forward
         warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
-        for codes in torch.split(z, 16):  # a Jacobian of images is large
+        at_once = max(1, min(16, MOST_OUTPUTS // width))  # a Jacobian of images is large
+        for codes in torch.split(z, at_once):
+            limit.ask()
             try:
                 jacobians = vmap(differentiate(single))(codes)
             except RuntimeError:  # a user's own network may hold what torch.func cannot batch

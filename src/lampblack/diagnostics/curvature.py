@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vjp
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import (
     Amplification,
@@ -102,18 +103,20 @@ def sharpness_of(
     probes: int = PROBES,
     iterations: int = MOST_ITERATIONS,
     seed: int = 0,
+    limit: Limit = ENDLESS,
 ) -> Sharpness:
     """Measure a loss around weights; the same seed gives the same figures.
 
     transposed: see `filter_normalised`. Hessian-vector products are products of vectors with the
     Jacobian of the gradient, which is symmetric. Rectifiers have kinks; there H is that of the
     piece of the loss on which the weights lie.
-    Raises InvalidInput where a figure is not finite.
+    Raises InvalidInput where a figure is not finite, or the limit is over first.
     """
     generator = torch.Generator().manual_seed(seed)
     gradient, transpose, *_ = vjp(grad(loss), weights)
 
     def hessian(vector: Weights) -> Weights:
+        limit.ask()
         (product,) = transpose(vector)
         return dict(product)
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.diagnostics.checks import CHECKS, FAR, Check, Given, extrapolates, looked_at
+from lampblack.diagnostics.checks import CHECKS, FAR, Check, extrapolates, looked_at
 from lampblack.diagnostics.codes import DecoderSpectrum, decoder_spectrum
 from lampblack.diagnostics.curvature import Sharpness
 from lampblack.diagnostics.landscape import Landscape, loss_landscape, sharpness
+from lampblack.diagnostics.limit import Limit
 from lampblack.diagnostics.mirror import Mirror, critic_distances, has_critic
 from lampblack.diagnostics.rays import Extrapolation, along_rays
 from lampblack.diagnostics.samples import checked, encoded, some
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import LampblackError
 from lampblack.losses import latent_norm, reconstruction_error
 
 Values = npt.NDArray[np.float64]
@@ -25,6 +26,7 @@ Values = npt.NDArray[np.float64]
 SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST = 2000  # samples of each kind whose codes and errors are kept
 PARTS = 4  # that `diagnose` tells of
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,8 @@ class Diagnosis:
     """What was found of a detector, given normal samples and, for figures alone, anomalies.
 
     norms, errors: ‖z‖₂ and plain reconstruction errors by group, "normal" and "anomalies" (n,).
-    mirror: None without a critic. extrapolation: None where no column of numbers varies.
+    mirror: None without a critic. left_out: why a part is not there, by its name: its field is then
+    None or empty.
     """
 
     detector: str
@@ -40,13 +43,14 @@ class Diagnosis:
     seed: int
     checks: list[Check]
     notes: list[str]
-    landscape: Landscape
+    landscape: Landscape | None
     sharpness: dict[str, Sharpness]
-    spectrum: DecoderSpectrum
+    spectrum: DecoderSpectrum | None
     norms: dict[str, Values]
     errors: dict[str, Values]
     mirror: Mirror | None
     extrapolation: Extrapolation | None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def notices(self) -> list[Check]:
@@ -55,6 +59,7 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, as JSON has them."""
+        landscape, spectrum = self.landscape, self.spectrum
         mirror, rays = self.mirror, self.extrapolation
         return {
             "detector": self.detector,
@@ -63,14 +68,18 @@ class Diagnosis:
             "checks": [asdict(check) for check in self.checks],
             "notes_from_fitting": self.notes,
             "sharpness": {name: asdict(found) for name, found in self.sharpness.items()},
-            "landscape": {
-                "steps": self.landscape.steps.tolist(),
-                "lines": _lists(self.landscape.lines),
-                "plane": _lists(self.landscape.plane),
+            "landscape": None
+            if landscape is None
+            else {
+                "steps": landscape.steps.tolist(),
+                "lines": _lists(landscape.lines),
+                "plane": _lists(landscape.plane),
             },
-            "decoder": {
-                "effective_rank": self.spectrum.effective_rank,
-                "singular_values": self.spectrum.singular_values.mean(axis=0).tolist(),
+            "decoder": None
+            if spectrum is None
+            else {
+                "effective_rank": spectrum.effective_rank,
+                "singular_values": spectrum.singular_values.mean(axis=0).tolist(),
             },
             "code_norm": _quantiles(self.norms),
             "reconstruction_error": _quantiles(self.errors),
@@ -90,6 +99,7 @@ class Diagnosis:
                 "stays": rays.stays,
                 "bound": rays.bound,
             },
+            "left_out": self.left_out,
         }
 
 
@@ -98,14 +108,19 @@ def diagnose(
     X: Any,
     *,
     anomalies: Any = None,
+    leave_out: Collection[str] = (),
+    seconds: float | None = None,
     seed: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Diagnosis:
     """Look at a fitted detector on normal samples X: checks, landscape, codes, critic, rays.
 
     X: as `anomaly_score` takes them, best ones that were not fitted. anomalies: known ones, which
-    are drawn beside the normal ones and reach no check. Samples are drawn with the seed where there
-    are more than a part looks at. advance: told of every part that is done, of `PARTS`.
+    are drawn beside the normal ones and reach no check. leave_out: names of checks not to make.
+    seconds: after the checks, from which on parts that are not done are left out; landscape and
+    sharpness come last. Samples are drawn with the seed where there are more than a part looks at.
+    advance: told of every part that is done, of `PARTS`. A part that cannot be made is left out,
+    with the reason.
 
     >>> import numpy as np
     >>> from lampblack import TollDetector
@@ -116,25 +131,42 @@ def diagnose(
     >>> [notice.name for notice in found.notices], found.extrapolation.stays
     ([], 1.0)
     """
+    left_out: dict[str, str] = {}
+
+    def tried(name: str, make: Callable[[], Part]) -> Part | None:
+        try:
+            return make()
+        except (LampblackError, RuntimeError, MemoryError) as error:  # a user's own network, too
+            left_out[name] = (str(error).splitlines() or [type(error).__name__])[0]
+            return None
+
     given = looked_at(detector, X, seed)
-    groups: dict[str, Any] = {"normal": given.samples}
+    samples = given.samples
+    groups: dict[str, Any] = {"normal": samples}
     if anomalies is not None:
         known = checked(detector, anomalies)
         groups["anomalies"] = known.take(some(len(known), MOST, seed))
-    extrapolation = _rays(given)
-    found = [
-        Check(name, *(extrapolates(given, extrapolation) if name == FAR else check(given)))
-        for name, check in CHECKS.items()
-    ]
-    advance(1)
-    landscape = loss_landscape(detector, given.samples, seed=seed)
-    advance(1)
-    steep = sharpness(detector, given.samples, seed=seed)
+    wanted = [name for name in CHECKS if name not in (*leave_out, FAR)]
+    found = [Check(name, *CHECKS[name](given)) for name in wanted]
+    limit = Limit(seconds)
+    rays = tried("rays", lambda: along_rays(detector, samples, seed=seed, limit=limit))
+    if FAR not in leave_out:
+        far = (None, left_out["rays"], {}) if rays is None else extrapolates(given, rays)
+        found.append(Check(FAR, *far))
     advance(1)
     norms, errors = {}, {}
-    for name, samples in groups.items():
-        norms[name], errors[name] = _norms_and_errors(detector, samples, seed)
-    mirror = critic_distances(detector, groups, seed=seed) if has_critic(detector) else None
+    for name, some_samples in groups.items():
+        norms[name], errors[name] = _norms_and_errors(detector, some_samples, seed)
+    mirror = None
+    if has_critic(detector):
+        mirror = tried("critic", lambda: critic_distances(detector, groups, seed=seed))
+    spectrum = tried("decoder", lambda: decoder_spectrum(detector, samples, seed=seed, limit=limit))
+    advance(1)
+    landscape = tried(
+        "landscape", lambda: loss_landscape(detector, samples, seed=seed, limit=limit)
+    )
+    advance(1)
+    steep = tried("sharpness", lambda: sharpness(detector, samples, seed=seed, limit=limit))
     advance(1)
     return Diagnosis(
         detector=type(detector).__name__,
@@ -143,20 +175,14 @@ def diagnose(
         checks=found,
         notes=list(detector.notes_),
         landscape=landscape,
-        sharpness=steep,
-        spectrum=decoder_spectrum(detector, given.samples, seed=seed),
+        sharpness=steep or {},
+        spectrum=spectrum,
         norms=norms,
         errors=errors,
         mirror=mirror,
-        extrapolation=extrapolation,
+        extrapolation=rays,
+        left_out=left_out,
     )
-
-
-def _rays(given: Given) -> Extrapolation | None:
-    try:
-        return along_rays(given.detector, given.samples, seed=given.seed)
-    except InvalidInput:
-        return None
 
 
 def _norms_and_errors(

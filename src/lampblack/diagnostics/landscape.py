@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lampblack.detectors.base import ReconstructionDetector
 from lampblack.diagnostics.curvature import (
     Loss,
     Sharpness,
+    Weights,
     autoencoder_weights,
     mean_loss,
     moved,
@@ -21,6 +23,7 @@ from lampblack.diagnostics.curvature import (
     sharpness_of,
     transposed_weights,
 )
+from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import encoded
 
 Values = npt.NDArray[np.float64]
@@ -74,6 +77,7 @@ def loss_landscape(
     points: int | None = None,
     reach: float = 1.0,
     seed: int = 0,
+    limit: Limit = ENDLESS,
 ) -> Landscape:
     """The losses of `losses_of` along five random directions, and over the plane of the first two.
 
@@ -81,7 +85,7 @@ def loss_landscape(
     are large), drawn with the seed, are looked at. Directions are normalised by filter (Li et al.
     2018, arXiv 1712.09913); batch norms keep their running statistics. points: on each line, odd so
     that 0 is among them; None is 21 for tables and 11 for images. reach: how far to go, in lengths
-    of the weights.
+    of the weights. Raises InvalidInput where the limit is over first.
 
     >>> import numpy as np
     >>> from lampblack import LAMPDetector
@@ -107,20 +111,29 @@ def loss_landscape(
             lines[name], plane[name] = lines["plain"], plane["plain"]
             continue
         with torch.no_grad():
-            lines[name] = np.array(
-                [[float(loss(moved(weights, way, t))) for t in steps] for way in ways]
-            )
+            lines[name] = np.array([_values(loss, weights, way, steps, limit) for way in ways])
             across = [moved(weights, ways[0], s) for s in steps]
             plane[name] = np.array(
-                [[float(loss(moved(place, ways[1], t))) for t in steps] for place in across]
+                [_values(loss, place, ways[1], steps, limit) for place in across]
             )
     return Landscape(steps, lines, plane)
 
 
-def sharpness(detector: ReconstructionDetector, X: Any, *, seed: int = 0) -> dict[str, Sharpness]:
+def _values(loss: Loss, weights: Weights, way: Weights, steps: Values, limit: Limit) -> list[float]:
+    """Losses on the way from these weights."""
+    found = []
+    for t in steps:
+        limit.ask()
+        found.append(float(loss(moved(weights, way, float(t)))))
+    return found
+
+
+def sharpness(
+    detector: ReconstructionDetector, X: Any, *, seed: int = 0, limit: Limit = ENDLESS
+) -> dict[str, Sharpness]:
     """How steep the losses of `losses_of` are at the trained weights, by name.
 
-    X and seed as in `loss_landscape`.
+    X, seed and limit as in `loss_landscape`.
 
     >>> import numpy as np
     >>> from lampblack import LAMPDetector
@@ -134,13 +147,10 @@ def sharpness(detector: ReconstructionDetector, X: Any, *, seed: int = 0) -> dic
     weights = autoencoder_weights(detector.networks_)
     transposed = transposed_weights(detector.networks_)
     losses = losses_of(detector, X, seed=seed)
-    found = {"plain": sharpness_of(losses["plain"], weights, transposed=transposed, seed=seed)}
+    measure = partial(sharpness_of, weights=weights, transposed=transposed, seed=seed, limit=limit)
+    found = {"plain": measure(losses["plain"])}
     same = losses["training"] is losses["plain"]
-    found["training"] = (
-        found["plain"]
-        if same
-        else sharpness_of(losses["training"], weights, transposed=transposed, seed=seed)
-    )
+    found["training"] = found["plain"] if same else measure(losses["training"])
     return found
 
 

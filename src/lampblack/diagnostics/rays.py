@@ -13,6 +13,7 @@ from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import to_unit
 from lampblack.data.schema import LARGEST, Rows
 from lampblack.detectors.base import ReconstructionDetector
+from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import checked, some
 from lampblack.exceptions import InvalidInput
 
@@ -87,6 +88,7 @@ def along_rays(
     distances: Sequence[float] = DISTANCES,
     n_rays: int | None = None,
     seed: int = 0,
+    limit: Limit = ENDLESS,
 ) -> Extrapolation:
     """Follow a detector's score away from normal data.
 
@@ -96,6 +98,8 @@ def along_rays(
     Tables: from the mean of the columns of numbers, in random directions over those that vary, to
     `distances` standard deviations; a ray has the other columns of one of the rows. Images: on the
     straight way from one of them to an image of one random colour, in 17 positions.
+
+    Raises InvalidInput where the limit is over first.
 
     A plain rectifier autoencoder can reconstruct points far from all data (Bouman & Heskes, arXiv
     2501.13864).
@@ -115,7 +119,7 @@ def along_rays(
     if bound is None:
         bound = float(np.quantile(detector.anomaly_score(samples), QUANTILE))
     if not isinstance(samples, Rows):
-        return _to_constants(detector, samples, bound, n_rays or IMAGE_RAYS, seed)
+        return _to_constants(detector, samples, bound, n_rays or IMAGE_RAYS, seed, limit)
     kinds = [column.kind for column in detector.schema_.of_kind("number", "boolean")]
     moving = np.array([kind == "number" for kind in kinds], dtype=bool)
     centre, spread = _centre_and_spread(samples.numbers[:, moving].astype(np.float64))
@@ -123,6 +127,7 @@ def along_rays(
     base = samples.take(np.random.default_rng(seed).integers(len(samples), size=n))
 
     def score(points: Values) -> Values:
+        limit.ask()
         numbers = base.numbers.copy()
         numbers[:, moving] = points.clip(-LARGEST, LARGEST)
         return detector.anomaly_score(Rows(numbers, base.categories, base.dates))
@@ -140,7 +145,12 @@ def _centre_and_spread(numbers: Values) -> tuple[Values, Values]:
 
 
 def _to_constants(
-    detector: ReconstructionDetector, samples: Any, bound: float, n_rays: int, seed: int
+    detector: ReconstructionDetector,
+    samples: Any,
+    bound: float,
+    n_rays: int,
+    seed: int,
+    limit: Limit,
 ) -> Extrapolation:
     rng = np.random.default_rng(seed)
     chosen = samples.take(rng.integers(len(samples), size=n_rays))
@@ -148,6 +158,7 @@ def _to_constants(
     colours = rng.random((n_rays, start.shape[1], 1, 1), dtype=np.float32)
     above = []
     for t in IMAGE_POSITIONS:
+        limit.ask()
         points = ((1 - t) * start + t * colours).astype(np.float32).clip(0, 1)
         above.append(detector.anomaly_score(ArrayImages(points)) > bound)
     return Extrapolation(IMAGE_POSITIONS, np.stack(above, axis=1), bound)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.calibration import Calibration, Drift
-from lampblack.diagnostics import Check
+from lampblack.diagnostics import Check, Diagnosis
 from lampblack.evaluation import Evaluation, evaluate
 
 Scores = npt.NDArray[np.float64]
@@ -45,7 +45,8 @@ class ReportContent:
     scores: (n,), in the order of the data. times: (n,) as datetime64, or None for the data's own
     order; time_name is their column. truth: (n,), which samples are anomalies, or None. blamed: by
     column, its mean share of the scores of the alarms that are shown. checks: reasons not to trust
-    the model that were looked for.
+    the model that were looked for. diagnosis: of normal samples among them, or None. looked_at: a
+    sentence that says of which, or why of none; empty where no diagnosis was asked for.
     """
 
     model: str
@@ -64,6 +65,8 @@ class ReportContent:
     truth: npt.NDArray[np.bool_] | None = None
     skipped: int = 0
     checks: Sequence[Check] = ()
+    diagnosis: Diagnosis | None = None
+    looked_at: str = ""
 
     @cached_property
     def is_alarm(self) -> npt.NDArray[np.bool_]:
@@ -106,4 +109,12 @@ class ReportContent:
             "judged": self.judged,
             "confusion": self.confusion,
             "checks": {check.name: check.passed for check in self.checks},
+            "diagnosis": self._numbers_of_diagnosis(),
         }
+
+    def _numbers_of_diagnosis(self) -> dict[str, Any] | None:
+        """The numbers of the diagnosis, but for the landscape's many."""
+        if self.diagnosis is None:
+            return None
+        numbers = self.diagnosis.to_json()
+        return {name: numbers[name] for name in numbers if name not in ("checks", "landscape")}

@@ -29,9 +29,11 @@ def draw_diagnosis(found: Diagnosis) -> dict[str, Figure]:
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def _landscape(found: Diagnosis) -> Figure:
-    canvas, (along, over) = canvas_of(TALL, panels=2)
+def _landscape(found: Diagnosis) -> Figure | None:
     landscape = found.landscape
+    if landscape is None:
+        return None
+    canvas, (along, over) = canvas_of(TALL, panels=2)
     same = landscape.lines["plain"] is landscape.lines["training"]
     for name, color in (("plain", GREY), ("training", BLUE)):
         if name == "plain" and same:
@@ -44,7 +46,8 @@ def _landscape(found: Diagnosis) -> Figure:
         )
     if _is_wide(np.concatenate([*landscape.lines.values()])):
         along.set_yscale("log")
-    along.set_xlabel("step along random directions, in lengths of the filters")
+    along.set_xlabel("step, in lengths of the filters")
+    along.set_ylabel("loss")
     along.legend(frameon=False, labelcolor="black")
     plane = landscape.plane["training"]
     values = np.ma.masked_invalid(np.log10(plane.clip(1e-12)))
@@ -54,38 +57,51 @@ def _landscape(found: Diagnosis) -> Figure:
     over.set_ylabel("second")
     canvas.colorbar(drawn, ax=over, label="log₁₀ of the training loss")
     sharp = found.sharpness
-    text = "; ".join(
-        f"{name} loss {one.loss:.4g}: largest eigenvalue of its Hessian "
-        f"{one.largest_eigenvalue:.4g}, trace {one.trace:.4g} ± {one.trace_error:.2g}"
+    if same and sharp:
+        sharp = {"": sharp["training"]}
+    text = "".join(
+        f" {f'{name} loss'.strip().capitalize()} {one.loss:.4g}: largest eigenvalue of its Hessian "
+        f"{one.largest_eigenvalue:.4g}, trace {one.trace:.4g} ± {one.trace_error:.2g}."
         for name, one in sharp.items()
     )
-    return Figure("Loss landscape", canvas, f"The loss around the trained weights. {text}.")
+    where = "The loss around the trained weights, along random directions and over a plane of two."
+    return Figure("Loss landscape", canvas, where + text)
 
 
 def _codes(found: Diagnosis) -> Figure:
-    canvas, (points, rank) = canvas_of(TALL, panels=2)
+    spectrum = found.spectrum
+    canvas, panels = canvas_of(*((SMALL, 1) if spectrum is None else (TALL, 2)))
+    points, *rest = np.atleast_1d(panels)
     for name, norms in found.norms.items():
-        points.plot(
-            norms, found.errors[name], ".", color=COLORS[name], label=name, markersize=3, alpha=0.6
+        known = name == "anomalies"
+        look = (
+            {"marker": "x", "markersize": 5}
+            if known
+            else {"marker": ".", "markersize": 4, "alpha": 0.7}
         )
+        points.plot(norms, found.errors[name], ls="", color=COLORS[name], label=name, **look)
     every = np.concatenate([*found.norms.values()]), np.concatenate([*found.errors.values()])
     for scale, values in zip((points.set_xscale, points.set_yscale), every, strict=True):
         if _is_wide(values):
             scale("log")
     points.set_xlabel("norm of the code")
     points.set_ylabel("reconstruction error")
-    points.legend(frameon=False, labelcolor="black", markerscale=3)
-    values = found.spectrum.singular_values.mean(axis=0)
-    rank.plot(np.arange(1, len(values) + 1), values, ".-", color=BLUE)
-    if _is_wide(values):
-        rank.set_yscale("log")
-    rank.set_xlabel("singular value of the decoder's Jacobian, by rank")
+    points.legend(frameon=False, labelcolor="black")
     median = {name: float(np.median(norms)) for name, norms in found.norms.items()}
     listed = ", ".join(f"{name} {value:.4g}" for name, value in median.items())
-    text = (
-        f"Norms of the codes, median: {listed}. The decoder's Jacobian at normal codes has "
-        f"effective rank {found.spectrum.effective_rank:.1f} of {len(values)}."
-    )
+    text = f"Norms of the codes, median: {listed}."
+    for rank in rest:
+        assert spectrum is not None
+        values = spectrum.singular_values.mean(axis=0)
+        rank.plot(np.arange(1, len(values) + 1), values, ".-", color=BLUE)
+        if _is_wide(values):
+            rank.set_yscale("log")
+        rank.set_xlabel("rank")
+        rank.set_ylabel("singular value of the decoder's Jacobian")
+        text += (
+            " The decoder's Jacobian at normal codes has effective rank "
+            f"{spectrum.effective_rank:.1f} of {len(values)}."
+        )
     return Figure("Codes", canvas, text)
 
 
@@ -100,7 +116,7 @@ def _critic(found: Diagnosis) -> Figure | None:
         counts, _ = np.histogram(values.clip(low, None), bins)
         axes.stairs(counts / len(values), bins, color=COLORS[name], label=name, linewidth=1.6)
     band = found.mirror.band
-    axes.axvspan(max(band[0], low), band[1], color=BLUE, alpha=0.1, label="typical", lw=0)
+    axes.axvspan(max(band[0], low), band[1], color=BLUE, alpha=0.2, label="typical", lw=0)
     axes.set_xscale("log")
     plain_numbers(axes.xaxis)
     axes.set_xlabel("distance by the critic")
@@ -110,7 +126,11 @@ def _critic(found: Diagnosis) -> Figure | None:
         f"{name}: {below:.1%} below the band, {above:.1%} above"
         for name, (below, above) in found.mirror.outside.items()
     )
-    return Figure("Mirror", canvas, f"The typical band is {band[0]:.4g} to {band[1]:.4g}. {parts}.")
+    return Figure(
+        "The critic's distances",
+        canvas,
+        f"The typical band is {band[0]:.4g} to {band[1]:.4g}. {parts}.",
+    )
 
 
 def _rays(found: Diagnosis) -> Figure | None:

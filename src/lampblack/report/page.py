@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from lampblack.report.content import ReportContent
 from lampblack.report.figures import draw
+from lampblack.report.of_diagnosis import draw_diagnosis
 
 SURE = 0.01  # p-value below which drift is spoken of
 
@@ -21,6 +22,8 @@ def page(content: ReportContent, *, made: datetime) -> str:
     return template.render(
         content=content,
         figures=draw(content),
+        diagnosed={} if content.diagnosis is None else draw_diagnosis(content.diagnosis),
+        left_out={} if content.diagnosis is None else content.diagnosis.left_out,
         judged=content.judged,
         confusion=content.confusion,
         drift=_drift(content),
