@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -256,6 +257,16 @@ def test_an_outlier_among_the_training_rows_is_found(normal: np.ndarray) -> None
     rows = np.concatenate([normal, normal.mean(axis=0)[None] + 12 * normal.std(axis=0)])
     labels = lampblack.LampblackDetector(contamination=0.01, **FAST).fit_predict(rows)
     assert labels[-1] == -1
+
+
+def test_a_pickle_holds_its_memory_once(normal: np.ndarray, tmp_path: Path) -> None:
+    detector = lampblack.LampblackDetector(**FAST).fit(normal)
+    detector.save(tmp_path / "a.model")
+    scores = detector.anomaly_score(normal)
+    pickled = pickle.dumps(detector)
+    never_scored = pickle.dumps(lampblack.load(tmp_path / "a.model"))
+    assert len(pickled) < len(never_scored) + detector.networks_.memory.numel()
+    np.testing.assert_array_equal(pickle.loads(pickled).anomaly_score(normal), scores)
 
 
 def test_distorted_samples_differ_and_are_of_one_kind_each() -> None:

@@ -98,6 +98,10 @@ class RememberingPair(AutoencoderPair):
             found.append((shown[:, None] - remembered.nearest(shown, k, equal)).square())
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled or copied: not what the search holds, three times the memory."""
+        return {**self.__dict__, "_seen": []}
+
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
