@@ -129,6 +129,17 @@ def test_score_without_output_shows_the_strongest_alarms(folder: Path) -> None:
     assert "row" in result.stdout
 
 
+@pytest.mark.parametrize(("options", "reasons"), [((), 3), (("--explain", 1), 1)])
+def test_as_many_reasons_are_shown_as_were_asked_for(
+    folder: Path, options: tuple[object, ...], reasons: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    command = ("score", folder / "pump.model", folder / "today.csv", "--exclude", "label,part")
+    shown = [line for line in run(*command, *options).stdout.splitlines() if "%)" in line]
+    assert len([line for line in shown if line.startswith("│")]) == 10
+    assert {line.count("%)") for line in shown if line.startswith("│")} == {reasons}
+
+
 def test_score_writes_to_standard_output(folder: Path) -> None:
     command = [sys.executable, "-m", "lampblack.cli.main", "score", folder / "pump.model"]
     command += [folder / "today.csv", "-o", "-", "--exclude", "label,part"]

@@ -191,7 +191,13 @@ def score(
     ] = None,
     id_column: options.IdColumn = None,
     explain: Annotated[
-        int, typer.Option(min=0, help="With -o: add the columns that contribute most, this many.")
+        int,
+        typer.Option(
+            min=0,
+            help="Name the columns that contribute most, this many. "
+            "[default: 3 on the screen, 0 with -o]",
+            show_default=False,
+        ),
     ] = 0,
     heatmaps: Annotated[
         Path | None, typer.Option(help="Images: folder for heat maps and a contact sheet.")
