@@ -83,5 +83,6 @@ def test_what_a_portable_model_cannot_do_is_said_in_one_line(
     assert "was fitted on images" in refused(run("score", pictures, rows))
     assert "was fitted on a table" in refused(run("score", table, images))
     assert "does not exist" in refused(run("score", tmp_path / "none.onnx", rows))
+    assert "--heatmaps" not in run("score", pictures, images).stdout
     shown = run("info", pictures).stdout
     assert "TollDetector, portable" in shown

@@ -145,7 +145,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     random_state : int or None
         The seed. The same seed, versions and thread count give the same bits. None draws one.
     verbose : bool
-        Show a progress bar.
+        Show a progress bar, on a terminal or in a notebook.
 
     Attributes
     ----------
