@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
@@ -364,6 +365,38 @@ def test_changed_file_is_refused(
     line = refused("score", folder / "pump.model", tmp_path / "x.csv", "-o", tmp_path / "o.csv")
     assert message in line
     assert not (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_parquet_text_that_is_not_utf8_is_named_or_skipped(
+    folder: Path, tmp_path: Path, dictionary: bool
+) -> None:
+    """A file that Latin-1 was written into; only columns that are used matter."""
+    rows = pa_csv.read_csv(folder / "normal.csv")
+    raw = pa.array([text.as_py().encode() for text in rows["city"][:-1]] + [b"Z\xfcrich"])
+    text = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
+    text = text.dictionary_encode() if dictionary else text
+    city, data, fresh = rows.schema.get_field_index("city"), tmp_path / "a.parquet", tmp_path / "m"
+    pa_parquet.write_table(rows.set_column(city, "city", text), data)
+    at = f"{data}: row 600, column 'city': the text is not UTF-8"
+    assert at in refused("score", folder / "pump.model", data)
+    assert at in refused("fit", data, "-o", fresh, *QUICK)
+    assert at in refused("fit", data, "-o", fresh, "--stream", *QUICK)
+    assert run("fit", data, "-o", fresh, "--exclude", "city", *QUICK).exit_code == 0
+    skipped = run("score", folder / "pump.model", data, "--on-bad-row", "skip")
+    assert "599 rows" in skipped.stdout
+    assert "row 600, column 'city': the text is not UTF-8" in skipped.stderr
+    named = tmp_path / "named.parquet"
+    pa_parquet.write_table(rows.append_column("part", text), named)
+    assert (
+        "599 rows"
+        not in run(
+            "score", folder / "pump.model", named, "--exclude", "part", "--on-bad-row", "skip"
+        ).stdout
+    )
+    assert "column 'part': the text" in refused(
+        "score", folder / "pump.model", named, "--id", "part"
+    )
 
 
 def test_reordered_columns_are_put_in_order(folder: Path, tmp_path: Path) -> None:
