@@ -221,6 +221,20 @@ def test_calibrate_sets_a_new_threshold_without_training(folder: Path) -> None:
     assert (new.predict(rows) == -1).mean() == pytest.approx(0.1, abs=0.005)
 
 
+def test_calibrate_warns_of_rows_that_were_fitted(folder: Path, tmp_path: Path) -> None:
+    new = ("-o", tmp_path / "new.model", "--exclude", "label,part")
+    fitted = run("calibrate", folder / "pump.model", folder / "normal.csv", *new[:2])
+    assert "warning: the promise does not hold if these rows were fitted" in fitted.stderr
+    assert "600 of 600 looked at equal one that was" in fitted.stderr
+    fresh = run("calibrate", folder / "pump.model", folder / "today.csv", *new)
+    assert "equal one that was" not in fresh.stderr
+    assert "note: the promise" not in fresh.stderr
+    toll = tmp_path / "toll.model"
+    run("fit", folder / "normal.csv", "-o", toll, "-d", "toll", *QUICK)
+    told = run("calibrate", toll, folder / "today.csv", *new)
+    assert "note: the promise holds only if none of these rows was fitted" in told.stderr
+
+
 def test_demo_prints_promise_auroc_ten_alarms_with_reasons_and_place(tmp_path: Path) -> None:
     started = time.process_time()
     result = run("demo", "-o", tmp_path / "demo.model")

@@ -20,10 +20,15 @@ from lampblack.detectors.collapse import CONSTANT, TOLD, chimeras_told, spread
 from lampblack.detectors.fitting import REPEATED
 from lampblack.diagnostics.codes import decoder_spectrum
 from lampblack.diagnostics.rays import Extrapolation, along_rays
-from lampblack.diagnostics.samples import checked, encoded, some
+from lampblack.diagnostics.samples import (
+    COMPARED_VALUES,
+    checked,
+    encoded,
+    remembered_among,
+    some,
+)
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import latent_norm
-from lampblack.networks import RememberingPair
 
 SURE = 0.95  # confidence of the bound on the realised rate
 VARIES = 0.02  # (99th − 1st percentile) / median of scores, below which they barely vary
@@ -33,7 +38,6 @@ REPEATS = 0.05  # share of samples that may be repeated
 STAYS = 0.95  # share of rays on which the score must stay above normal ones
 MOST = 10_000  # samples scored for the checks
 MOST_WATCHED = 1024
-COMPARED_VALUES = 1 << 27  # of all samples that are held against each other, 512 MiB
 
 Values = npt.NDArray[np.float64]
 Figure = float | int | str | None
@@ -261,11 +265,8 @@ def no_copies(given: Given) -> Verdict:
             f"{repeated:,} of these {len(rows):,} {given.what} equal another of them: a random "
             "split of such data has copies on both sides"
         )
-    networks = detector.networks_
-    if isinstance(networks, RememberingPair):
-        memory = {row.tobytes() for row in networks.memory.cpu().numpy()}
-        compared = networks.compared(x).cpu().numpy()
-        remembered = sum(row.tobytes() in memory for row in compared)
+    remembered = remembered_among(detector, x)
+    if remembered is not None:
         figures["given_remembered"] = remembered
         if remembered > REPEATS * len(rows):
             said.append(
