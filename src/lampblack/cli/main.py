@@ -355,6 +355,10 @@ def plot(
     ending: Annotated[
         options.PictureFormat, typer.Option("--format", help="Of the pictures.")
     ] = options.PictureFormat.png,
+    id_column: Annotated[
+        str | None,
+        typer.Option("--id", help="Column that names a row, as for report; no picture shows it."),
+    ] = None,
     label: options.Label = None,
     anomaly: options.Anomaly = None,
     normal: options.Normals = None,
@@ -378,7 +382,7 @@ def plot(
         output,
         options.Reading.of(no_header, delimiter, None, missing),
         options.Selection.of(None, exclude, where, on_bad_row),
-        id_column=None,
+        id_column=id_column,
         label=label,
         anomaly=anomaly or [],
         normal=normal or [],
