@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -477,6 +479,17 @@ def test_damaged_model_is_refused_by_every_command(folder: Path, tmp_path: Path)
         ["calibrate", model, folder / "normal.csv"],
     ):
         assert "weights.safetensors is damaged" in refused(*arguments)
+
+
+def test_an_option_of_several_commands_is_written_once() -> None:
+    written = [
+        annotation
+        for command in app.registered_commands
+        for annotation in inspect.unwrap(command.callback).__annotations__.values()
+        if annotation.startswith("Annotated")
+    ]
+    assert len(written) > 20
+    assert [annotation for annotation, n in Counter(written).items() if n > 1] == []
 
 
 def test_unusual_usage_is_refused_without_a_traceback() -> None:
