@@ -128,5 +128,23 @@ def test_false_discovery_rate_outside_its_range_is_refused() -> None:
         false_discovery_alarms(np.ones(3), 1.5)
 
 
+def test_too_few_calibration_rows_for_a_false_discovery_rate_are_said() -> None:
+    calibration = Calibration.held_out(np.arange(99.0), 0.1)
+    far = np.full(20, 200.0)
+    with pytest.warns(CalibrationWarning, match=r"99 .* too few .*; it takes 199 .* 19,999 where"):
+        assert not calibration.discoveries(far, 0.005).any()
+    mixed = np.concatenate([np.zeros(181), far[:19]])  # 20 of 200 would do
+    with pytest.warns(CalibrationWarning, match="unless 10.00% of all rows score above every"):
+        assert not calibration.discoveries(mixed, 0.1).any()
+
+
+def test_a_false_discovery_rate_in_reach_is_met_in_silence() -> None:
+    calibration = Calibration.held_out(np.arange(99.0), 0.1)
+    mixed = np.concatenate([np.zeros(180), np.full(20, 200.0)])
+    assert calibration.discoveries(mixed, 0.1).sum() == 20
+    assert not calibration.discoveries(np.zeros(200), 0.1).any()
+    assert not calibration.discoveries(np.zeros(0), 0.001).any()
+
+
 def test_no_p_value_raises_no_alarm() -> None:
     assert len(false_discovery_alarms(np.zeros(0), 0.1)) == 0

@@ -125,6 +125,32 @@ class Calibration:
         below = np.searchsorted(self.scores, scores, side="left")
         return np.asarray((1 + n - below) / (1 + n), dtype=np.float64)
 
+    def discoveries(self, scores: Scores, fdr: float) -> npt.NDArray[np.bool_]:
+        """Which rows (n,) to call anomalies; see `false_discovery_alarms`.
+
+        No p-value lies below 1 / (1 + n), n being the calibration rows, so that a share of
+        1 / (fdr (1 + n)) of all rows must score above every one of these before any is called.
+        Where that may be why none is called, a CalibrationWarning says so.
+        """
+        p_values = self.p_values(scores)
+        alarms = false_discovery_alarms(p_values, fdr)
+        n = len(self.scores)
+        share = 1 / (fdr * (n + 1))
+        out_of_reach = share > 1 + 1e-9
+        beyond = bool((p_values <= 1 / (n + 1)).any())
+        if not alarms.any() and len(alarms) and (out_of_reach or beyond):
+            known = f"fdr={fdr:g}: {n} calibration rows are too few to call any row an anomaly"
+            if not out_of_reach:
+                known += f" unless {share:.2%} of all rows score above every one of these"
+            warnings.warn(
+                f"{known}; it takes {math.ceil(1 / fdr - 1e-9) - 1:,} where all rows are anomalies "
+                f"and {math.ceil(100 / fdr - 1e-9) - 1:,} where 1% are: recalibrate with more "
+                "normal rows, or use the threshold (leave fdr out)",
+                CalibrationWarning,
+                stacklevel=3,
+            )
+        return alarms
+
 
 def false_discovery_alarms(p_values: Scores, fdr: float) -> npt.NDArray[np.bool_]:
     """Which rows (n,) to call anomalies so that at most a share `fdr` of them is normal.

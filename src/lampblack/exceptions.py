@@ -8,7 +8,7 @@ LampblackError
 └── ModelFileError                        a saved model is missing, damaged, newer or unknown
 
 LampblackWarning (a UserWarning)
-├── CalibrationWarning                    the promised false-alarm rate is not the one asked for
+├── CalibrationWarning                    too few rows calibrated for the rate that was asked for
 ├── CollapseWarning                       the network no longer tells rows apart
 └── TrainingWarning                       training did not lower the loss, or could not use a column
 """
@@ -43,7 +43,7 @@ class LampblackWarning(UserWarning):
 
 
 class CalibrationWarning(LampblackWarning):
-    """The false-alarm rate that is promised differs from the one that was asked for."""
+    """Too few rows calibrated for the false-alarm or false-discovery rate that was asked for."""
 
 
 class TrainingWarning(LampblackWarning):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.calibration import Calibration, false_discovery_alarms
+from lampblack.calibration import Calibration
 from lampblack.data.checking import check_samples, refuse_not_finite
 from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema, to_unit
@@ -101,7 +101,7 @@ class PortableModel:
     def predict(self, X: Any, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
         """−1 for anomalies, +1 for normal rows (n,); see `ReconstructionDetector.predict`."""
         if fdr is not None:
-            return np.where(false_discovery_alarms(self.p_value(X), fdr), -1, 1)
+            return np.where(self.calibration_.discoveries(self.anomaly_score(X), fdr), -1, 1)
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_value(self, X: Any) -> Values:

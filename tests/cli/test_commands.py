@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
@@ -129,6 +132,17 @@ def test_score_without_output_shows_the_strongest_alarms(folder: Path) -> None:
     assert "row" in result.stdout
 
 
+@pytest.mark.parametrize(("options", "reasons"), [((), 3), (("--explain", 1), 1)])
+def test_as_many_reasons_are_shown_as_were_asked_for(
+    folder: Path, options: tuple[object, ...], reasons: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    command = ("score", folder / "pump.model", folder / "today.csv", "--exclude", "label,part")
+    shown = [line for line in run(*command, *options).stdout.splitlines() if "%)" in line]
+    assert len([line for line in shown if line.startswith("│")]) == 10
+    assert {line.count("%)") for line in shown if line.startswith("│")} == {reasons}
+
+
 def test_score_writes_to_standard_output(folder: Path) -> None:
     command = [sys.executable, "-m", "lampblack.cli.main", "score", folder / "pump.model"]
     command += [folder / "today.csv", "-o", "-", "--exclude", "label,part"]
@@ -209,13 +223,28 @@ def test_calibrate_sets_a_new_threshold_without_training(folder: Path) -> None:
     assert (new.predict(rows) == -1).mean() == pytest.approx(0.1, abs=0.005)
 
 
+def test_calibrate_warns_of_rows_that_were_fitted(folder: Path, tmp_path: Path) -> None:
+    new = ("-o", tmp_path / "new.model", "--exclude", "label,part")
+    fitted = run("calibrate", folder / "pump.model", folder / "normal.csv", *new[:2])
+    assert "warning: the promise does not hold if these rows were fitted" in fitted.stderr
+    assert "600 of 600 looked at equal one that was" in fitted.stderr
+    fresh = run("calibrate", folder / "pump.model", folder / "today.csv", *new)
+    assert "equal one that was" not in fresh.stderr
+    assert "note: the promise" not in fresh.stderr
+    toll = tmp_path / "toll.model"
+    run("fit", folder / "normal.csv", "-o", toll, "-d", "toll", *QUICK)
+    told = run("calibrate", toll, folder / "today.csv", *new)
+    assert "note: the promise holds only if none of these rows was fitted" in told.stderr
+
+
 def test_demo_prints_promise_auroc_ten_alarms_with_reasons_and_place(tmp_path: Path) -> None:
     started = time.process_time()
     result = run("demo", "-o", tmp_path / "demo.model")
     assert result.exit_code == 0, result.output
     assert time.process_time() - started < 20
-    for fact in ("500/500", "at most 1.00%", "AUROC 0.9", "10 strongest alarms", "saved "):
-        assert fact in result.output
+    for fact in ("at most 1.00%", "AUROC 0.9", "10 strongest alarms", "saved "):
+        assert fact in result.stdout
+    assert result.stderr == ""
     assert (tmp_path / "demo.model" / "manifest.json").exists()
     reasons = [line for line in result.stdout.splitlines() if "%)" in line or "%;" in line]
     assert len(reasons) >= 10
@@ -354,6 +383,38 @@ def test_changed_file_is_refused(
     assert not (tmp_path / "o.csv").exists()
 
 
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_parquet_text_that_is_not_utf8_is_named_or_skipped(
+    folder: Path, tmp_path: Path, dictionary: bool
+) -> None:
+    """A file that Latin-1 was written into; only columns that are used matter."""
+    rows = pa_csv.read_csv(folder / "normal.csv")
+    raw = pa.array([text.as_py().encode() for text in rows["city"][:-1]] + [b"Z\xfcrich"])
+    text = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
+    text = text.dictionary_encode() if dictionary else text
+    city, data, fresh = rows.schema.get_field_index("city"), tmp_path / "a.parquet", tmp_path / "m"
+    pa_parquet.write_table(rows.set_column(city, "city", text), data)
+    at = f"{data}: row 600, column 'city': the text is not UTF-8"
+    assert at in refused("score", folder / "pump.model", data)
+    assert at in refused("fit", data, "-o", fresh, *QUICK)
+    assert at in refused("fit", data, "-o", fresh, "--stream", *QUICK)
+    assert run("fit", data, "-o", fresh, "--exclude", "city", *QUICK).exit_code == 0
+    skipped = run("score", folder / "pump.model", data, "--on-bad-row", "skip")
+    assert "599 rows" in skipped.stdout
+    assert "row 600, column 'city': the text is not UTF-8" in skipped.stderr
+    named = tmp_path / "named.parquet"
+    pa_parquet.write_table(rows.append_column("part", text), named)
+    assert (
+        "599 rows"
+        not in run(
+            "score", folder / "pump.model", named, "--exclude", "part", "--on-bad-row", "skip"
+        ).stdout
+    )
+    assert "column 'part': the text" in refused(
+        "score", folder / "pump.model", named, "--id", "part"
+    )
+
+
 def test_reordered_columns_are_put_in_order(folder: Path, tmp_path: Path) -> None:
     frame = mixed_frame(50)
     frame.to_csv(tmp_path / "a.csv", index=False)
@@ -418,6 +479,17 @@ def test_damaged_model_is_refused_by_every_command(folder: Path, tmp_path: Path)
         ["calibrate", model, folder / "normal.csv"],
     ):
         assert "weights.safetensors is damaged" in refused(*arguments)
+
+
+def test_an_option_of_several_commands_is_written_once() -> None:
+    written = [
+        annotation
+        for command in app.registered_commands
+        for annotation in inspect.unwrap(command.callback).__annotations__.values()
+        if annotation.startswith("Annotated")
+    ]
+    assert len(written) > 20
+    assert [annotation for annotation, n in Counter(written).items() if n > 1] == []
 
 
 def test_unusual_usage_is_refused_without_a_traceback() -> None:

@@ -316,6 +316,8 @@ def test_plot_writes_the_same_figures_as_files(folder: Path) -> None:
         run(*command, "--format", ending, *options)
         names = {"scores", "order", "blamed", "roc", "precision", "history"}
         assert {path.name for path in place.iterdir()} == {f"{name}.{ending}" for name in names}
+    named = ("plot", folder / "a.model", folder / "new.csv", "-o", folder / "named", "--id", "part")
+    assert "wrote" in run(*named, "--exclude", "state", "-q").stdout
     with Image.open(folder / "png" / "scores.png") as picture:
         assert picture.width > 1000
 

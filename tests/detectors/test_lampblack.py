@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.metadata
 import pickle
 from pathlib import Path
 
@@ -15,10 +17,11 @@ from typer.testing import CliRunner
 import lampblack
 from lampblack.calibration import Calibration
 from lampblack.cli.main import app
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, ModelFileError
 from lampblack.networks import RememberingPair
 from lampblack.networks.remembering import Remembered
 from lampblack.networks.views import ByRange, ByRank
+from lampblack.persistence.parts import ModelParts
 from lampblack.scores import NearestScore, Passed, ReconstructionScore, Score
 from lampblack.scores.nearest import _separating_weights, distorted
 from tests.conftest import FAST, mixed_frame
@@ -355,3 +358,22 @@ def test_it_is_what_the_library_recommends_and_the_command_fits(tmp_path: Path) 
     finished = CliRunner().invoke(app, [*arguments, "--quiet"])
     assert finished.exit_code == 0, finished.output
     assert type(lampblack.load(tmp_path / "a.model")) is lampblack.LampblackDetector
+
+
+@pytest.mark.parametrize("version", ["0.0.9", importlib.metadata.version("lampblack")])
+def test_a_model_of_another_lampblack_is_said_to_be_one(
+    fitted: lampblack.LampblackDetector, tmp_path: Path, version: str
+) -> None:
+    """As the recommended detector was saved when it had two parts for tables."""
+    fitted.save(tmp_path / "old.model")
+    parts = ModelParts.read(tmp_path / "old.model")
+    others = ("views.", "units", "weights")
+    weights = {name: w for name, w in parts.weights.items() if not name.startswith(others)}
+    config = parts.config.model_copy(
+        update={"versions": {**parts.config.versions, "lampblack": version}}
+    )
+    dataclasses.replace(parts, config=config, weights=weights).write(tmp_path / "old.model")
+    with pytest.raises(ModelFileError, match="written by") as refused:
+        lampblack.load(tmp_path / "old.model")
+    assert f"lampblack {version}" in str(refused.value)
+    assert "fit again" in str(refused.value)

@@ -48,6 +48,31 @@ def test_dates_are_refused_by_name_and_nothing_is_written(tmp_path: Path) -> Non
     assert not (tmp_path / "m.onnx").exists()
 
 
+def test_a_model_beside_the_one_that_is_missing_is_named(
+    of_table: Exported, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    of_table.samples.to_csv(rows, index=False)
+    missing = tmp_path / "pump.model"
+    either = f"{missing} does not exist; give a model folder (from lampblack fit) or an .onnx file"
+    for command in (
+        ("score", missing, rows),
+        ("info", missing),
+        ("evaluate", missing, rows, "--label", "city", "--anomaly", "Bern"),
+    ):
+        text = refused(run(*command))
+        assert text.startswith(either)
+        assert "there is" not in text
+    (tmp_path / "pump.onnx").write_bytes(of_table.file.read_bytes())
+    (tmp_path / "pump.csv").touch()
+    assert refused(run("score", missing, rows)).endswith(f"; there is {tmp_path / 'pump.onnx'}")
+    of_table.detector.save(missing)
+    misspelt = tmp_path / "pmup.model"
+    assert refused(run("score", misspelt, rows)).endswith(f"; there is {missing}")
+    (tmp_path / "pump.onnx").unlink()
+    assert refused(run("score", tmp_path / "pump.onnx", rows)).endswith(f"; there is {missing}")
+
+
 def test_evaluate_is_that_of_the_model_folder(of_table: Exported, tmp_path: Path) -> None:
     of_table.detector.save(tmp_path / "a.model")
     rows = frame(200, seed=9).assign(state="ok")
@@ -83,5 +108,6 @@ def test_what_a_portable_model_cannot_do_is_said_in_one_line(
     assert "was fitted on images" in refused(run("score", pictures, rows))
     assert "was fitted on a table" in refused(run("score", table, images))
     assert "does not exist" in refused(run("score", tmp_path / "none.onnx", rows))
+    assert "--heatmaps" not in run("score", pictures, images).stdout
     shown = run("info", pictures).stdout
     assert "TollDetector, portable" in shown

@@ -67,6 +67,7 @@ def test_score_shows_the_strongest_alarms(parts: Path) -> None:
     assert "10 strongest alarms" in result.stdout
     assert "test/dent/" in result.stdout
     assert "strongest at (column, row)" in result.stdout
+    assert result.stdout.endswith("for every image, --heatmaps FOLDER for maps\n")
 
 
 def test_heat_maps_of_every_image_on_one_scale(parts: Path, tmp_path: Path) -> None:
@@ -75,6 +76,7 @@ def test_heat_maps_of_every_image_on_one_scale(parts: Path, tmp_path: Path) -> N
     result = run(*command)
     assert result.exit_code == 0, result.output
     assert "wrote 50 heat maps and contact-sheet.png" in result.stdout
+    assert result.stdout.endswith("give -o scores.csv (or .parquet) for every image\n")
     drawn = sorted(path.relative_to(maps).as_posix() for path in maps.rglob("*.png"))
     assert len(drawn) == 51
     assert drawn[:2] == ["contact-sheet.png", "images/dent/000.png"]

@@ -52,6 +52,15 @@ def test_anything_but_the_token_is_refused(guarded: httpx.Client, header: str) -
     assert guarded.get(f"/v1/model?token={TOKEN}").status_code == 401
 
 
+def test_a_wrong_token_is_told_from_none(guarded: httpx.Client) -> None:
+    none = [guarded.get("/v1/model", headers={"Authorization": h}) for h in ("", "Bearer")]
+    wrong = guarded.get("/v1/model", headers={"Authorization": f"Bearer {TOKEN}0"})
+    assert all("no token was sent" in answer.json()["error"] for answer in none)
+    assert "is not this service's" in wrong.json()["error"]
+    assert wrong.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert TOKEN not in wrong.text
+
+
 def test_with_a_token_any_host_is_served(guarded: httpx.Client) -> None:
     headers = {"Host": "scores.example", "Authorization": f"bearer {TOKEN}"}
     assert guarded.get("/v1/model", headers=headers).status_code == 200

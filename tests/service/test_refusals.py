@@ -395,6 +395,26 @@ def test_queries_out_of_range_are_refused(client: httpx.Client, query: str) -> N
     refused(answer, 422, query.split("=", maxsplit=1)[0])
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "known"),
+    [
+        ("/v1/score", "explian=3", "id, exclude, resize"),
+        ("/v1/explain", "top=2&mots=1", "id, exclude, resize, top, most"),
+        ("/v1/reload", "path=/etc", "none"),
+        ("/v1/score", "x" * 5000, "id, exclude, resize"),
+    ],
+)
+def test_a_query_parameter_that_is_not_known_is_refused_by_name(
+    client: httpx.Client, path: str, query: str, known: str
+) -> None:
+    answer = client.post(f"{path}?{query}", json={"rows": [ROW]})
+    name = query.rpartition("&")[2].partition("=")[0]
+    body = refused(answer, 422, f"query parameter '{name[:40]}' is not known")
+    assert f"takes {known}:" in body["error"]
+    refused(client.get("/v1/model?verbose=1"), 422, "'verbose'")
+    assert client.get("/healthz?from=balancer").status_code == 200
+
+
 def test_other_paths_and_methods_are_answered_in_the_same_shape(client: httpx.Client) -> None:
     refused(client.get("/v1/../../etc/passwd"), 404, "Not Found")
     refused(client.get("/nope"), 404, "Not Found")

@@ -231,9 +231,13 @@ def test_log_amplification_refuses_standardised_columns(normal: np.ndarray) -> N
         lampblack.LAMPDetector(amplification="log", scaling="standard").fit(normal)
 
 
-def test_verbose_shows_a_progress_bar_and_quiet_shows_nothing(
-    normal: np.ndarray, capfd: pytest.CaptureFixture[str]
+def test_a_progress_bar_is_for_terminals_and_only_where_asked_for(
+    normal: np.ndarray, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    lampblack.TollDetector(verbose=True, **FAST).fit(normal)  # into a file or a pipe
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
     lampblack.TollDetector(**FAST).fit(normal)
     assert capfd.readouterr() == ("", "")
     lampblack.TollDetector(verbose=True, **FAST).fit(normal)

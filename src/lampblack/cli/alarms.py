@@ -20,10 +20,12 @@ REASONS = 3
 class Alarms:
     """Count rows and alarms, and, to show them, keep the rows with the highest scores."""
 
-    def __init__(self, detector: ScoringModel, *, keep: int = SHOWN) -> None:
-        """keep: how many rows to keep."""
+    def __init__(
+        self, detector: ScoringModel, *, keep: int = SHOWN, reasons: int = REASONS
+    ) -> None:
+        """keep: how many rows to keep. reasons: how many columns to print of each."""
         self.detector = detector
-        self._most = keep
+        self._most, self._reasons = keep, reasons
         self.rows = self.alarms = 0
         self._strongest: list[tuple[float, int, Any, Any, pa.Table]] = []
 
@@ -82,7 +84,8 @@ class Alarms:
             rows = pa.concat_tables([entry[4] for entry in strongest])
             explanation = cast(TableExplanation, detector.explain(rows))
             reasons = [
-                (escape(_reasons(explanation, i, row)),) for i, (*_, row) in enumerate(strongest)
+                (escape(_reasons(explanation, i, row, self._reasons)),)
+                for i, (*_, row) in enumerate(strongest)
             ]
         for (score, _, key, p_value, _), because in zip(strongest, reasons, strict=True):
             p = "-" if p_value is None else f"{p_value:.4f}"
@@ -90,11 +93,11 @@ class Alarms:
         console.print(shown)
 
 
-def _reasons(explanation: TableExplanation, i: int, row: pa.Table) -> str:
+def _reasons(explanation: TableExplanation, i: int, row: pa.Table, most: int) -> str:
     """The columns that did most to raise a score, with their values in that row."""
     return ", ".join(
         f"{reason.column} ({cell_text(row.column(reason.column)[0])}; {reason.share:.0%})"
-        for reason in explanation.top(i, REASONS)
+        for reason in explanation.top(i, most)
     )
 
 

@@ -12,9 +12,18 @@ from lampblack.cli.images import image_schema, refuse_image_options, refuse_tabl
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
 from lampblack.data.images.folders import find_images, holds_images
+from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
+from lampblack.diagnostics.samples import (
+    COMPARED_VALUES,
+    MOST_COMPARED,
+    encoded,
+    remembered_among,
+)
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence import check_target
+
+MOST_FITTED = 0.05  # share of the samples that may equal fitted ones unmentioned
 
 
 def run(
@@ -47,6 +56,7 @@ def run(
     if false_alarm_rate is not None:
         detector.set_params(false_alarm_rate=false_alarm_rate)
     before = detector.calibration_.threshold
+    doubt = _doubt(detector, samples, what)
     detector.recalibrate(samples)
     detector.save(output)
     facts = detector.calibration_
@@ -54,4 +64,24 @@ def run(
         f"threshold {facts.threshold:.6g} (was {before:.6g}) from {len(facts.scores):,} {what}: at "
         f"most {facts.promised:.2%} of new normal {what} raise an alarm, in expectation"
     )
+    if doubt:
+        typer.echo(doubt, err=True)
     typer.echo(f"saved {output}")
+
+
+def _doubt(detector: ReconstructionDetector, samples: Any, what: str) -> str:
+    """What can be said of the one condition of the promise: that none of these was fitted."""
+    x = encoded(detector, samples, MOST_COMPARED, most_values=COMPARED_VALUES)
+    fitted = remembered_among(detector, x)
+    if fitted is None:
+        return (
+            f"lampblack: note: the promise holds only if none of these {what} was fitted; this "
+            "model keeps no record of fitted ones, so that was not checked"
+        )
+    if fitted <= MOST_FITTED * len(x):
+        return ""
+    return (
+        f"lampblack: warning: the promise does not hold if these {what} were fitted, and "
+        f"{fitted:,} of {len(x):,} looked at equal one that was: their scores are too low; "
+        f"calibrate on normal {what} that were not fitted"
+    )

@@ -173,7 +173,7 @@ def score(
         typer.echo(f"wrote {drawn:,} heat maps and contact-sheet.png to {heatmaps}")
     if output is None:
         _print(detector, found, schema, summary, strongest)
-        typer.echo("give -o scores.csv (or .parquet) for every image, --heatmaps FOLDER for maps")
+        typer.echo(_hint(detector, heatmaps))
     elif output != "-":
         typer.echo(f"{summary}; wrote {output}")
 
@@ -248,6 +248,13 @@ def _mask(
 
     assert isinstance(found.source, list)
     return decode_mask(path, found.source[position], schema)
+
+
+def _hint(detector: ScoringModel, heatmaps: Path | None) -> str:
+    """What else the command can do with this model, less what it was asked to do."""
+    maps = as_detector(detector) is not None and heatmaps is None
+    more = ", --heatmaps FOLDER for maps" if maps else ""
+    return f"give -o scores.csv (or .parquet) for every image{more}"
 
 
 def _results(

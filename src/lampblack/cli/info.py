@@ -6,12 +6,14 @@ from pathlib import Path
 
 import typer
 
+from lampblack.cli.models import refuse_missing
 from lampblack.persistence import read_config
 from lampblack.persistence.portable import is_portable, read_portable
 
 
 def run(model: Path, *, as_json: bool) -> None:
     """Print a model's facts after checking every file of it; no torch is needed."""
+    refuse_missing(model)
     portable = is_portable(model)
     config = read_portable(model)[1].config if portable else read_config(model)
     if as_json:

@@ -50,7 +50,7 @@ def fit(
             help="Normal rows (CSV, also .gz, or Parquet) or normal images (a folder, IDX, .npz)."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to save the model.")],
+    output: options.NewModel,
     detector: Annotated[
         options.DetectorName, typer.Option("--detector", "-d", help="Which detector to fit.")
     ] = options.DetectorName.lampblack,
@@ -110,7 +110,7 @@ def fit(
         bool, typer.Option("--early-stopping", help="Stop on held-out normal rows.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: options.Device = "auto",
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="Folder for checkpoints; the same command resumes from there."),
@@ -129,7 +129,7 @@ def fit(
     num_nodes: Annotated[
         int | None, typer.Option(help="Machines to train on. [default: torchrun's, or 1]")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Fit a detector to normal rows or images and save it as a model folder."""
     from lampblack.cli.fit import run
@@ -191,7 +191,13 @@ def score(
     ] = None,
     id_column: options.IdColumn = None,
     explain: Annotated[
-        int, typer.Option(min=0, help="With -o: add the columns that contribute most, this many.")
+        int,
+        typer.Option(
+            min=0,
+            help="Name the columns that contribute most, this many. "
+            "[default: 3 on the screen, 0 with -o]",
+            show_default=False,
+        ),
     ] = 0,
     heatmaps: Annotated[
         Path | None, typer.Option(help="Images: folder for heat maps and a contact sheet.")
@@ -214,8 +220,8 @@ def score(
         str | None,
         typer.Option(help="Ray: the cluster. [default: RAY_ADDRESS, else this machine]"),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Score rows or images: decisions, p-values, reasons.
 
@@ -263,8 +269,8 @@ def evaluate(
     delimiter: options.Delimiter = None,
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: options.Device = "auto",
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare scores and decisions with labels.
 
@@ -292,7 +298,7 @@ def evaluate(
 @reported
 def report(
     model: options.ModelFolder,
-    data: Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")],
+    data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
         "report.html"
     ),
@@ -316,9 +322,9 @@ def report(
             "It takes some seconds; what is not done after about 30 is left out, and named.",
         ),
     ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    device: options.Device = "auto",
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score rows or images into one page that opens offline.
 
@@ -352,13 +358,17 @@ def report(
 @reported
 def plot(
     model: options.ModelFolder,
-    data: Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")],
+    data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path(
         "plots"
     ),
     ending: Annotated[
         options.PictureFormat, typer.Option("--format", help="Of the pictures.")
     ] = options.PictureFormat.png,
+    id_column: Annotated[
+        str | None,
+        typer.Option("--id", help="Column that names a row, as for report; no picture shows it."),
+    ] = None,
     label: options.Label = None,
     anomaly: options.Anomaly = None,
     normal: options.Normals = None,
@@ -370,8 +380,8 @@ def plot(
     delimiter: options.Delimiter = None,
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the report's figures as pictures."""
     from lampblack.cli.report import gather, write_pictures
@@ -382,7 +392,7 @@ def plot(
         output,
         options.Reading.of(no_header, delimiter, None, missing),
         options.Selection.of(None, exclude, where, on_bad_row),
-        id_column=None,
+        id_column=id_column,
         label=label,
         anomaly=anomaly or [],
         normal=normal or [],
@@ -419,7 +429,7 @@ def calibrate(
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
     normal: options.Normal = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Set a new threshold without training."""
     from lampblack.cli.calibrate import run
@@ -440,7 +450,7 @@ def calibrate(
 @reported
 def info(
     model: options.Model,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show what a model is and what it promises."""
     from lampblack.cli.info import run
@@ -474,9 +484,9 @@ def diagnose(
     missing: options.Missing = None,
     on_bad_row: options.OnBadRow = options.BadRowChoice.fail,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same figures.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    device: options.Device = "auto",
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Say when not to trust a model, with figures.
 
@@ -609,9 +619,7 @@ def serve(
 @app.command()
 @reported
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to save the model.")] = Path(
-        "demo.model"
-    ),
+    output: options.NewModel = Path("demo.model"),
 ) -> None:
     """Fit, score and explain a built-in table.
 

@@ -88,6 +88,8 @@ class BadRowChoice(str, Enum):
 
 Model = Annotated[Path, typer.Argument(help="A model folder, or model.onnx.")]
 ModelFolder = Annotated[Path, typer.Argument(help="A model folder.")]
+NewModel = Annotated[Path, typer.Option("--output", "-o", help="Where to save the model.")]
+Data = Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")]
 Columns = Annotated[
     list[str] | None, typer.Option(help="Use these columns alone: a,b,c; may be given again.")
 ]
@@ -135,6 +137,9 @@ Resize = Annotated[bool, typer.Option("--resize", help="Images: bring other size
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Images: go on past one that cannot be read.")
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
 @dataclass(frozen=True)

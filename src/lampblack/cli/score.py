@@ -9,9 +9,9 @@ import pyarrow as pa
 import typer
 
 from lampblack.cli import images
-from lampblack.cli.alarms import SHOWN, Alarms
+from lampblack.cli.alarms import REASONS, SHOWN, Alarms
 from lampblack.cli.images import refuse_image_options, refuse_table_options
-from lampblack.cli.models import load_model, refuse_explanations
+from lampblack.cli.models import load_model, refuse_explanations, refuse_missing
 from lampblack.cli.options import Cluster, Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
 from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped, row_format
@@ -42,6 +42,7 @@ def run(
     cluster: Cluster,
 ) -> None:
     """Score every row; write all of them to `output`, or else show the strongest alarms."""
+    refuse_missing(model)
     if _is_many(model, data, output, cluster):
         from lampblack.cli import many
 
@@ -135,7 +136,7 @@ def _score_one(
     format_ = row_format(reading, detector.reading_)
     rows = ModelRows(data, detector.schema_, format_, selection, keep)
     to_screen = output is None
-    alarms = Alarms(detector, keep=SHOWN if to_screen else 0)
+    alarms = Alarms(detector, keep=SHOWN if to_screen else 0, reasons=explain or REASONS)
     with counted("score", None, "rows", quiet or output == "-") as advance:
         with Output(output) as write:
             for batch in ahead(rows):

@@ -5,7 +5,7 @@ score can point at it. A CSV file gives the Arrow types of `ARROW_TYPES`; a colu
 values only is of type null in a whole file. A Parquet file keeps its own types.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,13 @@ from lampblack.data.layout import (
     find_source,
     unreadable,
 )
-from lampblack.data.parquet_rows import ParquetLayout, find_parquet_layout, parquet_tables, told
+from lampblack.data.parquet_rows import (
+    ParquetLayout,
+    find_parquet_layout,
+    parquet_tables,
+    told,
+    unicode_only,
+)
 from lampblack.data.parsing import BadRows, OnBadRow, RowNumbers, SkippedRow, parse_columns
 from lampblack.exceptions import InvalidInput
 
@@ -107,7 +113,9 @@ def read_rows(
     if isinstance(layout, CsvLayout):
         table, numbers = read_inferred(replace(layout, format=told), bad)
     else:
-        table, numbers = _joined(list(_parquet_blocks(layout, told, bad, batch_rows=1 << 20)))
+        table, numbers = _joined(
+            list(_parquet_blocks(layout, told, names, bad, batch_rows=1 << 20))
+        )
     if not len(table):
         raise InvalidInput(f"{path}: {_why_no_rows(bad)}")
     if chosen is not None:
@@ -131,11 +139,13 @@ def iter_rows(
     where: str | None = None,
     on_bad_row: OnBadRow = "fail",
     batch_rows: int = 65536,
+    used: Collection[str] | None = None,
 ) -> RowStream:
     """Stream a file in batches of at most `batch_rows` rows, fewer where rows are wide.
 
     path: of the file, or a `Source`: a CSV file that is in memory. kinds: of the columns that a
-    model knows; other columns of a CSV file come as text. What can be seen from the head of the
+    model knows; other columns of a CSV file come as text. used: columns whose text in a Parquet
+    file must be UTF-8, by default those of `kinds`. What can be seen from the head of the
     file is refused at once, the rest while the stream is read.
     """
     layout, chosen, bad = _prepare(path, format, where, on_bad_row)
@@ -149,7 +159,9 @@ def iter_rows(
         if isinstance(layout, CsvLayout):
             blocks = _csv_blocks(layout, told_and_known, bad)
         else:
-            blocks = _parquet_blocks(layout, format, bad, batch_rows)
+            blocks = _parquet_blocks(
+                layout, format, known if used is None else used, bad, batch_rows
+            )
         if chosen is not None:
             blocks = _chosen_blocks(blocks, chosen, asked, format, bad)
         for table, numbers in _rebatched(blocks, batch_rows):
@@ -207,16 +219,21 @@ def _parsed_blocks(
 
 
 def _parquet_blocks(
-    layout: ParquetLayout, format: RowFormat, bad: BadRows, batch_rows: int
+    layout: ParquetLayout,
+    format: RowFormat,
+    used: Collection[str],
+    bad: BadRows,
+    batch_rows: int,
 ) -> Iterator[Block]:
     done = 0
     with unreadable(layout.path):
         for table in parquet_tables(layout, batch_rows, BATCH_BYTES):
             numbers = np.arange(done + 1, done + 1 + len(table), dtype=np.int64)
             done += len(table)
+            table, broken, texts = unicode_only(table, used, numbers)
             table, mask, cells = told(layout.path, table, format, numbers)
-            bad.report(cells)
-            yield _only((table, numbers), ~mask)
+            bad.report([*texts, *cells])
+            yield _only((table, numbers), ~(mask | broken))
     if not done:
         raise InvalidInput(f"{layout.path}: {_why_no_rows(bad)}")
 

@@ -89,6 +89,7 @@ class ModelRows:
             kinds={column.name: column.kind for column in schema.columns},
             where=selection.where,
             on_bad_row="skip" if selection.skip_bad_rows else "fail",
+            used=(*schema.names, *keep),
         )
         self._refused: list[SkippedRow] = []
 

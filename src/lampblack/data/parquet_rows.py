@@ -1,10 +1,11 @@
 """Parquet files in batches of rows. The types come from the file, except those that are told."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
@@ -22,6 +23,7 @@ from lampblack.data.parsing import (
 from lampblack.exceptions import InvalidInput
 
 BUFFER_BYTES: Final = 1 << 18
+NOT_UNICODE: Final = "the text is not UTF-8"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,46 @@ def told(
             columns[index] = _converted(path, columns[index], column.name, kind)
         columns[index] = without_numbers(columns[index], format.missing)
     return parse_columns(with_columns(table, columns), texts, format.missing, numbers)
+
+
+def unicode_only(
+    table: pa.Table, names: Collection[str], numbers: RowNumbers
+) -> tuple[pa.Table, Mask, list[SkippedRow]]:
+    """Text of these columns as UTF-8: Parquet promises it, and not every writer keeps it.
+
+    Returns the table with other text missing, which rows have such a cell, and these cells.
+    """
+    bad = np.zeros(len(table), dtype=np.bool_)
+    cells: list[SkippedRow] = []
+    columns = table.columns
+    for index, column in enumerate(table.schema):
+        if column.name not in names or not _is_text(column.type) or _is_valid(columns[index]):
+            continue
+        text = columns[index]
+        if pa.types.is_dictionary(text.type):
+            text = text.cast(text.type.value_type)
+        mask = np.array([not _is_unicode(value) for value in text.cast(pa.large_binary())])
+        found = (SkippedRow(int(row), column.name, NOT_UNICODE) for row in numbers[mask])
+        bad, cells = bad | mask, [*cells, *found]
+        clean = pc.if_else(pa.array(mask), pa.scalar(None, text.type), text)
+        columns[index] = clean.cast(column.type)
+    return (with_columns(table, columns) if cells else table), bad, cells
+
+
+def _is_valid(values: pa.ChunkedArray) -> bool:
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_unicode(value: pa.Scalar) -> bool:
+    try:
+        (value.as_py() or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -86,7 +86,9 @@ class FileTables(Iterable[pa.Table]):
         unknown = [name for name in self._columns if name not in names]
         if unknown:
             raise InvalidInput(f"{path}: there is no {listed(unknown)}; there are {listed(names)}")
-        self._stream = iter_rows(path, row_format, kinds={}, where=where, on_bad_row=on_bad_row)
+        self._stream = iter_rows(
+            path, row_format, kinds={}, where=where, on_bad_row=on_bad_row, used=self._columns
+        )
         self._refused: list[SkippedRow] = []
         self._known = False
 

@@ -24,7 +24,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from lampblack.calibration import Calibration, false_discovery_alarms
+from lampblack.calibration import Calibration
 from lampblack.data.blocks import block_size
 from lampblack.data.checking import check_samples, refuse_not_finite
 from lampblack.data.encoder import TableEncoder
@@ -145,7 +145,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     random_state : int or None
         The seed. The same seed, versions and thread count give the same bits. None draws one.
     verbose : bool
-        Show a progress bar.
+        Show a progress bar, on a terminal or in a notebook.
 
     Attributes
     ----------
@@ -428,9 +428,11 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         Without `fdr`, a row is an anomaly where its score is above the threshold: at most a share
         `false_alarm_rate_` of normal rows is, in expectation. With `fdr`, at most that share of the
         rows *called* anomalies is normal, on average (Benjamini-Hochberg over this batch).
+        Warns with CalibrationWarning where too few rows calibrated to call any.
         """
         if fdr is not None:
-            return np.where(false_discovery_alarms(self.p_value(X), fdr), -1, 1)
+            check_is_fitted(self)
+            return np.where(self.calibration_.discoveries(self.anomaly_score(X), fdr), -1, 1)
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_value(self, X: Any) -> Values:

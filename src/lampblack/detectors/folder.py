@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,14 +95,26 @@ def from_parts(
             raise ValueError("the weights are not all finite")
         calibration = _calibration(parts)
     except Exception as error:  # whatever parts of another make raise
-        reason = " ".join(str(error).split())[:300]
-        raise ModelFileError(f"{path}: its parts do not fit together: {reason}") from None
+        raise ModelFileError(f"{path}: {_why_unfit(config, error)}") from None
     detector.networks_ = pair.to(resolve_device(device)).eval().requires_grad_(False)
     detector.history_, detector.notes_ = list(config.history), list(config.notes)
     detector._set_calibration(calibration)
     detector.rows_, detector.versions_ = dict(config.rows), dict(config.versions)
     detector.threads_, detector.reading_ = config.threads, dict(config.reading)
     return detector
+
+
+def _why_unfit(config: ModelConfig, error: Exception) -> str:
+    """Why the parts make no detector: another lampblack has others, and so has a user's network."""
+    reason = " ".join(str(error).split())[:300]
+    written, here = config.versions.get("lampblack", "unknown"), version("lampblack")
+    if config.own_networks:
+        likely = "pass the networks= that it was fitted with"
+    elif written != here:
+        likely = f"it was written by lampblack {written}, and this is {here}: fit again"
+    else:
+        likely = f"it was changed, or written by another state of lampblack {here}: fit again"
+    return f"its parts do not fit together; {likely} ({reason})"
 
 
 def _filled_in(detector: ReconstructionDetector, config: ModelConfig) -> dict[str, Any]:

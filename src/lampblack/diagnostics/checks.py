@@ -20,10 +20,15 @@ from lampblack.detectors.collapse import CONSTANT, TOLD, chimeras_told, spread
 from lampblack.detectors.fitting import REPEATED
 from lampblack.diagnostics.codes import decoder_spectrum
 from lampblack.diagnostics.rays import Extrapolation, along_rays
-from lampblack.diagnostics.samples import checked, encoded, some
+from lampblack.diagnostics.samples import (
+    COMPARED_VALUES,
+    checked,
+    encoded,
+    remembered_among,
+    some,
+)
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import latent_norm
-from lampblack.networks import RememberingPair
 
 SURE = 0.95  # confidence of the bound on the realised rate
 VARIES = 0.02  # (99th − 1st percentile) / median of scores, below which they barely vary
@@ -33,7 +38,6 @@ REPEATS = 0.05  # share of samples that may be repeated
 STAYS = 0.95  # share of rays on which the score must stay above normal ones
 MOST = 10_000  # samples scored for the checks
 MOST_WATCHED = 1024
-COMPARED_VALUES = 1 << 27  # of all samples that are held against each other, 512 MiB
 
 Values = npt.NDArray[np.float64]
 Figure = float | int | str | None
@@ -44,8 +48,8 @@ Verdict = tuple[bool | None, str, dict[str, Figure]]  # what a check says, but f
 class Check:
     """One reason not to trust a model, looked for.
 
-    passed: False where it was found, None where it cannot be told. text: a sentence that says so,
-    with the figure; figures: all of them by name.
+    passed: False where it was found, None where it cannot be told. text: a sentence: where it was
+    found, what follows from it, then the figure, then what to do; figures: all of them by name.
     """
 
     name: str
@@ -101,7 +105,10 @@ def enough_data(given: Given) -> Verdict:
     """Whether the calibration rows suffice for the promised rate."""
     calibration = given.detector.calibration_
     if calibration.origin != "held-out":
-        text = "nothing is promised: the model was fitted with contamination, which holds none out"
+        text = (
+            f"no false-alarm rate is promised for new {given.what}: the model was fitted with "
+            "contamination, which holds none out"
+        )
         return (None, text, {})
     n = len(calibration.scores)
     allowed = max(0, math.floor(calibration.promised * (n + 1) + 1e-9) - 1)
@@ -114,7 +121,11 @@ def enough_data(given: Given) -> Verdict:
         "realised_below": worst,
     }
     if calibration.shortfall:
-        return (False, f"too little data: {calibration.shortfall}", figures)
+        text = (
+            f"expect more false alarms than were asked for, {calibration.promised:.2%} of normal "
+            f"{given.what} and not {calibration.requested:.2%}: {calibration.shortfall}"
+        )
+        return (False, text, figures)
     text = (
         f"{n:,} calibration {given.what} promise {calibration.promised:.2%} false alarms on "
         f"average; with these ones the rate is below {worst:.2%} with {SURE:.0%} confidence"
@@ -128,13 +139,17 @@ def scores_vary(given: Given) -> Verdict:
     figures: dict[str, Figure] = {name: relative_spread(scores) for name, scores in of.items()}
     name, least = min(figures.items(), key=lambda pair: pair[1])  # type: ignore[arg-type,return-value]
     passed = float(least or 0.0) >= VARIES or len(of[name]) < 2
-    text = (
-        f"scores {'vary' if passed else 'barely vary'}: the middle 98 % of those of the {name} "
-        f"{given.what} span {float(least or 0.0):.2%} of their median"
+    fact = (
+        f"the middle 98 % of those of the {name} {given.what} span {float(least or 0.0):.2%} of "
+        "their median"
     )
-    if not passed:
-        text += "; decisions rest on differences this small"
-    return (passed, text, figures)
+    if passed:
+        return (True, f"scores vary: {fact}", figures)
+    text = (
+        "the least change of a value can turn an alarm on or off, since scores barely vary: "
+        f"{fact}; fit again with other data or parameters before you rely on alarms"
+    )
+    return (False, text, figures)
 
 
 def relative_spread(scores: Values) -> float:
@@ -161,11 +176,13 @@ def columns_share(given: Given) -> Verdict:
     figures: dict[str, Figure] = {"column": name, "share": share, "strongest": len(explanation)}
     what = f"of the {len(explanation)} highest scores of these normal {given.what}"
     if columns < 2:
-        return (None, "there is but one column", figures)
+        text = f"whether one column decides alone cannot be told: there is but one, {name}"
+        return (None, text, figures)
     if share > ALONE:
         text = (
-            f"{name} alone decides: it makes {share:.0%} {what}; look at its values (outliers, a "
-            "constant that moved, a key), and leave it out if it is no measurement"
+            f"alarms will mostly be about {name} alone, and others may be missed: it makes "
+            f"{share:.0%} {what}; look at its values (outliers, a constant that moved, a key), and "
+            "leave it out if it is no measurement"
         )
         return (False, text, figures)
     text = f"no column decides alone: {name} has the largest share, {share:.0%} {what}"
@@ -214,11 +231,15 @@ def codes_differ(given: Given) -> Verdict:
         f"(reconstructions vary by {ratio:.4f} of what they do)"
     )
     if told >= TOLD:
-        text = f"{fact}; the norm of the code still tells them from chimeras, AUROC {told:.2f}"
+        text = (
+            f"{fact}; the norm of the code still tells them from chimeras, which are put together "
+            f"from two of them, AUROC {told:.2f}"
+        )
         return (True, text, figures)
     text = (
-        f"{fact}, and what is left tells them from chimeras of two with AUROC {told:.2f} only; "
-        "lower latent_weight, use schedule='one_cycle', or widen the network"
+        f"anomalies may be missed: {fact}, and the score tells them from chimeras, which are put "
+        f"together from two of them, with AUROC {told:.2f} only (0.5 is chance); fit again with a "
+        "lower latent_weight, schedule='one_cycle', or a wider network"
     )
     return (False, text, figures)
 
@@ -234,12 +255,13 @@ def no_drift(given: Given) -> Verdict:
     facts = f"Kolmogorov-Smirnov statistic {found.statistic:.3f}, p = {found.p_value:.2g}"
     if found.p_value < DRIFT:
         text = (
-            f"these {given.what} are scored otherwise than those of calibration ({facts}); the "
-            "promised rate may not hold for them: recalibrate, or fit again"
+            f"the promised false-alarm rate may not hold for {given.what} like these: they are "
+            f"scored otherwise than those of calibration ({facts}); recalibrate, or fit again"
         )
         return (False, text, figures)
     if moved:
-        return (False, moved[-1], figures)
+        text = f"the model may know normal {given.what} as they were, not as they are: {moved[-1]}"
+        return (False, text, figures)
     text = f"these {given.what} are scored as those of calibration are ({facts})"
     return (True, text, figures)
 
@@ -258,22 +280,20 @@ def no_copies(given: Given) -> Verdict:
     said = [note for note in detector.notes_ if REPEATED in note]
     if repeated > REPEATS * len(rows):
         said.append(
-            f"{repeated:,} of these {len(rows):,} {given.what} equal another of them: a random "
-            "split of such data has copies on both sides"
+            f"{repeated:,} of these {len(rows):,} {given.what} equal another of them, and a random "
+            "split of such data has copies on both sides: remove the copies"
         )
-    networks = detector.networks_
-    if isinstance(networks, RememberingPair):
-        memory = {row.tobytes() for row in networks.memory.cpu().numpy()}
-        compared = networks.compared(x).cpu().numpy()
-        remembered = sum(row.tobytes() in memory for row in compared)
+    remembered = remembered_among(detector, x)
+    if remembered is not None:
         figures["given_remembered"] = remembered
         if remembered > REPEATS * len(rows):
             said.append(
                 f"{remembered:,} of these {len(rows):,} {given.what} equal one that the model "
-                f"remembers from fitting: figures on new {given.what} need others"
+                "remembers from fitting: give others, which were not fitted"
             )
     if said:
-        return (False, "; ".join(said), figures)
+        text = f"new {given.what} may do worse than the figures here: {'; '.join(said)}"
+        return (False, text, figures)
     text = f"{repeated:,} of these {len(rows):,} {given.what} equal another of them"
     return (True, text, figures)
 
@@ -301,8 +321,8 @@ def extrapolates(given: Given, found: Extrapolation | None = None) -> Verdict:
         text = f"{share}, the score leaves the normal ones and stays above them"
         return (True, text, figures)
     text = (
-        f"only {share} does the score leave the normal ones and stay above them: something far "
-        "from all data may look normal"
+        f"something far from all data may look normal and raise no alarm: only {share} does the "
+        "score leave the normal ones and stay above them; check the range of values before scoring"
     )
     return (False, text, figures)
 

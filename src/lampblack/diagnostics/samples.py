@@ -12,6 +12,10 @@ from torch import Tensor
 from lampblack.data.samples import CheckedSamples
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.exceptions import InvalidInput
+from lampblack.networks import RememberingPair
+
+MOST_COMPARED = 10_000  # samples
+COMPARED_VALUES = 1 << 27  # of all samples that are held against each other, 512 MiB
 
 
 def checked(detector: ReconstructionDetector, X: Any) -> CheckedSamples:
@@ -45,3 +49,15 @@ def encoded(
     fitting = max(2, most_values // math.prod(detector.encoder_.shape))
     few = samples.take(some(len(samples), min(most, fitting), seed))
     return detector._encoded(few, detector.networks_.varying.device)
+
+
+def remembered_among(detector: ReconstructionDetector, x: Tensor) -> int | None:
+    """How many of the encoded samples x (n, ...) equal one that the model remembers from fitting.
+
+    None where it remembers none.
+    """
+    networks = detector.networks_
+    if not isinstance(networks, RememberingPair):
+        return None
+    memory = {row.tobytes() for row in networks.memory.cpu().numpy()}
+    return sum(row.tobytes() in memory for row in networks.compared(x).cpu().numpy())

@@ -39,12 +39,16 @@ class Access:
     def _check_token(self, headers: Headers) -> None:
         assert self._token is not None
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token)
-        if scheme.lower() != "bearer" or not same:
-            raise Refusal(
-                HTTPStatus.UNAUTHORIZED,
-                "send the token: Authorization: Bearer TOKEN",
-                headers={"WWW-Authenticate": "Bearer"},
+        token = given.strip()
+        same = hmac.compare_digest(token.encode("utf-8", "replace"), self._token)
+        if scheme.lower() != "bearer" or not token:
+            raise _unauthorized(
+                "no token was sent; send it as Authorization: Bearer TOKEN", "Bearer"
+            )
+        if not same:
+            raise _unauthorized(
+                "the token that was sent is not this service's; check it, or ask whoever runs it",
+                'Bearer error="invalid_token"',
             )
 
     def _check_host(self, headers: Headers) -> None:
@@ -57,6 +61,11 @@ class Access:
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins and urlsplit(origin).netloc != host:
             raise Refusal(HTTPStatus.FORBIDDEN, "pages of other origins may not call")
+
+
+def _unauthorized(message: str, challenge: str) -> Refusal:
+    """401, with the challenge that RFC 6750 has for it."""
+    return Refusal(HTTPStatus.UNAUTHORIZED, message, headers={"WWW-Authenticate": challenge})
 
 
 def _name(host: str) -> str:

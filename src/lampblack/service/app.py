@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from fastapi import FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -52,6 +52,7 @@ from lampblack.service.settings import ServiceSettings
 
 READERS = 2  # threads that parse bodies and write answers
 MOST_EXPLAINED = 100
+LONGEST_NAME = 40  # of a query parameter, in messages
 log = logging.getLogger("lampblack.service")
 T = TypeVar("T")
 
@@ -361,6 +362,21 @@ def _add_probes(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
+def _refuse_unknown_query(request: Request) -> None:
+    """Raise Refusal (422) for a query parameter that the endpoint does not know."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            raise Refusal(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"query parameter {name[:LONGEST_NAME]!r} is not known; this endpoint takes "
+                f"{', '.join(known) or 'none'}: correct it, or leave it out",
+            )
+
+
+KNOWN_QUERY = [Depends(_refuse_unknown_query)]
+
+
 def _add_model(app: FastAPI, service: Service, *, secured: bool) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     async def document() -> Response:
@@ -368,12 +384,22 @@ def _add_model(app: FastAPI, service: Service, *, secured: bool) -> None:
         schema = service.engine.schema if service.engine is not None else None
         return Json(openapi.document(app, schema, service.settings, secured=secured))
 
-    @app.get("/v1/model", response_model=answers.Model, responses=openapi.NOT_READY)
+    @app.get(
+        "/v1/model",
+        response_model=answers.Model,
+        responses=openapi.MODEL,
+        dependencies=KNOWN_QUERY,
+    )
     async def model() -> Response:
         """What the model is, what it takes and what it promises."""
         return Json(answers.model_info(service.ready()))
 
-    @app.post("/v1/reload", response_model=answers.Reloaded, responses=openapi.RELOAD)
+    @app.post(
+        "/v1/reload",
+        response_model=answers.Reloaded,
+        responses=openapi.RELOAD,
+        dependencies=KNOWN_QUERY,
+    )
     async def reload() -> Response:
         """Take over the model that lies at the service's path now. Requests go on meanwhile."""
         changed = await service.reload()
@@ -381,14 +407,24 @@ def _add_model(app: FastAPI, service: Service, *, secured: bool) -> None:
 
 
 def _add_scoring(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/score", response_model=answers.Scores, responses=openapi.SCORING)
+    @app.post(
+        "/v1/score",
+        response_model=answers.Scores,
+        responses=openapi.SCORING,
+        dependencies=KNOWN_QUERY,
+    )
     async def score(
         request: Request, id: Id = None, exclude: Exclude = None, resize: Resize = False
     ) -> Response:
         """Scores, p-values and decisions of rows or images."""
         return await service.score(request, Wanted(id, tuple(exclude or ()), resize))
 
-    @app.post("/v1/explain", response_model=answers.Explanations, responses=openapi.EXPLAINING)
+    @app.post(
+        "/v1/explain",
+        response_model=answers.Explanations,
+        responses=openapi.EXPLAINING,
+        dependencies=KNOWN_QUERY,
+    )
     async def explain(
         request: Request,
         id: Id = None,

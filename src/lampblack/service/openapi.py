@@ -22,7 +22,7 @@ _SAID = {
     409: "The model on disk cannot be used, or another reload is running; nothing changed.",
     413: "More bytes, rows or images than the service takes at once.",
     415: "A Content-Type or Content-Encoding that is not taken, or not by this model.",
-    422: "Rows or images that do not fit the model, or a query that cannot be used.",
+    422: "Rows or images that do not fit the model, or a query that is unknown or cannot be used.",
     501: "The engine gives no reasons.",
     503: "Not loaded yet, too busy, or past the deadline; Retry-After says when to come again.",
 }
@@ -32,8 +32,8 @@ def _responses(*statuses: int) -> Responses:
     return {status: {"model": Error, "description": _SAID[status]} for status in statuses}
 
 
-NOT_READY = _responses(503)
-RELOAD = _responses(409, 503)
+MODEL = _responses(422, 503)
+RELOAD = _responses(409, 422, 503)
 SCORING = _responses(400, 408, 413, 415, 422, 503)
 EXPLAINING = _responses(400, 408, 413, 415, 422, 501, 503)
 METRICS: Responses = {

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lampblack.networks import AutoencoderPair
-from lampblack.training.progress import rate_column
+from lampblack.training.progress import bar_console, rate_column
 from lampblack.training.schedule import Budget
 
 Record = dict[str, float]
@@ -43,7 +43,10 @@ class Callback:
 
 
 class ProgressBar(Callback):
-    """A rich progress bar on standard error, with the loss and the time left."""
+    """A rich progress bar on standard error, with the loss and the time left.
+
+    Nothing is shown where that is no terminal.
+    """
 
     def __init__(self, description: str) -> None:
         self.description = description
@@ -52,7 +55,9 @@ class ProgressBar(Callback):
 
     def on_fit_start(self, budget: Budget, first_step: int) -> None:
         """Open the bar."""
-        from rich.console import Console
+        console = bar_console()
+        if console is None:
+            return
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -68,7 +73,7 @@ class ProgressBar(Callback):
             rate_column("steps"),
             TextColumn("loss {task.fields[loss]}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
         )
         self._task = self._progress.add_task(
             self.description, total=budget.steps, completed=first_step, loss="-"
@@ -77,13 +82,16 @@ class ProgressBar(Callback):
 
     def on_step_end(self, step: int) -> None:
         """Move the bar."""
-        self._progress.update(self._task, completed=step)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step)
 
     def on_epoch_end(self, record: Record) -> None:
         """Show the epoch's loss."""
-        self._progress.update(self._task, loss=f"{record['loss']:.4g}")
+        if self._progress is not None:
+            self._progress.update(self._task, loss=f"{record['loss']:.4g}")
 
     def on_fit_end(self, history: list[Record]) -> None:
         """Close the bar."""
-        self._progress.refresh()
-        self._progress.stop()
+        if self._progress is not None:
+            self._progress.refresh()
+            self._progress.stop()

@@ -1,10 +1,21 @@
-"""Bars on the terminal: how many, how fast, how much longer."""
+"""Bars on a terminal or in a notebook: how many, how fast, how much longer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def bar_console() -> Console | None:
+    """Standard error, where it is a terminal or a notebook; in a log, bars are noise."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_terminal or console.is_jupyter else None
 
 
 def rate_column(unit: str) -> Any:
@@ -27,12 +38,10 @@ def counted(
 ) -> Iterator[Callable[[int], None]]:
     """A count with its rate, and with the time left where the total is known, on standard error.
 
-    Nothing is shown where that is not a terminal.
+    Nothing is shown where that is no terminal.
     """
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    console = None if quiet else bar_console()
+    if console is None:
         yield lambda count: None
         return
     from rich.progress import (
