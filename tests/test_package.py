@@ -53,6 +53,16 @@ def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
+def test_a_plain_fit_imports_neither_fabric_nor_the_compiler() -> None:
+    """They take two seconds together, more than most tables take to fit."""
+    check = (
+        "import sys, numpy as np, lampblack; "
+        "lampblack.recommended(max_steps=5).fit(np.random.default_rng(0).normal(size=(300, 3))); "
+        "found = {'lightning_fabric', 'torch._dynamo'} & set(sys.modules); assert not found, found"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", check], check=True)
+
+
 def test_info_needs_no_torch(fitted: lampblack.TollDetector, tmp_path: Path) -> None:
     fitted.save(tmp_path / "a.model")
     check = (

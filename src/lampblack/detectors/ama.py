@@ -33,7 +33,7 @@ from lampblack.training.schedule import Schedule
 from lampblack.training.steps import TrainingStep
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from lampblack.training.alone import Runner
 
 ScoreName = CriticScoreName | Literal["reconstruction"]
 
@@ -259,7 +259,7 @@ class AMADetector(ReconstructionDetector):
         )
 
     def _training_step(
-        self, fabric: Fabric, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
+        self, fabric: Runner, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
     ) -> TrainingStep:
         fitted = self.parameters_
         if not fitted["adversarial_weight"]:

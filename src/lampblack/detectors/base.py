@@ -61,7 +61,7 @@ from lampblack.training.steps import (
 if TYPE_CHECKING:
     from typing import Self  # type: ignore[attr-defined,unused-ignore]
 
-    from lightning_fabric import Fabric
+    from lampblack.training.alone import Runner
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Networks = tuple[nn.Module, nn.Module]
@@ -305,7 +305,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         )
 
     def _training_step(
-        self, fabric: Fabric, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
+        self, fabric: Runner, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
     ) -> TrainingStep:
         """What training repeats.
 
@@ -318,7 +318,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             fabric, networks, objective, learning_rate=fitted["learning_rate"]
         )
 
-    def _build_objective(self, fabric: Fabric) -> ReconstructionObjective:
+    def _build_objective(self, fabric: Runner) -> ReconstructionObjective:
         fitted = self.parameters_
         return ReconstructionObjective(
             fitted["reconstruction_error"],

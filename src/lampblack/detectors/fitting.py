@@ -34,6 +34,7 @@ from lampblack.detectors.device import resolve_device
 from lampblack.exceptions import InvalidInput, TrainingWarning
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Score
+from lampblack.training.alone import Alone
 from lampblack.training.callbacks import Callback, ProgressBar, Record
 from lampblack.training.loop import Loop
 from lampblack.training.processes import World, joined, met, threads_of_each
@@ -44,9 +45,8 @@ from lampblack.training.schedule import Budget
 from lampblack.training.threads import threads_for_step
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
     from lampblack.detectors.base import ReconstructionDetector
+    from lampblack.training.alone import Runner
 
 LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
 CHECKPOINT = 2  # the layout of the optimiser's state
@@ -527,10 +527,12 @@ def process_device(name: str, world: World | None) -> torch.device:
     return torch.device("cuda", world.local_rank)
 
 
-def _start_fabric(detector: ReconstructionDetector, world: World | None) -> Fabric:
+def _start_fabric(detector: ReconstructionDetector, world: World | None) -> Runner:
+    device = resolve_device(detector.device)
+    if world is None and detector.precision == "32-true":
+        return Alone(device)
     from lightning_fabric import Fabric
 
-    device = resolve_device(detector.device)
     if world is None:
         devices = [device.index] if device.type != "cpu" and device.index is not None else 1
         return Fabric(accelerator=device.type, devices=devices, precision=detector.precision)

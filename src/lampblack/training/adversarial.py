@@ -17,7 +17,7 @@ from lampblack.networks import AdversarialPair
 from lampblack.training.steps import ReconstructionObjective, Terms, TrainingStep
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from lampblack.training.alone import Runner
 
 Atypical = Literal["inward", "outward"]
 
@@ -66,7 +66,7 @@ class AdversarialStep(TrainingStep):
 
     def __init__(
         self,
-        fabric: Fabric,
+        fabric: Runner,
         networks: AdversarialPair,
         objective: ReconstructionObjective,
         settings: AdversarialSettings,
@@ -87,8 +87,9 @@ class AdversarialStep(TrainingStep):
         )
         self._fabric = fabric
         self._wrapped, self._player, self._critic = fabric.setup(networks, players, critic)
-        for method in ("decode", "criticise"):
-            self._wrapped.mark_forward_method(method)
+        if self._wrapped is not networks:  # Fabric's wrapper
+            for method in ("decode", "criticise"):
+                self._wrapped.mark_forward_method(method)
         self.networks: AdversarialPair = networks
         self.optimizers = [players, critic]
         self._objective = objective

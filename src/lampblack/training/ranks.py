@@ -10,7 +10,7 @@ from torch import Tensor, distributed, nn
 from lampblack.exceptions import InvalidInput, TrainingError
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from lampblack.training.alone import Runner
 
 
 @torch.no_grad()
@@ -38,8 +38,8 @@ class Ranks:
         self.rank = rank
 
     @classmethod
-    def of(cls, fabric: Fabric) -> Ranks:
-        """Those that Fabric has set up."""
+    def of(cls, fabric: Runner) -> Ranks:
+        """Those that Fabric has set up, or one alone."""
         return cls(fabric.world_size, fabric.global_rank)
 
     @property

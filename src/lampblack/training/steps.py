@@ -24,7 +24,7 @@ from lampblack.training.adam import FlatAdam
 from lampblack.training.ranks import Ranks
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from lampblack.training.alone import Runner
 
 Terms = dict[str, Tensor]
 
@@ -83,7 +83,7 @@ class ReconstructionObjective:
         error: ReconstructionErrorName,
         amplification: Amplification | None,
         latent_weight: float,
-        fabric: Fabric,
+        fabric: Runner,
     ) -> None:
         self._error: ReconstructionErrorName = error
         self._amplification = amplification
@@ -132,7 +132,7 @@ class ReconstructionStep(TrainingStep):
 
     def __init__(
         self,
-        fabric: Fabric,
+        fabric: Runner,
         networks: AutoencoderPair,
         objective: ReconstructionObjective,
         *,
@@ -147,9 +147,6 @@ class ReconstructionStep(TrainingStep):
         self.optimizers = [self._adam]
         self._objective = objective
         self._backward: Callable[[Tensor], None] = fabric.backward
-        if _is_plain(fabric):
-            self._wrapped, self._optimizer = networks, self._adam
-            self._backward = torch.autograd.backward
 
     def update(self, batch: Tensor) -> Terms:
         """One step of Adam on the batch's mean objective."""
@@ -180,13 +177,3 @@ class ReconstructionStep(TrainingStep):
     def finish(self) -> None:
         """Give every weight memory of its own again."""
         self._adam.restore()
-
-
-def _is_plain(fabric: Fabric) -> bool:
-    """Whether fabric has nothing to add to a step: one process, full precision.
-
-    Its wrappers cost 100 µs a step all the same, a tenth of a small one (docs/performance.md).
-    """
-    from lightning_fabric.plugins import Precision
-
-    return fabric.world_size == 1 and type(fabric.strategy.precision) is Precision
