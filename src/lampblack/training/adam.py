@@ -22,10 +22,11 @@ class FlatAdam(torch.optim.Adam):
     are the parameters as they were given, and have the gradients.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, flat: bool = True) -> None:
+        """flat: False leaves the parameters as they are, and is torch's fused Adam."""
         self.members = [p for p in dict.fromkeys(parameters) if p.requires_grad]
         self._flat: nn.Parameter | None = None
-        if _alike(self.members):
+        if flat and _alike(self.members):
             self._flat = nn.Parameter(torch.cat([p.detach().flatten() for p in self.members]))
             sizes = [p.numel() for p in self.members]
             slices = torch.split(self._flat.detach(), sizes)

@@ -141,7 +141,7 @@ class ReconstructionStep(TrainingStep):
         self._fabric = fabric
         self._wrapped: Any = fabric.setup_module(networks)
         trained = [*networks.encoder.parameters(), *networks.decoder.parameters()]
-        self._adam = FlatAdam(trained, lr=learning_rate)
+        self._adam = FlatAdam(trained, lr=learning_rate, flat=not _scales_losses(fabric))
         self._optimizer: Any = fabric.setup_optimizers(self._adam)
         self.networks = networks
         self.optimizers = [self._adam]
@@ -177,3 +177,9 @@ class ReconstructionStep(TrainingStep):
     def finish(self) -> None:
         """Give every weight memory of its own again."""
         self._adam.restore()
+
+
+def _scales_losses(fabric: Runner) -> bool:
+    """Whether losses are scaled ("16-mixed"), by what unscales the optimiser's own parameters."""
+    precision = getattr(getattr(fabric, "strategy", None), "precision", None)
+    return getattr(precision, "scaler", None) is not None
