@@ -177,7 +177,7 @@ def _image_rows(kind: str) -> tuple[Rows, list[str]]:
             wanted[method, seed].add(name)
     found: dict[tuple[str, int], Rows] = defaultdict(list)
     for row in read("images"):
-        if row["set"] in wanted[row["method"], row["seed"]]:
+        if row["set"] in wanted.get((row["method"], row["seed"]), ()):
             found[row["method"], row["seed"]].append(row)
     complete = {k: rows for k, rows in found.items() if {r["set"] for r in rows} == wanted[k]}
     listed = [*images.IMAGES, *images.SSIM]
