@@ -145,7 +145,7 @@ def contamination(folder: Path) -> str:
     from benchmarks import adversarial, render_adversarial
 
     rows, shares = render.read("adversarial", folder), adversarial.SHARES
-    found = render_adversarial.curves(rows, adversarial.CONTAMINATED, shares, "contaminated")
+    found, _ = render_adversarial.curves(rows, adversarial.CONTAMINATED, shares, "contaminated")
     if not found:
         return ""
     figure, axes = _figure(8, 4.2)
@@ -154,8 +154,6 @@ def contamination(folder: Path) -> str:
     for method, by_score in found.items():
         style = next(styles)
         for score, values in by_score.items():
-            if score == render_adversarial.REACHED:
-                continue
             critic = score != render_adversarial.NAMES[""]
             points = [100 * value for value in values]
             axes.plot(shares, points, color=BLUE if critic else GREY, linestyle=style, marker=".")

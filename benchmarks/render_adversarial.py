@@ -10,7 +10,6 @@ from benchmarks.far import OTHERS, OTHERS_THAN_DIGITS, SCORES
 Rows = list[dict[str, Any]]
 
 NAMES = {"": "its own", **{score: score for score in SCORES}}
-REACHED = "share reached, mean over tables, %"
 DEFAULT = {"tables": "reconstruction", "images": "joint"}
 
 
@@ -155,9 +154,10 @@ def _best(by_set: dict[str, dict[str, float]], left: str) -> str:
 
 def curves(
     rows: Rows, group: dict[str, Any], shares: tuple[int, ...], what: str
-) -> dict[str, dict[str, list[float]]]:
-    """Mean AUROC over the tables at each share, by method and score; the share reached beside."""
+) -> tuple[dict[str, dict[str, list[float]]], list[float]]:
+    """Mean AUROC over the tables at each share, by method and score; and the shares reached."""
     found: dict[str, dict[str, list[float]]] = {}
+    reached: list[float] = []
     for method in group:
         own: dict[int, Rows] = {
             share: [r for r in rows if r["method"] == method and f", {share} % {what}" in r["set"]]
@@ -169,23 +169,22 @@ def curves(
             NAMES[score]: [_mean([r["auroc"][score] for r in own[share]]) for share in shares]
             for score in own[shares[0]][0]["auroc"]
         }
-        found[method][REACHED] = [_mean([r["share"] for r in own[share]]) for share in shares]
-    return found
+        reached = [_mean([r["share"] for r in own[share]]) for share in shares]
+    return found, reached
 
 
 def _by_share(
     rows: Rows, lines: list[str], group: dict[str, Any], shares: tuple[int, ...], what: str
 ) -> str:
-    found = curves(rows, group, shares, what)
+    found, reached = curves(rows, group, shares, what)
     if not found:
         return "Not measured yet.\n"
     for method, by_score in found.items():
         for score, values in by_score.items():
-            if score != REACHED:
-                cells = " | ".join(_percent([value]) for value in values)
-                lines.append(f"| {method}: {score} | {cells} |")
-    reached = " | ".join(_percent([value]) for value in by_score[REACHED])
-    lines.append(f"| {REACHED} | {reached} |")
+            cells = " | ".join(_percent([value]) for value in values)
+            lines.append(f"| {method}: {score} | {cells} |")
+    cells = " | ".join(_percent([value]) for value in reached)
+    lines.append(f"| share reached, mean over tables, % | {cells} |")
     return _table(lines, rows, [*group], [*found])
 
 

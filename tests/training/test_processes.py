@@ -202,7 +202,6 @@ class HalfFabric:
         self.together, self.global_rank = together, rank
 
     def setup(self, networks: nn.Module, *optimizers: torch.optim.Optimizer) -> Any:
-        networks.mark_forward_method = lambda name: None
         return (networks, *(self._averaging(optimizer) for optimizer in optimizers))
 
     def _averaging(self, optimizer: torch.optim.Optimizer) -> Any:

@@ -13,17 +13,17 @@ from lampblack.cli.options import Reading, Selection
 from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
 from lampblack.data.images.folders import find_images, holds_images
 from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.fitting import MOST_REPEATED
 from lampblack.detectors.registry import load
 from lampblack.diagnostics.samples import (
     COMPARED_VALUES,
     MOST_COMPARED,
     encoded,
     remembered_among,
+    remembers,
 )
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence import check_target
-
-MOST_FITTED = 0.05  # share of the samples that may equal fitted ones unmentioned
 
 
 def run(
@@ -71,14 +71,14 @@ def run(
 
 def _doubt(detector: ReconstructionDetector, samples: Any, what: str) -> str:
     """What can be said of the one condition of the promise: that none of these was fitted."""
-    x = encoded(detector, samples, MOST_COMPARED, most_values=COMPARED_VALUES)
-    fitted = remembered_among(detector, x)
-    if fitted is None:
+    if not remembers(detector):
         return (
             f"lampblack: note: the promise holds only if none of these {what} was fitted; this "
             "model keeps no record of fitted ones, so that was not checked"
         )
-    if fitted <= MOST_FITTED * len(x):
+    x = encoded(detector, samples, MOST_COMPARED, most_values=COMPARED_VALUES)
+    fitted = remembered_among(detector, x)
+    if fitted <= MOST_REPEATED * len(x):
         return ""
     return (
         f"lampblack: warning: the promise does not hold if these {what} were fitted, and "

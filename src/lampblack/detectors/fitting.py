@@ -54,7 +54,7 @@ MOST_ENCODED = 200_000  # rows of a file on which the encoder is fitted, where t
 MOST_WATCHED = 1024  # samples, and
 MOST_REFERENCE = 10_000  # samples from which a score learns what is usual
 MOST_WATCHED_VALUES = 1 << 22  # their values together
-MOST_REPEATED = 0.05  # of the calibration samples that may equal a training sample unmentioned
+MOST_REPEATED = 0.05  # of some samples that may equal others, or fitted ones, unmentioned
 REPEATED = "calibration samples equal a training sample"  # by which the note is known
 MOST_KNOWN_VALUES = 1 << 28  # values of known anomalies that train, 1 GiB
 # One of many streams of seeds. scikit-learn's check_outliers_train wants at least one alarm among

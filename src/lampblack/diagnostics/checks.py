@@ -17,7 +17,7 @@ from lampblack.data.samples import CheckedSamples
 from lampblack.data.schema import Rows
 from lampblack.detectors.base import DRIFT, MOVED, ReconstructionDetector
 from lampblack.detectors.collapse import CONSTANT, TOLD, chimeras_told, spread
-from lampblack.detectors.fitting import REPEATED
+from lampblack.detectors.fitting import MOST_REPEATED, REPEATED
 from lampblack.diagnostics.codes import decoder_spectrum
 from lampblack.diagnostics.rays import Extrapolation, along_rays
 from lampblack.diagnostics.samples import (
@@ -25,6 +25,7 @@ from lampblack.diagnostics.samples import (
     checked,
     encoded,
     remembered_among,
+    remembers,
     some,
 )
 from lampblack.exceptions import InvalidInput
@@ -34,7 +35,6 @@ SURE = 0.95  # confidence of the bound on the realised rate
 VARIES = 0.02  # (99th − 1st percentile) / median of scores, below which they barely vary
 STRONGEST, FEWEST_STRONGEST, MOST_STRONGEST = 0.05, 10, 50  # share and numbers of samples blamed
 ALONE = 0.8  # mean share of the score beyond which a column decides alone
-REPEATS = 0.05  # share of samples that may be repeated
 STAYS = 0.95  # share of rays on which the score must stay above normal ones
 MOST = 10_000  # samples scored for the checks
 MOST_WATCHED = 1024
@@ -278,15 +278,15 @@ def no_copies(given: Given) -> Verdict:
     repeated = len(rows) - len(set(rows))
     figures: dict[str, Figure] = {"given": len(rows), "given_repeated": repeated}
     said = [note for note in detector.notes_ if REPEATED in note]
-    if repeated > REPEATS * len(rows):
+    if repeated > MOST_REPEATED * len(rows):
         said.append(
             f"{repeated:,} of these {len(rows):,} {given.what} equal another of them, and a random "
             "split of such data has copies on both sides: remove the copies"
         )
-    remembered = remembered_among(detector, x)
-    if remembered is not None:
+    if remembers(detector):
+        remembered = remembered_among(detector, x)
         figures["given_remembered"] = remembered
-        if remembered > REPEATS * len(rows):
+        if remembered > MOST_REPEATED * len(rows):
             said.append(
                 f"{remembered:,} of these {len(rows):,} {given.what} equal one that the model "
                 "remembers from fitting: give others, which were not fitted"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -51,13 +51,13 @@ def encoded(
     return detector._encoded(few, detector.networks_.varying.device)
 
 
-def remembered_among(detector: ReconstructionDetector, x: Tensor) -> int | None:
-    """How many of the encoded samples x (n, ...) equal one that the model remembers from fitting.
+def remembers(detector: ReconstructionDetector) -> bool:
+    """Whether the model keeps samples that were fitted."""
+    return isinstance(detector.networks_, RememberingPair)
 
-    None where it remembers none.
-    """
-    networks = detector.networks_
-    if not isinstance(networks, RememberingPair):
-        return None
+
+def remembered_among(detector: ReconstructionDetector, x: Tensor) -> int:
+    """How many of the encoded samples x (n, ...) equal one that the model remembers."""
+    networks = cast(RememberingPair, detector.networks_)
     memory = {row.tobytes() for row in networks.memory.cpu().numpy()}
     return sum(row.tobytes() in memory for row in networks.compared(x).cpu().numpy())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -146,7 +145,6 @@ class ReconstructionStep(TrainingStep):
         self.networks = networks
         self.optimizers = [self._adam]
         self._objective = objective
-        self._backward: Callable[[Tensor], None] = fabric.backward
 
     def update(self, batch: Tensor) -> Terms:
         """One step of Adam on the batch's mean objective."""
@@ -158,7 +156,7 @@ class ReconstructionStep(TrainingStep):
             terms["latent"] = self._objective.latent(z).mean()
             loss = error + terms["latent"]
         self._adam.zero_grad()
-        self._backward(loss)
+        self._fabric.backward(loss)
         self._optimizer.step()
         return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
 
