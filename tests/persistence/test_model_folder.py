@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lampblack
+from lampblack.detectors.fitted import load_fitted
 from lampblack.exceptions import InvalidInput, LampblackError, ModelFileError
 from lampblack.persistence import read_config
 from tests.conftest import FAST
@@ -37,6 +39,12 @@ FILES = {
     "manifest.json",
     "weights.safetensors",
 }
+
+
+@pytest.fixture(params=[lampblack.load, load_fitted], ids=["detector", "fitted"])
+def load(request: pytest.FixtureRequest) -> Callable[[Path], Any]:
+    """Both ways to load a folder, which refuse the same."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +142,7 @@ def test_one_flipped_bit_anywhere_is_refused_naming_the_file(saved: Path, tmp_pa
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_truncated_or_missing_file_is_refused_naming_it(
-    saved: Path, tmp_path: Path, name: str
+    saved: Path, tmp_path: Path, load: Any, name: str
 ) -> None:
     for damage in ("truncated", "missing", "empty"):
         copy = tmp_path / f"{damage}.model"
@@ -147,14 +155,14 @@ def test_truncated_or_missing_file_is_refused_naming_it(
                 content[: len(content) // 2] if damage == "truncated" else b""
             )
         with pytest.raises(ModelFileError, match=name):
-            lampblack.load(copy)
+            load(copy)
 
 
-def test_unknown_file_in_the_folder_is_refused(saved: Path, tmp_path: Path) -> None:
+def test_unknown_file_in_the_folder_is_refused(saved: Path, tmp_path: Path, load: Any) -> None:
     copy = shutil.copytree(saved, tmp_path / "more.model")
     (copy / "extra.py").write_text("print('never run')")
     with pytest.raises(ModelFileError, match=r"extra\.py is not part of the model"):
-        lampblack.load(copy)
+        load(copy)
 
 
 def rewrite(path: Path, name: str, content: bytes) -> None:
@@ -181,7 +189,7 @@ def change_config(path: Path, **changes: object) -> None:
         ({"parameters": {"max_steps": -3}}, "do not fit together"),
         ({"parameters": {"unheard_of": 1}}, "do not fit together"),
         ({"threads": "many"}, "threads"),
-        ({"filled_in": {}}, "filled_in must hold"),
+        ({"filled_in": {}}, "do not fit together"),
         ({"filled_in": {"latent_weight": -1.0, "batch_size": 8, "learning_rate": 1}}, "fit toge"),
         ({"images": {"channels": 1, "height": 8, "width": 8}}, "exactly one of table and images"),
         ({"unknown_key": 1}, "unknown_key"),
@@ -189,12 +197,12 @@ def change_config(path: Path, **changes: object) -> None:
     ],
 )
 def test_config_that_cannot_be_is_refused(
-    saved: Path, tmp_path: Path, changes: dict[str, object], message: str
+    saved: Path, tmp_path: Path, load: Any, changes: dict[str, object], message: str
 ) -> None:
     copy = shutil.copytree(saved, tmp_path / "changed.model")
     change_config(copy, **changes)
     with pytest.raises(ModelFileError, match=message):
-        lampblack.load(copy)
+        load(copy)
 
 
 class Mischief:
@@ -215,35 +223,39 @@ class Mischief:
         lambda state: {**state, "cycles": [["hour"]]},
     ],
 )
-def test_encoder_that_cannot_be_is_refused(saved: Path, tmp_path: Path, change: Any) -> None:
+def test_encoder_that_cannot_be_is_refused(
+    saved: Path, tmp_path: Path, load: Any, change: Any
+) -> None:
     copy = shutil.copytree(saved, tmp_path / "hostile.model")
     state = json.loads((copy / "encoder.json").read_text())
     rewrite(copy, "encoder.json", json.dumps(change(state)).encode())
     with pytest.raises(ModelFileError, match=r"encoder\.json does not hold an encoder"):
-        lampblack.load(copy)
+        load(copy)
 
 
 @pytest.mark.parametrize("part", ["center", "scale", "constant", "medians", "levels", "cycles"])
-def test_encoder_of_another_table_is_refused(saved: Path, tmp_path: Path, part: str) -> None:
+def test_encoder_of_another_table_is_refused(
+    saved: Path, tmp_path: Path, load: Any, part: str
+) -> None:
     copy = shutil.copytree(saved, tmp_path / "other.model")
     state = json.loads((copy / "encoder.json").read_text())
     rewrite(copy, "encoder.json", json.dumps({**state, part: state[part][:-1]}).encode())
     with pytest.raises(ModelFileError, match="do not fit together"):
-        lampblack.load(copy)
+        load(copy)
 
 
 def test_pickled_encoder_is_refused_and_not_run(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saved: Path, tmp_path: Path, load: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     copy = shutil.copytree(saved, tmp_path / "hostile.model")
     rewrite(copy, "encoder.json", pickle.dumps(Mischief()))
     with pytest.raises(ModelFileError, match=r"encoder\.json"):
-        lampblack.load(copy)
+        load(copy)
     assert not Path("mischief-was-done").exists()
 
 
-def test_hostile_weights_are_refused(saved: Path, tmp_path: Path) -> None:
+def test_hostile_weights_are_refused(saved: Path, tmp_path: Path, load: Any) -> None:
     import io
 
     copy = shutil.copytree(saved, tmp_path / "hostile.model")
@@ -251,10 +263,10 @@ def test_hostile_weights_are_refused(saved: Path, tmp_path: Path) -> None:
     torch.save({"weight": Mischief()}, buffer)
     rewrite(copy, "weights.safetensors", buffer.getvalue())
     with pytest.raises(ModelFileError):
-        lampblack.load(copy)
+        load(copy)
 
 
-def test_what_is_not_a_model_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_model_is_refused(tmp_path: Path, load: Any) -> None:
     (tmp_path / "file").write_text("x")
     for path, message in (
         (tmp_path / "nothing", "does not exist"),
@@ -262,7 +274,7 @@ def test_what_is_not_a_model_is_refused(tmp_path: Path) -> None:
         (tmp_path, "manifest.json is missing"),
     ):
         with pytest.raises(ModelFileError, match=message):
-            lampblack.load(path)
+            load(path)
 
 
 def test_saving_replaces_a_model_and_nothing_else(
@@ -412,7 +424,7 @@ def test_saving_through_a_link_keeps_the_link(
     "scores", [[5.0, 1.0, 3.0], [], [float("nan")]], ids=["unsorted", "empty", "nan"]
 )
 def test_calibration_scores_that_cannot_be_are_refused(
-    saved: Path, tmp_path: Path, scores: list[float]
+    saved: Path, tmp_path: Path, load: Any, scores: list[float]
 ) -> None:
     from safetensors.torch import save
 
@@ -420,4 +432,4 @@ def test_calibration_scores_that_cannot_be_are_refused(
     content = save({"scores": torch.tensor(scores, dtype=torch.float64)})
     rewrite(copy, "calibration.safetensors", content)
     with pytest.raises(ModelFileError, match="do not fit together"):
-        lampblack.load(copy)
+        load(copy)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import lampblack
+from lampblack.data.samples import blank
 from lampblack.exceptions import InvalidInput, ModelFileError
-from lampblack.service.engine import blank, joined, load_engine, sliced
+from lampblack.service.engine import joined, load_engine, sliced
 from tests.service.conftest import as_json, rows, serving
 
 # A stand-in for what `lampblack export` writes, until it is there: scores without torch.
@@ -45,6 +46,22 @@ assert engine.runtime == "onnx" and not engine.explains and engine.detector and 
 heavy = {"torch", "sklearn"} & set(sys.modules)
 assert not heavy, heavy
 """
+
+
+WITH_TORCH = """
+import sys
+from pathlib import Path
+from lampblack.service.engine import load_engine
+import lampblack.service.server
+assert load_engine(Path(sys.argv[1])).explains
+assert "torch" in sys.modules and not {"sklearn", "scipy"} & set(sys.modules)
+"""
+
+
+def test_a_folder_is_served_without_scikit_learn(table_model: Path) -> None:
+    command = [sys.executable, "-c", WITH_TORCH, str(table_model)]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from typer.testing import CliRunner
 import lampblack
 from lampblack.cli.main import app
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.fitting import Seeds, initial_networks, split_rows
+from lampblack.detectors.building import initial_networks
+from lampblack.detectors.fitting import Seeds, split_rows
 from lampblack.exceptions import InvalidInput, TrainingError
 from lampblack.losses import amplify_rescaled, latent_norm, reconstruction_error
 from lampblack.losses.reconstruction import elementwise_error
@@ -111,7 +112,13 @@ def ingredients(
     )
     fitted = detector.parameters_
     budget = Budget(fitted["max_steps"], fitted["batch_size"], fitted["learning_rate"])
-    return train, validation, initial_networks(detector, seeds.weights), seeds, budget
+    return (
+        train,
+        validation,
+        initial_networks(detector._method, detector.parameters_, detector.encoder_, seeds.weights),
+        seeds,
+        budget,
+    )
 
 
 def halves(n: int, steps: int, seed: int) -> list[tuple[Tensor, ...]]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from lampblack.cli.models import ScoringModel, as_detector
+from lampblack.cli.models import ScoringModel, as_explaining
 from lampblack.data.schema import Rows
 from lampblack.detectors.results import ScoredRows, score_rows
 from lampblack.explanation import TableExplanation
@@ -73,7 +73,7 @@ class Alarms:
         strongest = self.strongest()
         if not strongest:
             return
-        detector = as_detector(self.detector)
+        detector = as_explaining(self.detector)
         shown = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
         shown.add_column(escape(key_name), justify="right")
         shown.add_column("score", justify="right")

@@ -16,7 +16,7 @@ import typer
 
 from lampblack import evaluation
 from lampblack.cli.heatmaps import HeatMaps
-from lampblack.cli.models import ScoringModel, as_detector
+from lampblack.cli.models import ScoringModel, as_explaining
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
 from lampblack.data.blocks import block_size
@@ -156,7 +156,7 @@ def score(
                     strongest = heapq.nlargest(SHOWN, strongest)
                 if output is not None:
                     write(_results(detector, batch, scores, alarm))
-                explaining = as_detector(detector)
+                explaining = as_explaining(detector)
                 if draw is not None and explaining is not None and len(scores):
                     explanation = explaining.explain(batch.images)
                     expected = explaining.reconstruct(batch.images)
@@ -196,7 +196,7 @@ def evaluate(
             f"{data}: say which class is normal, with --normal NAME; classes found: {classes}"
         )
     is_anomaly = ~found.is_normal
-    explaining = as_detector(detector)
+    explaining = as_explaining(detector)
     scores, truth, maps, masks = [], [], [], []
     unreadable: list[Unreadable] = []
     for batch in batches(found, schema, skip_unreadable=skip_unreadable):
@@ -252,7 +252,7 @@ def _mask(
 
 def _hint(detector: ScoringModel, heatmaps: Path | None) -> str:
     """What else the command can do with this model, less what it was asked to do."""
-    maps = as_detector(detector) is not None and heatmaps is None
+    maps = as_explaining(detector) is not None and heatmaps is None
     more = ", --heatmaps FOLDER for maps" if maps else ""
     return f"give -o scores.csv (or .parquet) for every image{more}"
 
@@ -316,7 +316,7 @@ def _print(
     for name in ("image", "score", "p"):
         table.add_column(name, justify="left" if name == "image" else "right", overflow="fold")
     places: list[tuple[str, ...]] = [()] * len(strongest)
-    explaining = as_detector(detector)
+    explaining = as_explaining(detector)
     if explaining is not None:
         table.add_column("strongest at (column, row)")
         chosen = found.take(np.array([-position for _, position, _ in strongest]))

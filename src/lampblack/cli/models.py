@@ -12,18 +12,18 @@ from lampblack.persistence import is_model_folder
 from lampblack.persistence.portable import is_portable
 
 if TYPE_CHECKING:
-    from lampblack.detectors.base import ReconstructionDetector
+    from lampblack.detectors.scoring import ScoringMixin
 
-__all__ = ["ScoringModel", "as_detector", "load_model", "refuse_explanations", "refuse_missing"]
+__all__ = ["ScoringModel", "as_explaining", "load_model", "refuse_explanations", "refuse_missing"]
 
 
 def load_model(path: Path, device: str) -> ScoringModel:
     """The model at `path`; a portable one is run by onnxruntime, and torch is not loaded."""
     refuse_missing(path)
     if not is_portable(path):
-        from lampblack.detectors.registry import load
+        from lampblack.detectors.fitted import load_fitted
 
-        return load(path, device=device)
+        return load_fitted(path, device=device)
     if device not in ("auto", "cpu"):
         raise InvalidInput(f"--device {device}: a portable model runs on the CPU; leave it out")
     from lampblack.portable import load_portable
@@ -55,10 +55,10 @@ def _models_like(path: Path) -> list[Path]:
     return [path.with_name(name) for name in found]
 
 
-def as_detector(model: ScoringModel) -> ReconstructionDetector | None:
-    """The model as a detector, where it is one: it explains its scores."""
-    detector: Any = model
-    return detector if hasattr(model, "explain") else None
+def as_explaining(model: ScoringModel) -> ScoringMixin | None:
+    """The model as one that explains its scores, where it does."""
+    explaining: Any = model
+    return explaining if hasattr(model, "explain") else None
 
 
 def refuse_explanations(path: Path, **given: Any) -> None:

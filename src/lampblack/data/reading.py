@@ -112,6 +112,8 @@ def as_matrix(X: Any, schema: Schema, name: str) -> Matrix:
         given = np.asarray(unmasked(X))
         if given.dtype.kind == "c":
             raise InvalidInput("X holds complex numbers; pass real ones")
+        if given.dtype.kind in "US":
+            given = given.astype(object)  # for errors that quote the text as it is
         array = given.astype(np.float64)
     except InvalidInput:
         raise

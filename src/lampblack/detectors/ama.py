@@ -8,26 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from lampblack.data.kinds import Kind
 from lampblack.data.scaling import Scaling
-from lampblack.detectors.base import Networks, Precision, ReconstructionDetector
+from lampblack.detectors.base import Precision, ReconstructionDetector
+from lampblack.detectors.building import ADVERSARIAL, Method, Networks
 from lampblack.detectors.image_reading import ImageSize
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import AdversarialLoss, Amplification, ReconstructionErrorName
-from lampblack.networks import (
-    AdversarialPair,
-    AutoencoderPair,
-    Critic,
-    NetworkName,
-    ama_cifar10_critic,
-    convolutional_critic,
-    dense_critic,
-)
-from lampblack.scores import CriticScore, CriticScoreName, Density, Score
+from lampblack.networks import AdversarialPair, AutoencoderPair, NetworkName
+from lampblack.scores import CriticScoreName, Density
 from lampblack.training.adversarial import AdversarialSettings, AdversarialStep, Atypical
 from lampblack.training.schedule import Schedule
 from lampblack.training.steps import TrainingStep
@@ -119,6 +111,8 @@ class AMADetector(ReconstructionDetector):
             "critic_features": 128,
         },
     }
+
+    _method: ClassVar[Method] = ADVERSARIAL
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **ReconstructionDetector._parameter_constraints,
@@ -232,32 +226,6 @@ class AMADetector(ReconstructionDetector):
         self.anomaly_weight = anomaly_weight
         self.supervision = supervision
 
-    def _build_networks(self, varying: Tensor, generator: torch.Generator) -> AutoencoderPair:
-        pair = super()._build_networks(varying, generator)
-        return AdversarialPair(pair.encoder, pair.decoder, self._build_critic(generator), varying)
-
-    def _build_critic(self, generator: torch.Generator) -> Critic:
-        fitted, shape = self.parameters_, self.encoder_.shape
-        if fitted["network"] == "ama-cifar10":
-            return ama_cifar10_critic(mirror=fitted["mirror"], generator=generator)
-        if len(shape) == 1:
-            return dense_critic(
-                shape[0],
-                hidden=self.hidden,
-                features=fitted["critic_features"],
-                mirror=fitted["mirror"],
-                generator=generator,
-            )
-        channels, height, width = shape
-        return convolutional_critic(
-            (channels, height, width),
-            width=fitted["width"],
-            depth=fitted["depth"],
-            features=fitted["critic_features"],
-            mirror=fitted["mirror"],
-            generator=generator,
-        )
-
     def _training_step(
         self, fabric: Runner, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
     ) -> TrainingStep:
@@ -285,17 +253,6 @@ class AMADetector(ReconstructionDetector):
             learning_rate=fitted["learning_rate"],
             seed=seed,
             anomalies=anomalies,
-        )
-
-    def _build_score(self) -> Score:
-        name = self.parameters_["score_by"]
-        if name == "reconstruction":
-            return super()._build_score()
-        return CriticScore(
-            name,
-            self.parameters_["density"],
-            error=self.parameters_["reconstruction_error"],
-            critic=self.parameters_["adversarial_weight"] > 0,
         )
 
     def _known_anomalies(self, y: Any, n: int) -> npt.NDArray[np.bool_] | None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import torch
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils._param_validation import (
     Interval,
@@ -25,30 +21,20 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from lampblack.calibration import Calibration
-from lampblack.data.blocks import block_size
-from lampblack.data.checking import check_samples, refuse_not_finite
-from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.reading import are_images
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
-from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
+from lampblack.data.samples import AnySchema, CheckedSamples
 from lampblack.data.scaling import Scaling
-from lampblack.detectors.blocks import Block, scored_blocks, to_float64
+from lampblack.detectors.building import PLAIN, Method, Networks, resolved_scaling
 from lampblack.detectors.fitting import REPEATED, fit_samples
 from lampblack.detectors.folder import to_parts
 from lampblack.detectors.image_reading import ImageSize, learn_images
 from lampblack.detectors.reading import as_array, learn
+from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import InvalidInput
-from lampblack.explanation import Explanation, ImageExplanation, TableExplanation
 from lampblack.losses import Amplification, ReconstructionErrorName
-from lampblack.networks import (
-    PUBLISHED,
-    AutoencoderPair,
-    NetworkName,
-    convolutional_networks,
-    dense_networks,
-)
-from lampblack.scores import Passed, ReconstructionScore, Score
+from lampblack.networks import PUBLISHED, AutoencoderPair, NetworkName
 from lampblack.training.callbacks import Callback
 from lampblack.training.processes import find_world
 from lampblack.training.schedule import Schedule
@@ -64,16 +50,13 @@ if TYPE_CHECKING:
     from lampblack.training.alone import Runner
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-Networks = tuple[nn.Module, nn.Module]
-Values = npt.NDArray[np.float64]
-
 
 MOST_PIXELS_A_STEP = 1 << 18
 DRIFT = 0.01  # p-value below which scores are said to have moved
 MOVED = "samples of a recalibration are scored otherwise than those that calibrated before"
 
 
-class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
+class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type: ignore[misc]
     """Learn to reconstruct normal samples; score one by what the reconstruction lacks.
 
     Signs, once for all detectors: `anomaly_score` is higher for more anomalous rows;
@@ -88,7 +71,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     floats in [0, 1], a list of paths or PIL images, or the path of a folder or file of images (see
     `lampblack.find_images`). uint8 and the same values over 255 give the same bits.
 
-    A method overrides three hooks at most: `_build_networks`, `_training_step`, `_build_score`.
+    A method says what builds its networks and its score (`_method`) and how it trains
+    (`_training_step`); it overrides nothing else but checks of its parameters and of labels.
 
     Parameters
     ----------
@@ -179,12 +163,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         },
     }
 
-    rows_: dict[str, int]
-    notes_: list[str]
-    parameters_: dict[str, Any]
-    filled_in_: dict[str, Any]
-    schema_: Any  # Schema or ImageSchema
-    encoder_: Encoder
+    _method: ClassVar[Method] = PLAIN
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "reconstruction_error": [StrOptions({"l2", "l1", "l2_norm", "ssim"})],
@@ -270,39 +249,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         self.random_state = random_state
         self.verbose = verbose
 
-    # Hooks: what a method may override.
-
-    def _build_networks(self, varying: Tensor, generator: torch.Generator) -> AutoencoderPair:
-        """The networks before training; first weights from `generator`.
-
-        varying: which encoded features of a table took more than one value; of images, one True.
-        """
-        if self.networks is not None:
-            encoder, decoder = copy.deepcopy(tuple(self.networks))
-        else:
-            encoder, decoder = self._default_networks(self.encoder_.shape, generator)
-        return AutoencoderPair(encoder, decoder, varying)
-
-    def _default_networks(self, shape: tuple[int, ...], generator: torch.Generator) -> Networks:
-        fitted = self.parameters_
-        if len(shape) == 1:
-            return dense_networks(
-                shape[0],
-                hidden=self.hidden,
-                latent_dim=fitted["latent_dim"],
-                bounded=self.scaling_ == "minmax",
-                generator=generator,
-            )
-        if fitted["network"] in PUBLISHED:
-            return PUBLISHED[fitted["network"]][1](fitted["latent_dim"], generator)
-        channels, height, width = shape
-        return convolutional_networks(
-            (channels, height, width),
-            width=fitted["width"],
-            depth=fitted["depth"],
-            latent_dim=fitted["latent_dim"],
-            generator=generator,
-        )
+    # What a method may override, and `_method`.
 
     def _training_step(
         self, fabric: Runner, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
@@ -326,11 +273,6 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             fitted["latent_weight"],
             fabric,
         )
-
-    def _build_score(self) -> Score:
-        """How samples are scored, and explained."""
-        fitted = self.parameters_
-        return ReconstructionScore(fitted["reconstruction_error"], fitted["latent_weight"])
 
     def _known_anomalies(self, y: Any, n: int) -> npt.NDArray[np.bool_] | None:
         """Which of n samples (n,) are known anomalies; None where labels are not asked for."""
@@ -408,87 +350,6 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
         self.rows_ = {**self.rows_, "calibration": len(calibration.scores)}
         return self
 
-    # Scores and decisions.
-
-    def anomaly_score(self, X: Any) -> Values:
-        """How anomalous each sample is (n,), higher for more; finite and non-negative."""
-        return self._score_checked(self._checked(X))
-
-    def score_samples(self, X: Any) -> Values:
-        """Minus `anomaly_score` (n,): higher is more normal, as in scikit-learn."""
-        return -self.anomaly_score(X)
-
-    def decision_function(self, X: Any) -> Values:
-        """`score_samples` − `offset_` (n,): negative for anomalies."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
-        """−1 for anomalies, +1 for normal rows (n,).
-
-        Without `fdr`, a row is an anomaly where its score is above the threshold: at most a share
-        `false_alarm_rate_` of normal rows is, in expectation. With `fdr`, at most that share of the
-        rows *called* anomalies is normal, on average (Benjamini-Hochberg over this batch).
-        Warns with CalibrationWarning where too few rows calibrated to call any.
-        """
-        if fdr is not None:
-            check_is_fitted(self)
-            return np.where(self.calibration_.discoveries(self.anomaly_score(X), fdr), -1, 1)
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def p_value(self, X: Any) -> Values:
-        """Conformal p-values (n,) in (0, 1], small for anomalies; see `Calibration.p_values`."""
-        check_is_fitted(self)
-        return self.calibration_.p_values(self.anomaly_score(X))
-
-    def explain(self, X: Any) -> Explanation:
-        """What every column or pixel adds to each score: (n, columns) or (n, height, width).
-
-        A `TableExplanation` or an `ImageExplanation`.
-        """
-        contributions, remainders, attributed = [], [], []
-        samples = self._checked(X)
-        score = self._build_score()
-        for block in self._blocks(samples):
-            parts, remainder = score.explain(self.networks_, block.passed, self._at_once)
-            contributions.append(self.encoder_.fold(parts.cpu().numpy()))
-            remainders.append(to_float64([remainder]))
-            attributed.append(
-                self.encoder_.fold(self._attribute_remainder(score, block).cpu().numpy())
-            )
-        none = self.encoder_.fold(np.zeros((0, *self.encoder_.shape), np.float32))
-        parts_of_all: dict[str, Any] = {
-            "contributions": np.concatenate([none, *contributions]),
-            "remainder": np.concatenate([np.zeros(0), *remainders]),
-            "remainder_name": score.remainder_name,
-            "attributed": np.concatenate([none, *attributed]),
-        }
-        if isinstance(self.schema_, ImageSchema):
-            return ImageExplanation(**parts_of_all)
-        return TableExplanation(columns=tuple(self.schema_.names), **parts_of_all)
-
-    def reconstruct(self, X: Any) -> Any:
-        """What the network expects in place of each sample.
-
-        Images: float32 (n, channels, height, width), mostly in [0, 1]. An array (n, d): the same,
-        in the columns' own units; a named table: a pyarrow table of the same columns, less the
-        dates, of which only cycles are encoded.
-        """
-        blocks = self._blocks(self._checked(X))
-        none = torch.zeros(0, *self.encoder_.shape)
-        features = torch.cat(
-            [none, *(block.passed.reconstruction.cpu() for block in blocks)]
-        ).numpy()
-        if not isinstance(self.encoder_, TableEncoder):
-            return features
-        columns = self.encoder_.decode(features)
-        return pa.table(columns) if self.schema_.named else np.column_stack(list(columns.values()))
-
-    def encode(self, X: Any) -> npt.NDArray[np.float32]:
-        """The codes z (n, latent) of the rows."""
-        blocks = self._blocks(self._checked(X))
-        codes = [block.passed.z.flatten(start_dim=1).cpu() for block in blocks]
-        return np.asarray(torch.cat(codes).numpy()) if codes else np.zeros((0, 0), np.float32)
-
     # Saving.
 
     def save(self, path: str | Path) -> None:
@@ -504,15 +365,17 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
     @property
     def scaling_(self) -> Scaling:
         """The scaling in use, "auto" resolved."""
-        if self.scaling == "auto":
-            return "minmax" if self.amplification == "log" else "standard"
-        return "minmax" if self.scaling == "minmax" else "standard"
+        return resolved_scaling({"scaling": self.scaling, "amplification": self.amplification})
 
     @property
-    def false_alarm_rate_(self) -> float:
-        """The promised false-alarm rate; NaN under `contamination`, which promises none."""
-        held_out = self.calibration_.origin == "held-out"
-        return self.calibration_.promised if held_out else float("nan")
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _as_array(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        return as_array(self, X)
+
+    def _refuse_unfitted(self) -> None:
+        check_is_fitted(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -525,12 +388,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
 
     def _check_parameters(self) -> None:
         """Raise InvalidInput for a parameter, or a pair of them, that cannot be used."""
-        try:
-            validate_parameter_constraints(
-                self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-            )
-        except InvalidParameterError as error:
-            raise InvalidInput(" ".join(str(error).split())) from None
+        self._check_each(self.get_params(deep=False))
         if self.amplification == "log" and self.scaling_ != "minmax":
             raise InvalidInput(
                 'amplification="log" needs errors below 1, so scaling must be "minmax" or "auto"; '
@@ -549,6 +407,13 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             len(pair) == 2 and all(isinstance(network, nn.Module) for network in pair)
         ):
             raise InvalidInput("networks must be a pair of torch modules: (encoder, decoder)")
+
+    def _check_each(self, parameters: dict[str, Any]) -> None:
+        """Raise InvalidInput for a parameter that by itself cannot be used."""
+        try:
+            validate_parameter_constraints(self._parameter_constraints, parameters, self._name)
+        except InvalidParameterError as error:
+            raise InvalidInput(" ".join(str(error).split())) from None
 
     def _resolve_parameters(self, schema: AnySchema) -> None:
         """Set `parameters_`: the parameters, with the defaults for this kind of data filled in."""
@@ -578,51 +443,3 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[
             fitting = MOST_PIXELS_A_STEP // (shape[1] * shape[2])
             self.filled_in_["batch_size"] = min(defaults["batch_size"], max(16, fitting))
         self.parameters_ = {**parameters, **self.filled_in_}
-
-    def _checked(self, X: Any) -> CheckedSamples:
-        check_is_fitted(self)
-        return self._checked_by_schema(X)
-
-    def _checked_by_schema(self, X: Any) -> CheckedSamples:
-        return check_samples(X, self.schema_, type(self).__name__, partial(as_array, self))
-
-    def _blocks(self, samples: CheckedSamples, score: Score | None = None) -> Iterator[Block]:
-        score = self._build_score() if score is None else score
-        return scored_blocks(self.networks_, self.encoder_, samples, score)
-
-    def _score_checked(self, samples: CheckedSamples, score: Score | None = None) -> Values:
-        """Anomaly scores (n,) of checked samples, by the detector's own score or another."""
-        scores = to_float64([block.scored.score for block in self._blocks(samples, score)])
-        refuse_not_finite(scores)
-        return scores
-
-    def _set_calibration(self, calibration: Calibration) -> None:
-        """Take a new threshold over, and note where it promises less than was asked for."""
-        self.calibration_ = calibration
-        self.offset_ = -calibration.threshold
-        if calibration.shortfall and calibration.shortfall not in self.notes_:
-            self.notes_.append(calibration.shortfall)
-
-    @property
-    def _at_once(self) -> int:
-        """How many samples go through the networks together where their gradients are kept."""
-        return 4 * block_size(self.encoder_.shape)
-
-    def _encoded(self, X: Any, device: torch.device) -> Tensor:
-        """X as the networks take it (n, ...), on the device; also while it is being fitted."""
-        encoder: Any = self.encoder_
-        samples = self._checked_by_schema(X)
-        chunks = [encoder.transform(chunk) for chunk in samples.chunks(self._at_once)]
-        none = np.zeros((0, *encoder.shape), np.float32)
-        return torch.from_numpy(np.concatenate([none, *chunks])).to(device)
-
-    def _attribute_remainder(self, score: Score, block: Block) -> Tensor:
-        """Which elements move the remainder (n, ...), for alarms that rest on it."""
-        attributed = torch.zeros_like(block.passed.x)
-        alarm = block.scored.score.cpu().double() > self.calibration_.threshold
-        mostly = (block.scored.remainder > block.scored.error).cpu()
-        rows = (alarm & mostly).nonzero().flatten().to(attributed.device)
-        if len(rows):
-            passed = Passed(*(part[rows] for part in block.passed))
-            attributed[rows] = score.attribute_remainder(self.networks_, passed, self._at_once)
-        return attributed

@@ -29,6 +29,7 @@ from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
 from lampblack.data.schema import Rows, listed
 from lampblack.data.stored import RowReader, StoredRows
+from lampblack.detectors.building import initial_networks
 from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
 from lampblack.detectors.device import resolve_device
 from lampblack.exceptions import InvalidInput, TrainingWarning
@@ -251,7 +252,7 @@ def _train(
     if anomalies is not None:
         order = np.random.default_rng(seeds.step).permutation(len(anomalies))
         known = _some_encoded(detector, anomalies.take(order), device, MOST_KNOWN_VALUES)
-    networks = initial_networks(detector, seeds.weights)
+    networks = initial_networks(detector._method, fitted, detector.encoder_, seeds.weights)
     if detector.verbose:
         callbacks = [ProgressBar(type(detector).__name__), *callbacks]
     watch = CollapseWatch(
@@ -503,15 +504,6 @@ def _generators(
             yield torch.default_generator, None
         else:
             yield torch.Generator().manual_seed(seed), torch.default_generator
-
-
-def initial_networks(detector: ReconstructionDetector, seed: int) -> AutoencoderPair:
-    """The networks before training, copies where they are the user's own."""
-    generator = torch.Generator().manual_seed(seed)
-    varying = torch.from_numpy(detector.encoder_.varying)
-    if not varying.any():
-        varying = torch.ones_like(varying)
-    return detector._build_networks(varying, generator)
 
 
 def process_device(name: str, world: World | None) -> torch.device:

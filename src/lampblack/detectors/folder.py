@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import validate_parameter_constraints
 
 from lampblack.calibration import Calibration
 from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.encoder import ImageEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.schema import Schema
+from lampblack.detectors.building import METHODS, Networks, initial_networks
 from lampblack.detectors.device import resolve_device
-from lampblack.detectors.fitting import initial_networks
+from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import InvalidInput, ModelFileError
 from lampblack.persistence.card import model_card
 from lampblack.persistence.config import CalibrationFacts, ModelConfig
 from lampblack.persistence.parts import ModelParts
+from lampblack.persistence.portable import is_portable
 
 if TYPE_CHECKING:
-    from lampblack.detectors.base import Networks, ReconstructionDetector
+    from lampblack.detectors.base import ReconstructionDetector
 
 
 def to_parts(detector: ReconstructionDetector) -> ModelParts:
@@ -74,6 +77,37 @@ def from_parts(
 ) -> ReconstructionDetector:
     """Put a detector together from its parts, checking that they fit one another."""
     config = parts.config
+    refuse_own_networks(config, path, networks)
+    where = resolve_device(device)
+    with fitting_together(config, path):
+        parameters = {**config.parameters, "networks": networks}
+        parameters["hidden"] = tuple(parameters["hidden"])
+        detector = cls(**parameters)
+        detector._check_parameters()
+        detector.filled_in_ = _filled_in(detector, config)
+        detector.parameters_ = {**detector.get_params(deep=False), **detector.filled_in_}
+        take_parts(detector, parts, where)
+    return detector
+
+
+def read_parts(folder: Path) -> ModelParts:
+    """The parts of a model folder, of a detector that is known here. Raises ModelFileError."""
+    if is_portable(folder):
+        raise ModelFileError(
+            f"{folder} is a portable model, which scores and does nothing else; give the model "
+            "folder, or in Python load it with lampblack.load_portable"
+        )
+    parts = ModelParts.read(folder)
+    if parts.config.detector not in METHODS:
+        raise ModelFileError(
+            f"{folder / 'config.json'} is of an unknown detector {parts.config.detector!r}; "
+            f"this version knows {', '.join(sorted(METHODS))}"
+        )
+    return parts
+
+
+def refuse_own_networks(config: ModelConfig, path: Path, networks: Networks | None) -> None:
+    """Raise where a model of its user's own networks is loaded without them, or the reverse."""
     if config.own_networks and networks is None:
         raise ModelFileError(
             f"{path} was fitted with networks of its user's own, which a folder does not hold; "
@@ -81,27 +115,31 @@ def from_parts(
         )
     if networks is not None and not config.own_networks:
         raise InvalidInput(f"{path} holds its networks; load it without networks=")
+
+
+@contextmanager
+def fitting_together(config: ModelConfig, path: Path) -> Iterator[None]:
+    """Raise ModelFileError for whatever parts of another model make raise."""
     try:
-        parameters = {**config.parameters, "networks": networks}
-        parameters["hidden"] = tuple(parameters["hidden"])
-        detector = cls(**parameters)
-        detector._check_parameters()
-        detector.filled_in_ = _filled_in(detector, config)
-        detector.parameters_ = {**detector.get_params(deep=False), **detector.filled_in_}
-        _set_data(detector, parts)
-        pair = initial_networks(detector, seed=0)
-        pair.load_state_dict(parts.weights)
-        if not all(weight.isfinite().all() for weight in parts.weights.values()):
-            raise ValueError("the weights are not all finite")
-        calibration = _calibration(parts)
-    except Exception as error:  # whatever parts of another make raise
+        yield
+    except Exception as error:
         raise ModelFileError(f"{path}: {_why_unfit(config, error)}") from None
-    detector.networks_ = pair.to(resolve_device(device)).eval().requires_grad_(False)
-    detector.history_, detector.notes_ = list(config.history), list(config.notes)
-    detector._set_calibration(calibration)
-    detector.rows_, detector.versions_ = dict(config.rows), dict(config.versions)
-    detector.threads_, detector.reading_ = config.threads, dict(config.reading)
-    return detector
+
+
+def take_parts(model: ScoringMixin, parts: ModelParts, device: torch.device) -> None:
+    """Give a model, which has its `parameters_`, all else that its parts hold."""
+    config = parts.config
+    _set_data(model, parts)
+    pair = initial_networks(model._method, model.parameters_, model.encoder_, seed=0)
+    pair.load_state_dict(parts.weights)
+    if not all(weight.isfinite().all() for weight in parts.weights.values()):
+        raise ValueError("the weights are not all finite")
+    calibration = _calibration(parts)
+    model.networks_ = pair.to(device).eval().requires_grad_(False)
+    model.history_, model.notes_ = list(config.history), list(config.notes)
+    model._set_calibration(calibration)
+    model.rows_, model.versions_ = dict(config.rows), dict(config.versions)
+    model.threads_, model.reading_ = config.threads, dict(config.reading)
 
 
 def _why_unfit(config: ModelConfig, error: Exception) -> str:
@@ -124,26 +162,25 @@ def _filled_in(detector: ReconstructionDetector, config: ModelConfig) -> dict[st
     expected = {name for name in defaults if given[name] is None}
     if set(config.filled_in) != expected:
         raise ValueError(f"filled_in must hold {sorted(expected)}")
-    merged = {**given, **config.filled_in}
-    validate_parameter_constraints(detector._parameter_constraints, merged, "filled_in")
+    detector._check_each({**given, **config.filled_in})
     return dict(config.filled_in)
 
 
-def _set_data(detector: ReconstructionDetector, parts: ModelParts) -> None:
+def _set_data(model: ScoringMixin, parts: ModelParts) -> None:
     """Schema and encoder, of a table or of images."""
     if parts.config.images is not None:
-        detector.schema_ = parts.config.images
-        detector.encoder_ = ImageEncoder(detector.schema_)
-        detector.n_features_in_ = int(np.prod(detector.schema_.shape))
+        model.schema_ = parts.config.images
+        model.encoder_ = ImageEncoder(model.schema_)
+        model.n_features_in_ = int(np.prod(model.schema_.shape))
         return
     table = parts.config.table
     assert table is not None
     assert parts.encoder is not None
-    detector.schema_ = table
-    detector.encoder_ = TableEncoder.from_state(table, parts.encoder)
-    detector.n_features_in_ = len(table.columns)
+    model.schema_ = table
+    model.encoder_ = TableEncoder.from_state(table, parts.encoder)
+    model.n_features_in_ = len(table.columns)
     if table.named:
-        detector.feature_names_in_ = np.array(table.names, dtype=object)
+        model.feature_names_in_ = np.array(table.names, dtype=object)
 
 
 def _calibration(parts: ModelParts) -> Calibration:

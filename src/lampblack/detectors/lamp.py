@@ -7,7 +7,8 @@ from typing import Literal, final
 
 from lampblack.data.kinds import Kind
 from lampblack.data.scaling import Scaling
-from lampblack.detectors.base import Networks, Precision, ReconstructionDetector
+from lampblack.detectors.base import Precision, ReconstructionDetector
+from lampblack.detectors.building import Networks
 from lampblack.detectors.image_reading import ImageSize
 from lampblack.losses import Amplification, ReconstructionErrorName
 from lampblack.networks import NetworkName

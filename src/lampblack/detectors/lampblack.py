@@ -7,21 +7,18 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Literal, final
 
-import torch
 from sklearn.utils._param_validation import Interval
-from torch import Tensor
 
-from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema
 from lampblack.data.scaling import Scaling
-from lampblack.detectors.base import Networks, Precision, ReconstructionDetector
+from lampblack.detectors.base import Precision, ReconstructionDetector
+from lampblack.detectors.building import REMEMBERING, Method, Networks
 from lampblack.detectors.image_reading import ImageSize
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import Amplification, ReconstructionErrorName
-from lampblack.networks import AutoencoderPair, NetworkName, RememberingPair
-from lampblack.scores import NearestScore, ReconstructionScore, Score
+from lampblack.networks import NetworkName
 from lampblack.training.schedule import Schedule
 
 
@@ -72,6 +69,8 @@ class LampblackDetector(ReconstructionDetector):
         "table": {**ReconstructionDetector.DEFAULTS["table"], "latent_weight": 0.1},
         "images": {**ReconstructionDetector.DEFAULTS["images"], "latent_weight": 1000.0},
     }
+
+    _method: ClassVar[Method] = REMEMBERING
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **ReconstructionDetector._parameter_constraints,
@@ -142,22 +141,6 @@ class LampblackDetector(ReconstructionDetector):
         self.n_neighbors = n_neighbors
         self.part_weights = part_weights
         self.memory_size = memory_size
-
-    def _build_networks(self, varying: Tensor, generator: torch.Generator) -> AutoencoderPair:
-        pair = super()._build_networks(varying, generator)
-        encoder = self.encoder_
-        numbers = torch.from_numpy(encoder.numbers) if isinstance(encoder, TableEncoder) else None
-        return RememberingPair(pair.encoder, pair.decoder, varying, encoder.shape, numbers)
-
-    def _build_score(self) -> Score:
-        fitted = self.parameters_
-        network = ReconstructionScore(fitted["reconstruction_error"], fitted["latent_weight"])
-        return NearestScore(
-            network,
-            k=fitted["n_neighbors"],
-            memory=fitted["memory_size"],
-            weights=fitted["part_weights"],
-        )
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

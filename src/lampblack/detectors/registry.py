@@ -7,14 +7,12 @@ from typing import Any
 
 from lampblack.detectors.ama import AMADetector
 from lampblack.detectors.autoencoder import AutoencoderDetector
-from lampblack.detectors.base import Networks, ReconstructionDetector
-from lampblack.detectors.folder import from_parts
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.building import Networks
+from lampblack.detectors.folder import from_parts, read_parts
 from lampblack.detectors.lamp import LAMPDetector
 from lampblack.detectors.lampblack import LampblackDetector
 from lampblack.detectors.toll import TollDetector
-from lampblack.exceptions import ModelFileError
-from lampblack.persistence.parts import ModelParts
-from lampblack.persistence.portable import is_portable
 
 DETECTORS: dict[str, type[ReconstructionDetector]] = {
     "ama": AMADetector,
@@ -43,17 +41,6 @@ def load(
     Raises ModelFileError, naming the file, where one is missing, changed, newer or unknown.
     """
     folder = Path(path)
-    if is_portable(folder):
-        raise ModelFileError(
-            f"{folder} is a portable model, which scores and does nothing else; give the model "
-            "folder, or in Python load it with lampblack.load_portable"
-        )
-    parts = ModelParts.read(folder)
-    by_class = {cls.__name__: cls for cls in DETECTORS.values()}
-    if parts.config.detector not in by_class:
-        raise ModelFileError(
-            f"{folder / 'config.json'} is of an unknown detector {parts.config.detector!r}; "
-            f"this version knows {', '.join(sorted(by_class))}"
-        )
-    cls = by_class[parts.config.detector]
+    parts = read_parts(folder)
+    (cls,) = (cls for cls in DETECTORS.values() if cls.__name__ == parts.config.detector)
     return from_parts(cls, parts, folder, networks=networks, device=device)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lampblack.data.images.schema import ImageSchema
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.registry import load
+from lampblack.detectors.fitted import load_fitted
 from lampblack.detectors.results import check_columns, result_columns, score_rows
+from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import InvalidInput
 from lampblack.scale.ray_files import fetched
 from lampblack.scale.session import actor_options, import_ray
@@ -49,7 +49,7 @@ class RowScorer:
 
 
 def score_dataset(
-    model: str | Path | ReconstructionDetector,
+    model: str | Path | ScoringMixin,
     dataset: ray.data.Dataset,
     *,
     explain: int = 0,
@@ -70,7 +70,7 @@ def score_dataset(
     `score_files`.
     """
     ray = import_ray()
-    detector = model if isinstance(model, ReconstructionDetector) else load(model, device="cpu")
+    detector = model if isinstance(model, ScoringMixin) else load_fitted(Path(model), device="cpu")
     if isinstance(detector.schema_, ImageSchema):
         raise InvalidInput("the model was fitted on images, and a data set of rows is to be scored")
     check_columns(detector, None, explain)

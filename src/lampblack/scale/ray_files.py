@@ -8,8 +8,8 @@ from typing import Any
 
 from lampblack import exceptions
 from lampblack.data.files import SkippedRow
-from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.device import resolve_device
+from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import LampblackError
 from lampblack.scale.partitions import Done, Ledger, Partition, Scoring
 from lampblack.scale.runs import finish
@@ -39,19 +39,19 @@ class FileScorer:
             return {"error": type(error).__name__, "text": str(error)}
 
 
-def fetched(model: Any, device: str) -> ReconstructionDetector:
+def fetched(model: Any, device: str) -> ScoringMixin:
     """The detector that Ray keeps, as this process's own."""
     import copy
 
     import ray
 
-    detector: ReconstructionDetector = copy.copy(ray.get(model))
+    detector: ScoringMixin = copy.copy(ray.get(model))
     detector.networks_ = copy.deepcopy(detector.networks_).to(resolve_device(device))
     return detector
 
 
 def score_with_ray(
-    detector: ReconstructionDetector,
+    detector: ScoringMixin,
     parts: list[Partition],
     scoring: Scoring,
     ledger: Ledger,

@@ -10,9 +10,9 @@ from typing import Literal
 
 from lampblack.data.files import SkippedRow
 from lampblack.data.images.schema import ImageSchema
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.registry import load
+from lampblack.detectors.fitted import load_fitted
 from lampblack.detectors.results import check_columns
+from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import InvalidInput
 from lampblack.scale.partitions import (
     Done,
@@ -62,7 +62,7 @@ def score_files(
     Raises InvalidInput for a file that does not fit the model, in one line that names it, and
     where `output` holds scores of another model or of other settings. What is done stays.
     """
-    detector = load(model, device="cpu" if engine == "ray" else device)
+    detector = load_fitted(Path(model), device="cpu" if engine == "ray" else device)
     if isinstance(detector.schema_, ImageSchema):
         raise InvalidInput(f"{model} was fitted on images, and {files[0]} is a file of rows")
     check_columns(detector, scoring.id_column, scoring.explain)
@@ -101,15 +101,13 @@ def score_files(
 
 
 def _score_here(
-    detector: ReconstructionDetector, parts: list[Partition], scoring: Scoring, ledger: Ledger
+    detector: ScoringMixin, parts: list[Partition], scoring: Scoring, ledger: Ledger
 ) -> Iterator[tuple[Partition, Done]]:
     for part in parts:
         yield part, finish(detector, part, scoring, ledger)
 
 
-def finish(
-    detector: ReconstructionDetector, part: Partition, scoring: Scoring, ledger: Ledger
-) -> Done:
+def finish(detector: ScoringMixin, part: Partition, scoring: Scoring, ledger: Ledger) -> Done:
     """Score one file and note it; what a killed attempt at it has left is taken away."""
     for left in part.target.parent.glob(f".{glob.escape(part.target.name)}.*.part"):
         left.unlink(missing_ok=True)

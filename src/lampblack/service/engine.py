@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lampblack.calibration import Calibration
 from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema
+from lampblack.data.samples import blank
 from lampblack.data.schema import Rows, Schema
 from lampblack.exceptions import InvalidInput, ModelFileError
 from lampblack.explanation import Explanation
@@ -117,15 +118,13 @@ def digest_of(path: Path) -> str:
 def _load(path: Path, digest: str, device: str) -> Engine:
     if path.suffix == ".onnx":
         return _load_portable(path, digest)
-    from lampblack.detectors.registry import load
+    from lampblack.detectors.fitted import load_fitted
     from lampblack.persistence.config import read_config
     from lampblack.persistence.parts import CARD
 
     config = read_config(path)
     card = (path / CARD).read_text(encoding="utf-8")
-    engine = Engine(load(path, device=device), "torch", digest, config.detector, card)
-    _warm_up(engine)
-    return engine
+    return Engine(load_fitted(path, device=device), "torch", digest, config.detector, card)
 
 
 def _load_portable(path: Path, digest: str) -> Engine:
@@ -138,28 +137,9 @@ def _load_portable(path: Path, digest: str) -> Engine:
 
     scorer: Any = load_portable(path)
     config = scorer.facts_.config
-    engine = Engine(scorer, "onnx", digest, config.detector, model_card(config))
-    _warm_up(engine)
-    return engine
-
-
-def _warm_up(engine: Engine) -> None:
-    """Score one sample, so that the first client does not pay for what is done once."""
-    with contextlib.suppress(InvalidInput):  # zeros may lie anywhere; the engine has run
-        engine.score(blank(engine.schema))
-
-
-def blank(schema: Schema | ImageSchema) -> Samples:
-    """One sample of a schema: zeros, missing categories, the epoch."""
-    if isinstance(schema, ImageSchema):
-        return ArrayImages(np.zeros((1, *schema.shape), np.uint8))
-    import pyarrow as pa
-
-    return Rows(
-        np.zeros((1, len(schema.of_kind("number", "boolean")))),
-        tuple(pa.array([None], pa.string()) for _ in schema.of_kind("category")),
-        tuple(np.zeros(1, "datetime64[us]") for _ in schema.of_kind("date")),
-    )
+    with contextlib.suppress(InvalidInput):  # zeros may lie anywhere; the graph has run
+        scorer.anomaly_score(blank(scorer.schema_))  # once, so that no client pays for it
+    return Engine(scorer, "onnx", digest, config.detector, model_card(config))
 
 
 def joined(parts: list[Samples]) -> Samples:
