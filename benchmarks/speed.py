@@ -310,6 +310,7 @@ def summary(
 
 PYOD_IMPORT = ["-c", "import pyod.models.auto_encoder"]
 LARGE, WIDE, LONG = (50_000, 30), (5_000, 274), (500_000, 30)
+PIXELS = (10_000, 784)  # as rows, since the peer takes no images
 
 # name: what is compared, on how much, and the same for a quick run
 JOBS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[Any, ...], tuple[Any, ...]]] = {
@@ -317,6 +318,10 @@ JOBS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[Any, ...], tuple[Any,
     "fit, batch 1024, 50,000 × 30": (same_fit, (*LARGE, 1024, 10), (10_000, 30, 1024, 2)),
     "fit, batch 32, 5,000 × 274": (same_fit, (*WIDE, 32, 10), (2_000, 274, 32, 1)),
     "fit, batch 1024, 5,000 × 274": (same_fit, (*WIDE, 1024, 50), (2_048, 274, 1024, 4)),
+    "fit, batch 32, 500,000 × 30": (same_fit, (*LONG, 32, 1), (6_000, 30, 32, 1)),
+    "fit, batch 1024, 500,000 × 30": (same_fit, (*LONG, 1024, 2), (12_000, 30, 1024, 1)),
+    "fit, batch 32, 10,000 × 28 × 28": (same_fit, (*PIXELS, 32, 1), (1_000, 784, 32, 1)),
+    "fit, batch 1024, 10,000 × 28 × 28": (same_fit, (*PIXELS, 1024, 10), (2_048, 784, 1024, 2)),
     "fit, defaults, autoencoder, 50,000 × 30": (
         default_fit,
         (*LARGE, "AutoencoderDetector"),
@@ -348,7 +353,7 @@ JOBS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[Any, ...], tuple[Any,
     "import": (starting, (["-c", "import lampblack"], PYOD_IMPORT), ()),
     "--help": (starting, (["-m", "lampblack", "--help"], PYOD_IMPORT), ()),
     "score a CSV file, autoencoder": (file_scoring, ("autoencoder", 1000), ("autoencoder", 20)),
-    "score a CSV file, recommended": (file_scoring, ("lampblack", 1000), ("lampblack", 5)),
+    "score a CSV file, recommended": (file_scoring, ("lampblack", 100), ("lampblack", 5)),
 }
 
 

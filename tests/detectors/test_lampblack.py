@@ -377,3 +377,17 @@ def test_a_model_of_another_lampblack_is_said_to_be_one(
         lampblack.load(tmp_path / "old.model")
     assert f"lampblack {version}" in str(refused.value)
     assert "fit again" in str(refused.value)
+
+
+@pytest.mark.parametrize("m", [13, 14, 139, 140, 999, 1400, 1417, 10_000])
+def test_the_largest_values_are_found_among_groups(m: int) -> None:
+    from lampblack.networks.remembering import _largest
+
+    generator = torch.Generator().manual_seed(m)
+    few = torch.randint(0, 50, (64, m), generator=generator).float()
+    for values in (torch.randn(64, m, generator=generator), few):
+        found = _largest(values, 13)
+        assert all(len(row.unique()) == 13 for row in found)
+        torch.testing.assert_close(
+            values.gather(1, found), values.topk(13, dim=1).values, rtol=0, atol=0
+        )

@@ -15,7 +15,7 @@ from lampblack.networks.views import AsEncoded, ByRange, ByRank, View
 
 ROUNDING = 4 * torch.finfo(torch.float32).eps  # relative difference that counts as none
 SPARE = 8  # candidates beyond the nearest that are asked for
-GROUP = 16  # samples of which the closest stands for all, in the search for candidates
+GROUP = 10  # values of which the largest stands for all, in the search for the largest of many
 TOGETHER = 64  # rows searched for at a time: their products with 10,000 samples stay in a cache
 LONGEST_SIDE = 16  # pixels at which images are compared
 
@@ -145,21 +145,26 @@ class Remembered:
         return candidates.gather(1, wanted[:, :, None].expand(-1, -1, candidates.shape[2]))
 
     def _closest(self, centred: Tensor, some: int) -> Tensor:
-        """Positions (n, some) of the samples closest to these (n, width), by the product.
-
-        The closest are among the members of the `some` groups whose best member is closest: of
-        10,000 samples, 13 of 625 groups and then of 208 members are sorted out, not of all.
-        """
+        """Positions (n, some) of the samples closest to these (n, width), by the product."""
         # −½‖x − m‖², but for what is the same for every m
         closeness = torch.addmm(self.minus_half_squares, centred, self.across)  # (n, m)
-        groups = len(self.samples) // GROUP
-        if groups <= some or torch.compiler.is_exporting():
+        if torch.compiler.is_exporting():
             return closeness.topk(some, dim=1).indices
-        # group g has the members g, g + groups, ...: maxima run over whole rows of memory
-        grouped = closeness[:, : GROUP * groups].view(-1, GROUP, groups)
-        best = grouped.amax(dim=1).topk(some, dim=1).indices  # (n, some)
-        device = closeness.device
-        members = (best[:, :, None] + groups * torch.arange(GROUP, device=device)).flatten(1)
-        left_over = torch.arange(GROUP * groups, len(self.samples), device=device)
-        members = torch.cat([members, left_over.expand(len(centred), -1)], dim=1)
-        return members.gather(1, closeness.gather(1, members).topk(some, dim=1).indices)
+        return _largest(closeness, some)
+
+
+def _largest(values: Tensor, some: int) -> Tensor:
+    """Positions (n, some) of the largest values of each row (n, m).
+
+    They are members of the `some` groups whose largest member is largest, and those groups are
+    found in the same way: of 10,000 values 100 are sorted out, then 130, then 130.
+    """
+    groups = values.shape[1] // GROUP
+    if groups <= some:
+        return values.topk(some, dim=1).indices
+    # group g has the members g, g + groups, ...: maxima run over whole rows of memory
+    best = _largest(values[:, : GROUP * groups].view(-1, GROUP, groups).amax(dim=1), some)
+    members = (best[:, :, None] + groups * torch.arange(GROUP, device=values.device)).flatten(1)
+    left_over = torch.arange(GROUP * groups, values.shape[1], device=values.device)
+    members = torch.cat([members, left_over.expand(len(values), -1)], dim=1)
+    return members.gather(1, values.gather(1, members).topk(some, dim=1).indices)
