@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -164,3 +165,46 @@ def false_discovery_alarms(p_values: Scores, fdr: float) -> npt.NDArray[np.bool_
     ascending = np.sort(p_values)
     allowed = ascending[ascending <= fdr * np.arange(1, n + 1) / n]
     return np.asarray(p_values <= (allowed[-1] if len(allowed) else 0.0))
+
+
+class DecisionsMixin(ABC):
+    """What follows from scores and a calibration, whoever computes the scores."""
+
+    calibration_: Calibration
+    offset_: float
+
+    @abstractmethod
+    def anomaly_score(self, X: Any) -> Scores:
+        """How anomalous each sample is (n,), higher for more; finite and non-negative."""
+
+    @property
+    def false_alarm_rate_(self) -> float:
+        """The promised false-alarm rate; NaN under `contamination`, which promises none."""
+        held_out = self.calibration_.origin == "held-out"
+        return self.calibration_.promised if held_out else float("nan")
+
+    def score_samples(self, X: Any) -> Scores:
+        """Minus `anomaly_score` (n,): higher is more normal, as in scikit-learn."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> Scores:
+        """`score_samples` − `offset_` (n,): negative for anomalies."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
+        """−1 for anomalies, +1 for normal rows (n,).
+
+        Without `fdr`, a row is an anomaly where its score is above the threshold: at most a share
+        `false_alarm_rate_` of normal rows is, in expectation. With `fdr`, at most that share of the
+        rows *called* anomalies is normal, on average (Benjamini-Hochberg over this batch).
+        Warns with CalibrationWarning where too few rows calibrated to call any.
+        """
+        if fdr is not None:
+            scores = self.anomaly_score(X)
+            return np.where(self.calibration_.discoveries(scores, fdr), -1, 1)
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_value(self, X: Any) -> Scores:
+        """Conformal p-values (n,) in (0, 1], small for anomalies; see `Calibration.p_values`."""
+        scores = self.anomaly_score(X)
+        return self.calibration_.p_values(scores)

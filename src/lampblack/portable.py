@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.calibration import Calibration
+from lampblack.calibration import Calibration, DecisionsMixin
 from lampblack.data.checking import check_samples, refuse_not_finite
 from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema, to_unit
@@ -40,7 +40,7 @@ def load_portable(path: str | Path, *, threads: int | None = None) -> PortableMo
     return PortableModel(content, facts, str(path), threads=threads)
 
 
-class PortableModel:
+class PortableModel(DecisionsMixin):
     """A fitted detector that scores, and does nothing else, through onnxruntime on the CPU.
 
     It takes what the detector takes and refuses it in the same words. Its scores differ from the
@@ -72,12 +72,6 @@ class PortableModel:
         """A model from the bytes of its file."""
         return cls(content, parse_portable(name, content), name, threads=threads)
 
-    @property
-    def false_alarm_rate_(self) -> float:
-        """The promised false-alarm rate; NaN under `contamination`, which promises none."""
-        held_out = self.calibration_.origin == "held-out"
-        return self.calibration_.promised if held_out else float("nan")
-
     def anomaly_score(self, X: Any) -> Values:
         """How anomalous each sample is (n,), higher for more; finite and non-negative."""
         table: Any = self.schema_  # asked only where it is one
@@ -89,24 +83,6 @@ class PortableModel:
         scores = np.concatenate(parts)
         refuse_not_finite(scores)
         return scores
-
-    def score_samples(self, X: Any) -> Values:
-        """Minus `anomaly_score` (n,): higher is more normal, as in scikit-learn."""
-        return -self.anomaly_score(X)
-
-    def decision_function(self, X: Any) -> Values:
-        """`score_samples` − `offset_` (n,): negative for anomalies."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
-        """−1 for anomalies, +1 for normal rows (n,); see `ReconstructionDetector.predict`."""
-        if fdr is not None:
-            return np.where(self.calibration_.discoveries(self.anomaly_score(X), fdr), -1, 1)
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def p_value(self, X: Any) -> Values:
-        """Conformal p-values (n,) in (0, 1], small for anomalies; see `Calibration.p_values`."""
-        return self.calibration_.p_values(self.anomaly_score(X))
 
     @property
     def _block(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from lampblack.calibration import Calibration
+from lampblack.calibration import Calibration, DecisionsMixin
 from lampblack.data.blocks import block_size
 from lampblack.data.checking import check_samples, refuse_not_finite
 from lampblack.data.encoder import TableEncoder
@@ -27,7 +27,7 @@ from lampblack.scores import Passed, Score
 Values = npt.NDArray[np.float64]
 
 
-class ScoringMixin(ABC):
+class ScoringMixin(DecisionsMixin):
     """Scores and what follows from them, of whatever has the attributes of a fitted detector.
 
     The attributes are those of `ReconstructionDetector`. Neither scikit-learn nor anything that
@@ -37,8 +37,6 @@ class ScoringMixin(ABC):
     networks_: AutoencoderPair
     encoder_: Encoder
     schema_: Any  # Schema or ImageSchema
-    calibration_: Calibration
-    offset_: float
     parameters_: dict[str, Any]
     filled_in_: dict[str, Any]
     history_: list[dict[str, Any]]
@@ -75,32 +73,6 @@ class ScoringMixin(ABC):
     def anomaly_score(self, X: Any) -> Values:
         """How anomalous each sample is (n,), higher for more; finite and non-negative."""
         return self._score_checked(self._checked(X))
-
-    def score_samples(self, X: Any) -> Values:
-        """Minus `anomaly_score` (n,): higher is more normal, as in scikit-learn."""
-        return -self.anomaly_score(X)
-
-    def decision_function(self, X: Any) -> Values:
-        """`score_samples` − `offset_` (n,): negative for anomalies."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
-        """−1 for anomalies, +1 for normal rows (n,).
-
-        Without `fdr`, a row is an anomaly where its score is above the threshold: at most a share
-        `false_alarm_rate_` of normal rows is, in expectation. With `fdr`, at most that share of the
-        rows *called* anomalies is normal, on average (Benjamini-Hochberg over this batch).
-        Warns with CalibrationWarning where too few rows calibrated to call any.
-        """
-        if fdr is not None:
-            self._refuse_unfitted()
-            return np.where(self.calibration_.discoveries(self.anomaly_score(X), fdr), -1, 1)
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def p_value(self, X: Any) -> Values:
-        """Conformal p-values (n,) in (0, 1], small for anomalies; see `Calibration.p_values`."""
-        self._refuse_unfitted()
-        return self.calibration_.p_values(self.anomaly_score(X))
 
     def explain(self, X: Any) -> Explanation:
         """What every column or pixel adds to each score: (n, columns) or (n, height, width).
@@ -150,12 +122,6 @@ class ScoringMixin(ABC):
         blocks = self._blocks(self._checked(X))
         codes = [block.passed.z.flatten(start_dim=1).cpu() for block in blocks]
         return np.asarray(torch.cat(codes).numpy()) if codes else np.zeros((0, 0), np.float32)
-
-    @property
-    def false_alarm_rate_(self) -> float:
-        """The promised false-alarm rate; NaN under `contamination`, which promises none."""
-        held_out = self.calibration_.origin == "held-out"
-        return self.calibration_.promised if held_out else float("nan")
 
     def _checked(self, X: Any) -> CheckedSamples:
         self._refuse_unfitted()
