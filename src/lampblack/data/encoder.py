@@ -75,8 +75,10 @@ class TableEncoder:
         self._levels = [_frequent_levels(values) for values in rows.categories]
         self._cycles = [_covered_cycles(moments) for moments in rows.dates]
         self._lay_out()
-        matrix = self._matrix(rows).astype(np.float64, copy=False)
-        self.medians = _medians(matrix[:, self._value_index])
+        matrix = self._matrix(rows)
+        self.medians = np.zeros(len(self._value_index))
+        if self._missing_index:
+            self.medians = _medians(matrix[:, self._value_index].astype(np.float64))
         self.scaler = ColumnScaler.fit(self._features(matrix), self.scaling, self._groups)
         return self
 
