@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lampblack.calibration import Calibration, DecisionsMixin
-from lampblack.data.checking import check_samples, refuse_not_finite
+from lampblack.data.checking import check_samples, joined_scores
 from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema, to_unit
 from lampblack.data.reading import as_matrix
@@ -77,12 +77,9 @@ class PortableModel(DecisionsMixin):
         table: Any = self.schema_  # asked only where it is one
         as_array = partial(as_matrix, schema=table, name=self.detector)
         samples = check_samples(X, self.schema_, self.detector, as_array)
-        parts = [np.zeros(0)]
-        for chunk in samples.chunks(CHUNK * self._block if isinstance(samples, Rows) else 64):
-            parts += [self._scored(feed) for feed in self._feeds(chunk)]
-        scores = np.concatenate(parts)
-        refuse_not_finite(scores)
-        return scores
+        chunks = samples.chunks(CHUNK * self._block if isinstance(samples, Rows) else 64)
+        parts = (self._scored(feed) for chunk in chunks for feed in self._feeds(chunk))
+        return joined_scores(len(samples), parts)
 
     @property
     def _block(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,26 @@ def check_samples(
     return check_rows(X, schema, name, as_array)
 
 
-def refuse_not_finite(scores: npt.NDArray[np.float64]) -> None:
+def joined_scores(
+    n: int, parts: Iterable[npt.NDArray[np.floating[Any]]]
+) -> npt.NDArray[np.float64]:
+    """The scores (n,) of all samples from those of some after others.
+
+    They are copied as they come: kept part by part, they would lie between what is freed, and a
+    long file would take gigabytes of holes. Raises InvalidInput where one is infinite or no number,
+    naming the row, and where there are not n.
+    """
+    scores, filled = np.empty(n), 0
+    for part in parts:
+        scores[filled : filled + len(part)] = part[: n - filled]
+        filled += len(part)
+    if filled != n:
+        raise InvalidInput(f"{n} samples became {filled} while they were read; the file changed")
+    _refuse_not_finite(scores)
+    return scores
+
+
+def _refuse_not_finite(scores: npt.NDArray[np.float64]) -> None:
     """Raise InvalidInput, naming the row, where a score (n,) is infinite or no number."""
     if not np.isfinite(scores).all():
         row = int((~np.isfinite(scores)).argmax()) + 1

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lampblack.calibration import Calibration, DecisionsMixin
 from lampblack.data.blocks import block_size
-from lampblack.data.checking import check_samples, refuse_not_finite
+from lampblack.data.checking import check_samples, joined_scores
 from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import CheckedSamples, Encoder
@@ -136,9 +136,8 @@ class ScoringMixin(DecisionsMixin):
 
     def _score_checked(self, samples: CheckedSamples, score: Score | None = None) -> Values:
         """Anomaly scores (n,) of checked samples, by the detector's own score or another."""
-        scores = to_float64([block.scored.score for block in self._blocks(samples, score)])
-        refuse_not_finite(scores)
-        return scores
+        blocks = self._blocks(samples, score)
+        return joined_scores(len(samples), (block.scored.score.cpu().numpy() for block in blocks))
 
     def _set_calibration(self, calibration: Calibration) -> None:
         """Take a new threshold over, and note where it promises less than was asked for."""
