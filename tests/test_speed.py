@@ -73,3 +73,14 @@ def test_memory_of_ten_million_rows_is_below_the_promise() -> None:
     assert rows["rows", 10_000_000]["score"]["peak_mib"] < 1024
     assert rows["rows", 10_000_000]["fit"]["peak_mib"] < 2048
     assert rows[growth.LONG, 10_000_000]["fit"]["peak_mib"] < 2048
+
+
+def test_what_the_page_says_of_what_falls_short_is_measured() -> None:
+    ratios = {(row["set"], row["threads"]): row["cpu_ratio"] for row in render.read("speed")}
+    assert 2 < ratios["fit, batch 1024, 5,000 × 274", 1] < 3
+    assert 1 < ratios["fit, batch 1024, 10,000 × 28 × 28", 1] < 2
+    assert 5 < ratios["score, 5,000 × 274", 1] < 10
+    assert 8 < ratios["fit, defaults, recommended, 50,000 × 30", 1] < 10
+    assert 1 / 25 < ratios["score a CSV file, recommended", 1] < 1 / 15
+    assert 0.4 < ratios["score a CSV file, autoencoder", 1] < 0.6
+    assert ratios["score, 500,000 × 30", 1] < 30 < ratios["score, 500,000 × 30", 2]
