@@ -56,8 +56,11 @@ def ray_session(address: str | None, workers: int) -> Iterator[Any]:
             ray.init(**options)
     except (ConnectionError, ImportError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
+        hint = (
+            "" if address is None else "; a cluster that asks for a token wants RAY_AUTH_TOKEN set"
+        )
         raise InvalidInput(
-            f"Ray cannot be reached at {address or 'this machine'}: {reason}"
+            f"Ray cannot be reached at {address or 'this machine'}: {reason}{hint}"
         ) from None
     try:
         with _quiet(ray):
