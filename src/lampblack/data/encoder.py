@@ -55,7 +55,7 @@ class TableEncoder:
 
     Then `ColumnScaler`. Attributes after `fit`: `width`; `column_of` (width,), the position in the
     schema of the column that each feature encodes; `medians`, what stands in for a missing number,
-    boolean or phase; and `scaler`.
+    boolean or phase (0 where no column may miss a value); and `scaler`.
     """
 
     medians: Matrix
