@@ -12,6 +12,8 @@ import lampblack
 MODULES = (
     "lampblack",
     "lampblack.detectors.base",
+    "lampblack.detectors.scoring",
+    "lampblack.detectors.ama",
     "lampblack.detectors.autoencoder",
     "lampblack.detectors.lamp",
     "lampblack.detectors.lampblack",

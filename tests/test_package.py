@@ -127,7 +127,8 @@ def test_wheel_installs_and_runs_from_another_folder(tmp_path: Path) -> None:
 def test_api_reference_is_built_from_the_docstrings(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", str(ROOT / "docs" / "build.py"), str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
-    page = (tmp_path / "lampblack" / "detectors" / "base.html").read_text()
-    assert "How anomalous each sample is" in page
+    detectors = tmp_path / "lampblack" / "detectors"
+    assert "How anomalous each sample is" in (detectors / "scoring.html").read_text()
+    assert "scoring.html#ScoringMixin.anomaly_score" in (detectors / "toll.html").read_text()
     for name in lampblack.__all__:
         assert name in (tmp_path / "lampblack.html").read_text()

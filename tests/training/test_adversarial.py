@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 import lampblack
+from lampblack.detectors import building
 from lampblack.exceptions import CollapseWarning, TrainingError, TrainingWarning
 from lampblack.networks import AdversarialPair, Critic, dense_critic
 from lampblack.training.adversarial import AdversarialSettings, AdversarialStep
@@ -247,9 +248,13 @@ def test_constant_scores_are_an_error(normal: np.ndarray) -> None:
         def forward(self, pairs: torch.Tensor) -> torch.Tensor:
             return 0.0 * pairs[:, :4]
 
+    def blind(*given: Any) -> AdversarialPair:
+        pair = building.autoencoder_networks(*given)
+        critic = Critic(Nothing(), nn.Linear(4, 1), mirror=True)
+        return AdversarialPair(pair.encoder, pair.decoder, critic, pair.varying)
+
     class Blind(lampblack.AMADetector):  # type: ignore[misc]
-        def _build_critic(self, generator: torch.Generator) -> Critic:
-            return Critic(Nothing(), nn.Linear(4, 1), mirror=True)
+        _method = building.Method(blind, building.critic_score)
 
     with pytest.raises(TrainingError, match="all samples have the same score"):
         Blind(max_steps=10, score_by="critic").fit(normal)
