@@ -575,10 +575,10 @@ print(int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
 
 
 def test_memory_does_not_grow_with_the_file(folder: Path, tmp_path: Path) -> None:
-    """Peak RSS of scoring 10 MB and 60 MB differ by less than 40 MiB."""
+    """Peak RSS of scoring 50 MB and 100 MB is the same; both fill what is read ahead."""
     peaks = []
     frame = mixed_frame(100_000)
-    for copies in (2, 12):
+    for copies in (10, 20):
         with (tmp_path / "big.csv").open("w") as file:
             for i in range(copies):
                 frame.to_csv(file, index=False, header=i == 0)
@@ -586,7 +586,7 @@ def test_memory_does_not_grow_with_the_file(folder: Path, tmp_path: Path) -> Non
         command += [str(tmp_path / "big.csv"), "-o", str(tmp_path / "o.parquet"), "--quiet"]
         finished = subprocess.run(command, check=True, capture_output=True, text=True)
         peaks.append(int(finished.stdout.splitlines()[-1]))
-    assert peaks[1] - peaks[0] < 40
+    assert peaks[1] - peaks[0] < 20
     assert peaks[1] < 1024
 
 
