@@ -23,6 +23,11 @@ def test_another_number_of_samples_than_there_were_is_refused(n: int) -> None:
         joined_scores(n, [np.ones(1), np.ones(1)])
 
 
+def test_many_more_samples_than_there_were_are_refused_too() -> None:
+    with pytest.raises(InvalidInput, match="1 samples became 7 while they were read"):
+        joined_scores(1, [np.ones(1), np.ones(1), np.ones(5)])
+
+
 def test_a_score_that_is_not_finite_names_its_row() -> None:
     with pytest.raises(InvalidInput, match="row 3: the network gives a score that is not finite"):
         joined_scores(3, [np.ones(2), np.array([np.inf])])

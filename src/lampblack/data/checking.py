@@ -52,7 +52,7 @@ def joined_scores(
     """
     scores, filled = np.empty(n), 0
     for part in parts:
-        scores[filled : filled + len(part)] = part[: n - filled]
+        scores[filled : filled + len(part)] = part[: max(0, n - filled)]
         filled += len(part)
     if filled != n:
         raise InvalidInput(f"{n} samples became {filled} while they were read; the file changed")

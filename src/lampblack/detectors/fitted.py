@@ -54,8 +54,10 @@ class FittedModel(ScoringMixin):
 
 
 def load_fitted(path: Path, *, device: str = "auto") -> FittedModel:
-    """What `lampblack.load` loads, to score with it alone. Raises the same errors.
+    """What `lampblack.load` loads, to score with it alone.
 
+    Raises ModelFileError and InvalidInput as that does, but for parameters that nothing here fails
+    on: their ranges are checked by the detector alone.
     One blank sample is scored: what cannot be is refused here, and what is done once is done.
     """
     parts = read_parts(path)

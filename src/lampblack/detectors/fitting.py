@@ -471,8 +471,9 @@ def _sums(values: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     """A number (n,) for each sample (n, ...), the same for the same bits."""
     bits = values.reshape(len(values), -1).view(f"u{values.itemsize}")  # float32, or images' uint8
     factors = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
-    pieces = range(0, len(bits), 1 << 12)
-    return np.concatenate([(bits[i : i + (1 << 12)] * factors).sum(axis=1) for i in pieces])
+    size = max(1, (1 << 17) // bits.shape[1])  # samples at a time: a product takes 8 bytes a value
+    pieces = range(0, len(bits), size)
+    return np.concatenate([(bits[i : i + size] * factors).sum(axis=1) for i in pieces])
 
 
 def _idle_training(history: list[Record], falling: str) -> list[str]:
