@@ -205,6 +205,13 @@ def test_config_that_cannot_be_is_refused(
         load(copy)
 
 
+def test_filled_in_holds_what_was_left_out(saved: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(saved, tmp_path / "changed.model")
+    change_config(copy, filled_in={})
+    with pytest.raises(ModelFileError, match="filled_in must hold"):
+        lampblack.load(copy)
+
+
 class Mischief:
     def __reduce__(self) -> tuple[object, ...]:
         return (Path.touch, (Path("mischief-was-done"),))

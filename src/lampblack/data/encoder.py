@@ -78,7 +78,7 @@ class TableEncoder:
         matrix = self._matrix(rows)
         self.medians = np.zeros(len(self._value_index))
         if self._missing_index:
-            self.medians = _medians(matrix[:, self._value_index].astype(np.float64))
+            self.medians = _medians(matrix[:, self._value_index].astype(np.float64, copy=False))
         self.scaler = ColumnScaler.fit(self._features(matrix), self.scaling, self._groups)
         return self
 

@@ -80,7 +80,7 @@ def _default_networks(
     )
 
 
-def reconstruction_score(parameters: Parameters) -> Score:
+def reconstruction_score(parameters: Parameters) -> ReconstructionScore:
     """The reconstruction error, and the weighted norm of the code."""
     return ReconstructionScore(parameters["reconstruction_error"], parameters["latent_weight"])
 
@@ -97,7 +97,7 @@ def remembering_networks(
 def nearest_score(parameters: Parameters) -> Score:
     """The recommended detector's: the network's score beside distances to normal samples."""
     return NearestScore(
-        ReconstructionScore(parameters["reconstruction_error"], parameters["latent_weight"]),
+        reconstruction_score(parameters),
         k=parameters["n_neighbors"],
         memory=parameters["memory_size"],
         weights=parameters["part_weights"],
