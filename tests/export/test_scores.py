@@ -136,6 +136,16 @@ def test_graph_alone_gives_scores_decisions_and_p_values(of_table: Exported) -> 
         assert (p_values == portable.calibration_.p_values(scores.astype(float))).all()
 
 
+def test_a_value_missing_where_none_was_gives_no_score(of_table: Exported) -> None:
+    _, _, file, samples, _ = of_table
+    numbers = samples[["flow", "mode", "open"]].to_numpy(np.float64)
+    assert np.isnan(numbers[17, 0])  # a column that may miss values
+    numbers[1, 1] = np.nan
+    feed = {"numbers": numbers, "categories": samples[["city"]].to_numpy(object)}
+    (scores,) = onnxruntime.InferenceSession(str(file)).run(["anomaly_score"], feed)
+    assert np.flatnonzero(np.isnan(scores)).tolist() == [1]
+
+
 def test_graph_of_images_takes_the_value_of_white(of_images: Exported) -> None:
     _, portable, file, samples, _ = of_images
     session = onnxruntime.InferenceSession(str(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import shutil
 import subprocess
@@ -186,11 +187,17 @@ def change_config(path: Path, **changes: object) -> None:
         ({"format": 2}, "format 2, which no released lampblack wrote or reads: fit the model"),
         ({"detector": "os.system"}, "unknown detector 'os.system'"),
         ({"parameters": {"hidden": "x"}}, "do not fit together"),
-        ({"parameters": {"max_steps": -3}}, "do not fit together"),
-        ({"parameters": {"unheard_of": 1}}, "do not fit together"),
+        ({"parameters": {"hidden": [3, 0]}}, "do not fit together"),
+        ({"parameters": {"unheard_of": 1}}, r"fit together.*\(.*unheard_of"),
+        ({"parameters": {"reconstruction_error": "l3"}}, r"fit together.*\(.*'l3'"),
+        ({"parameters": {"types": 3, "latent_weight": 1.0}}, "latent_weight, which was not left"),
         ({"threads": "many"}, "threads"),
-        ({"filled_in": {}}, "do not fit together"),
-        ({"filled_in": {"latent_weight": -1.0, "batch_size": 8, "learning_rate": 1}}, "fit toge"),
+        ({"filled_in": {"latent_weight": -1.0}}, r"fit together.*\(.*-1\.0"),
+        ({"filled_in": {"latent_weight": math.nan}}, r"fit together.*\(.*nan"),
+        ({"filled_in": {"latent_weight": "much"}}, "do not fit together"),
+        ({"filled_in": {"latent_weight": None}}, "do not fit together"),
+        ({"filled_in": {"latent_dim": 3}}, "do not fit together"),
+        ({"filled_in": {"hidden": [3]}}, "filled_in holds hidden, which was not left out"),
         ({"images": {"channels": 1, "height": 8, "width": 8}}, "exactly one of table and images"),
         ({"unknown_key": 1}, "unknown_key"),
         ({"table": {"columns": [], "named": True}}, "do not fit together"),
@@ -200,16 +207,74 @@ def test_config_that_cannot_be_is_refused(
     saved: Path, tmp_path: Path, load: Any, changes: dict[str, object], message: str
 ) -> None:
     copy = shutil.copytree(saved, tmp_path / "changed.model")
+    config = json.loads((copy / "config.json").read_text())
+    for place in {"parameters", "filled_in"} & changes.keys():  # all else stays as it was
+        changes = {**changes, place: {**config[place], **changes[place]}}  # type: ignore[dict-item]
     change_config(copy, **changes)
     with pytest.raises(ModelFileError, match=message):
         load(copy)
 
 
-def test_filled_in_holds_what_was_left_out(saved: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "name", "message"),
+    [
+        ("parameters", "network", r"\(.*network"),
+        ("parameters", "patience", r"\(.*patience"),
+        ("filled_in", "latent_weight", "do not fit together"),
+        ("filled_in", "latent_dim", "do not fit together"),
+    ],
+)
+def test_config_that_lacks_a_parameter_is_refused(
+    saved: Path, tmp_path: Path, load: Any, place: str, name: str, message: str
+) -> None:
     copy = shutil.copytree(saved, tmp_path / "changed.model")
-    change_config(copy, filled_in={})
-    with pytest.raises(ModelFileError, match="filled_in must hold"):
+    config = json.loads((copy / "config.json").read_text())
+    del config[place][name]
+    change_config(copy, **config)
+    with pytest.raises(ModelFileError, match=message):
+        load(copy)
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "message"),
+    [
+        ("filled_in", None, "filled_in must hold"),
+        ("filled_in", {"learning_rate": -3}, r"\(.*'learning_rate'.*-3"),
+        ("parameters", {"max_steps": -3}, r"\(.*'max_steps'.*-3"),
+        ("parameters", {"patience": 0}, r"\(.*'patience'.*0"),
+    ],
+)
+def test_the_detector_refuses_what_its_training_cannot_take(
+    saved: Path, tmp_path: Path, place: str, changes: dict[str, object] | None, message: str
+) -> None:
+    copy = shutil.copytree(saved, tmp_path / "changed.model")
+    config = json.loads((copy / "config.json").read_text())
+    change_config(copy, **{place: {} if changes is None else {**config[place], **changes}})
+    with pytest.raises(ModelFileError, match=message):
         lampblack.load(copy)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ImportError("no torchmetrics")])
+def test_what_the_machine_lacks_is_not_taken_for_damage(
+    saved: Path, load: Any, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lampblack.detectors.folder.initial_networks", fail)
+    with pytest.raises(type(error)):
+        load(saved)
+
+
+def test_a_device_that_fails_is_not_taken_for_damage(
+    saved: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr("lampblack.networks.AutoencoderPair.to", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        load(saved)
 
 
 class Mischief:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from lampblack.exceptions import InvalidInput
@@ -14,3 +16,28 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         InvalidInput, match=r"^--engine ray needs Ray: pip install 'lampblack\[ray\]'$"
     ):
         session.import_ray()
+
+
+@pytest.mark.parametrize(
+    ("reason", "hinted"),
+    [
+        ("Authentication token required but not found", True),
+        ("the handshake failed: invalid Token", True),
+        ("connection refused", False),
+    ],
+)
+def test_tokens_are_spoken_of_where_the_cluster_asks_for_one(
+    monkeypatch: pytest.MonkeyPatch, reason: str, hinted: bool
+) -> None:
+    def fail(**_: object) -> None:
+        raise ConnectionError(reason)
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray = SimpleNamespace(is_initialized=lambda: False, init=fail)
+    monkeypatch.setattr(session, "import_ray", lambda: ray)
+    with (
+        pytest.raises(InvalidInput, match=f"cannot be reached at head:6379: {reason}") as error,
+        session.ray_session("head:6379", 1),
+    ):
+        pass
+    assert ("RAY_AUTH_MODE and RAY_AUTH_TOKEN" in str(error.value)) == hinted

@@ -114,7 +114,7 @@ def as_matrix(X: Any, schema: Schema, name: str) -> Matrix:
             raise InvalidInput("X holds complex numbers; pass real ones")
         if given.dtype.kind in "US":
             given = given.astype(object)  # for errors that quote the text as it is
-        array = given.astype(np.float64)
+        array = given if given.dtype == np.float32 else given.astype(np.float64)
     except InvalidInput:
         raise
     except (TypeError, ValueError) as error:

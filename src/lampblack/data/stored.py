@@ -19,7 +19,7 @@ from lampblack.data.schema import Rows, Schema, listed
 from lampblack.exceptions import InvalidInput
 
 if TYPE_CHECKING:
-    from lampblack.data.encoder import TableEncoder  # scikit-learn, which reading does without
+    from lampblack.data.encoder import TableEncoder
 
 WINDOW = 1 << 24  # values held at a time: 128 MiB of float64
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from lampblack.data.kinds import Kind
 from lampblack.data.scaling import Scaling
 from lampblack.detectors.base import Precision, ReconstructionDetector
-from lampblack.detectors.building import ADVERSARIAL, Method, Networks
+from lampblack.detectors.building import Networks
 from lampblack.detectors.image_reading import ImageSize
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import AdversarialLoss, Amplification, ReconstructionErrorName
@@ -111,8 +111,6 @@ class AMADetector(ReconstructionDetector):
             "critic_features": 128,
         },
     }
-
-    _method: ClassVar[Method] = ADVERSARIAL
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **ReconstructionDetector._parameter_constraints,

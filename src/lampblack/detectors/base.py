@@ -26,14 +26,14 @@ from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema, CheckedSamples
 from lampblack.data.scaling import Scaling
-from lampblack.detectors.building import PLAIN, Method, Networks, resolved_scaling
+from lampblack.detectors.building import METHODS, Method, Networks, resolved_scaling
 from lampblack.detectors.fitting import REPEATED, fit_samples
 from lampblack.detectors.folder import to_parts
 from lampblack.detectors.image_reading import ImageSize, learn_images
 from lampblack.detectors.reading import as_array, learn
 from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import InvalidInput
-from lampblack.losses import Amplification, ReconstructionErrorName
+from lampblack.losses import RECONSTRUCTION_ERRORS, Amplification, ReconstructionErrorName
 from lampblack.networks import PUBLISHED, AutoencoderPair, NetworkName
 from lampblack.training.callbacks import Callback
 from lampblack.training.processes import find_world
@@ -71,8 +71,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
     floats in [0, 1], a list of paths or PIL images, or the path of a folder or file of images (see
     `lampblack.find_images`). uint8 and the same values over 255 give the same bits.
 
-    A method says what builds its networks and its score (`_method`) and how it trains
-    (`_training_step`); it overrides nothing else but checks of its parameters and of labels.
+    What builds a method's networks and its score is in `detectors/building.py`; its class says how
+    it trains (`_training_step`) and overrides nothing else but checks of parameters and labels.
 
     Parameters
     ----------
@@ -163,10 +163,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
         },
     }
 
-    _method: ClassVar[Method] = PLAIN
-
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "reconstruction_error": [StrOptions({"l2", "l1", "l2_norm", "ssim"})],
+        "reconstruction_error": [StrOptions(RECONSTRUCTION_ERRORS)],
         "amplification": [StrOptions({"log", "quantile"}), None],
         "latent_weight": [Interval(Real, 0, None, closed="left"), None],
         "hidden": ["array-like"],
@@ -249,7 +247,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
         self.random_state = random_state
         self.verbose = verbose
 
-    # What a method may override, and `_method`.
+    # What a method may override.
 
     def _training_step(
         self, fabric: Runner, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
@@ -370,6 +368,11 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
     @property
     def _name(self) -> str:
         return type(self).__name__
+
+    @property
+    def _method(self) -> Method:
+        """That of its class, or of the one which that inherits from."""
+        return next(METHODS[c.__name__] for c in type(self).__mro__ if c.__name__ in METHODS)
 
     def _as_array(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         return as_array(self, X)

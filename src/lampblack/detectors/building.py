@@ -148,23 +148,47 @@ def critic_score(parameters: Parameters) -> Score:
 
 
 class Method(NamedTuple):
-    """What distinguishes a fitted detector of one class from that of another."""
+    """What distinguishes a fitted detector of one class from that of another.
+
+    own_parameters: those it takes beside the `COMMON` ones. They are named here, too, since a model
+    that names others is of another lampblack, and may mean another score.
+    """
 
     build_networks: BuildNetworks = autoencoder_networks
     build_score: BuildScore = reconstruction_score
+    own_parameters: frozenset[str] = frozenset()
 
 
+_COMMON = """
+reconstruction_error amplification latent_weight hidden network width depth image_size latent_dim
+networks scaling types batch_size max_steps learning_rate schedule early_stopping
+validation_fraction patience false_alarm_rate contamination device precision random_state verbose
+"""
+_OF_AMA = """
+score_by density adversarial_weight reconstruction_weight critic_loss mirror critic_steps
+critic_features gradient_penalty spectral_norm simplex_weight atypical atypical_warm_up
+anomaly_share anomaly_weight supervision
+"""
+_OF_LAMPBLACK = "n_neighbors part_weights memory_size"
+
+COMMON = frozenset(_COMMON.split())
 PLAIN = Method()
-REMEMBERING = Method(remembering_networks, nearest_score)
-ADVERSARIAL = Method(adversarial_networks, critic_score)
-
 METHODS: dict[str, Method] = {
-    "AMADetector": ADVERSARIAL,
+    "AMADetector": Method(adversarial_networks, critic_score, frozenset(_OF_AMA.split())),
     "AutoencoderDetector": PLAIN,
     "LAMPDetector": PLAIN,
-    "LampblackDetector": REMEMBERING,
+    "LampblackDetector": Method(
+        remembering_networks, nearest_score, frozenset(_OF_LAMPBLACK.split())
+    ),
     "TollDetector": PLAIN,
 }  # by class
+
+
+def check_names(detector: str, parameters: Parameters) -> None:
+    """Raise ValueError where these are not the parameters of the detector, of a class here."""
+    expected = COMMON | METHODS[detector].own_parameters
+    if differing := expected ^ parameters.keys():
+        raise ValueError(f"{detector} does not take, or lacks, {', '.join(sorted(differing))}")
 
 
 def initial_networks(

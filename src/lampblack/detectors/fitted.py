@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.data.reading import as_matrix
-from lampblack.data.samples import blank
-from lampblack.detectors.building import METHODS, Method
+from lampblack.detectors.building import METHODS, Method, check_names
 from lampblack.detectors.device import resolve_device
 from lampblack.detectors.folder import (
     fitting_together,
@@ -20,7 +18,6 @@ from lampblack.detectors.folder import (
     take_parts,
 )
 from lampblack.detectors.scoring import ScoringMixin
-from lampblack.exceptions import InvalidInput
 from lampblack.persistence.parts import ModelParts
 
 
@@ -32,19 +29,20 @@ class FittedModel(ScoringMixin):
     """
 
     def __init__(self, parts: ModelParts) -> None:
-        """Take the parameters; `load_fitted` gives it the rest."""
+        """Put it together, on the CPU. Raises where the parts are not of one model."""
         config = parts.config
         self.detector = config.detector
-        self.filled_in_ = dict(config.filled_in)
         self.parameters_ = {**config.parameters, **config.filled_in, "networks": None}
-
-    @property
-    def _method(self) -> Method:
-        return METHODS[self.detector]
+        check_names(config.detector, self.parameters_)
+        take_parts(self, parts)
 
     @property
     def _name(self) -> str:
         return self.detector
+
+    @property
+    def _method(self) -> Method:
+        return METHODS[self.detector]
 
     def _as_array(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         return as_matrix(X, self.schema_, self.detector)
@@ -56,16 +54,13 @@ class FittedModel(ScoringMixin):
 def load_fitted(path: Path, *, device: str = "auto") -> FittedModel:
     """What `lampblack.load` loads, to score with it alone.
 
-    Raises ModelFileError and InvalidInput as that does, but for parameters that nothing here fails
-    on: their ranges are checked by the detector alone.
-    One blank sample is scored: what cannot be is refused here, and what is done once is done.
+    Raises the same errors, but for a parameter of training alone that is out of range: nothing here
+    depends on it.
     """
     parts = read_parts(path)
     refuse_own_networks(parts.config, path, None)
     where = resolve_device(device)
     with fitting_together(parts.config, path):
         model = FittedModel(parts)
-        take_parts(model, parts, where)
-        with suppress(InvalidInput):  # blanks may lie anywhere
-            model.anomaly_score(blank(model.schema_))
+    model.networks_.to(where)
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,8 +17,9 @@ from lampblack.calibration import Calibration
 from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.encoder import ImageEncoder
 from lampblack.data.images.schema import ImageSchema
+from lampblack.data.samples import blank
 from lampblack.data.schema import Schema
-from lampblack.detectors.building import METHODS, Networks, initial_networks
+from lampblack.detectors.building import METHODS, Networks, check_names, initial_networks
 from lampblack.detectors.device import resolve_device
 from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import InvalidInput, ModelFileError
@@ -81,12 +83,14 @@ def from_parts(
     where = resolve_device(device)
     with fitting_together(config, path):
         parameters = {**config.parameters, "networks": networks}
+        check_names(config.detector, parameters)
         parameters["hidden"] = tuple(parameters["hidden"])
         detector = cls(**parameters)
         detector._check_parameters()
         detector.filled_in_ = _filled_in(detector, config)
         detector.parameters_ = {**detector.get_params(deep=False), **detector.filled_in_}
-        take_parts(detector, parts, where)
+        take_parts(detector, parts)
+    detector.networks_.to(where)
     return detector
 
 
@@ -119,15 +123,24 @@ def refuse_own_networks(config: ModelConfig, path: Path, networks: Networks | No
 
 @contextmanager
 def fitting_together(config: ModelConfig, path: Path) -> Iterator[None]:
-    """Raise ModelFileError for whatever parts of another model make raise."""
+    """Raise ModelFileError for whatever parts of another model make raise.
+
+    A machine that has too little memory, or lacks a library, says so itself.
+    """
     try:
         yield
+    except (MemoryError, ImportError):
+        raise
     except Exception as error:
         raise ModelFileError(f"{path}: {_why_unfit(config, error)}") from None
 
 
-def take_parts(model: ScoringMixin, parts: ModelParts, device: torch.device) -> None:
-    """Give a model, which has its `parameters_`, all else that its parts hold."""
+def take_parts(model: ScoringMixin, parts: ModelParts) -> None:
+    """Give a model, which has its `parameters_`, all else that its parts hold, on the CPU.
+
+    One blank sample is scored, where the networks are not the user's own: what cannot be is refused
+    here, and what is done once is done. Its score may be anything.
+    """
     config = parts.config
     _set_data(model, parts)
     pair = initial_networks(model._method, model.parameters_, model.encoder_, seed=0)
@@ -135,11 +148,13 @@ def take_parts(model: ScoringMixin, parts: ModelParts, device: torch.device) -> 
     if not all(weight.isfinite().all() for weight in parts.weights.values()):
         raise ValueError("the weights are not all finite")
     calibration = _calibration(parts)
-    model.networks_ = pair.to(device).eval().requires_grad_(False)
+    model.networks_ = pair.eval().requires_grad_(False)
     model.history_, model.notes_ = list(config.history), list(config.notes)
     model._set_calibration(calibration)
     model.rows_, model.versions_ = dict(config.rows), dict(config.versions)
     model.threads_, model.reading_ = config.threads, dict(config.reading)
+    if not config.own_networks:
+        deque(model._blocks(blank(model.schema_)), maxlen=0)
 
 
 def _why_unfit(config: ModelConfig, error: Exception) -> str:

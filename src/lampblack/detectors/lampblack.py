@@ -14,7 +14,7 @@ from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema
 from lampblack.data.scaling import Scaling
 from lampblack.detectors.base import Precision, ReconstructionDetector
-from lampblack.detectors.building import REMEMBERING, Method, Networks
+from lampblack.detectors.building import Networks
 from lampblack.detectors.image_reading import ImageSize
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import Amplification, ReconstructionErrorName
@@ -69,8 +69,6 @@ class LampblackDetector(ReconstructionDetector):
         "table": {**ReconstructionDetector.DEFAULTS["table"], "latent_weight": 0.1},
         "images": {**ReconstructionDetector.DEFAULTS["images"], "latent_weight": 1000.0},
     }
-
-    _method: ClassVar[Method] = REMEMBERING
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **ReconstructionDetector._parameter_constraints,

@@ -42,5 +42,6 @@ def load(
     """
     folder = Path(path)
     parts = read_parts(folder)
-    (cls,) = (cls for cls in DETECTORS.values() if cls.__name__ == parts.config.detector)
+    by_class = {cls.__name__: cls for cls in DETECTORS.values()}
+    cls = by_class[parts.config.detector]
     return from_parts(cls, parts, folder, networks=networks, device=device)

@@ -38,7 +38,6 @@ class ScoringMixin(DecisionsMixin):
     encoder_: Encoder
     schema_: Any  # Schema or ImageSchema
     parameters_: dict[str, Any]
-    filled_in_: dict[str, Any]
     history_: list[dict[str, Any]]
     rows_: dict[str, int]
     notes_: list[str]
@@ -50,13 +49,13 @@ class ScoringMixin(DecisionsMixin):
 
     @property
     @abstractmethod
-    def _method(self) -> Method:
-        """What builds its networks and its score."""
+    def _name(self) -> str:
+        """The detector's class."""
 
     @property
     @abstractmethod
-    def _name(self) -> str:
-        """The detector's class, as messages name it."""
+    def _method(self) -> Method:
+        """What builds its networks and its score."""
 
     @abstractmethod
     def _as_array(self, X: Any) -> npt.NDArray[np.floating[Any]]:

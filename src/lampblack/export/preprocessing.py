@@ -18,7 +18,8 @@ class TablePreprocessing(nn.Module):
 
     numbers: float64 (n, number and boolean columns), NaN where missing. codes: int64 (n, category
     columns), the level's position, as many as there are levels for any other, one more for missing.
-    A table without one kind has the other alone.
+    A table without one kind has the other alone. Where a column missed no value in training, NaN
+    stays NaN, and so becomes the score: a graph can refuse nothing.
     """
 
     medians: Tensor
@@ -30,7 +31,9 @@ class TablePreprocessing(nn.Module):
         may_miss = [i for i, column in enumerate(flat) if column.nullable]
         self.n_numbers = len(flat)
         self.n_codes = [len(levels) + 2 for levels in encoder.levels]
-        self.register_buffer("medians", torch.from_numpy(np.array(encoder.medians, np.float64)))
+        medians = np.full(len(flat), np.nan)
+        medians[may_miss] = encoder.medians[may_miss]
+        self.register_buffer("medians", torch.from_numpy(medians))
         self.register_buffer("missing_of", torch.tensor(may_miss, dtype=torch.int64))
         self.scaling = Scaling(encoder.scaler)
 
@@ -73,7 +76,7 @@ class Scaling(nn.Module):
             away, size = distance.abs(), self.center.abs()
             growth = (away / size.clamp(min=1.0)).log1p()
             departures = distance.sign() * (self.departure + growth)
-            departures = torch.where(away > ROUNDING * size, departures, 0.0)
+            departures = torch.where(away <= ROUNDING * size, 0.0, departures)  # NaN stays
             distance = torch.where(self.constant, departures, distance)
         return (distance / self.scale).clamp(-LIMIT, LIMIT)
 

@@ -9,12 +9,14 @@ from lampblack.losses.adversarial import (
 from lampblack.losses.amplification import Amplification, amplify, amplify_rescaled
 from lampblack.losses.latent import latent_norm
 from lampblack.losses.reconstruction import (
+    RECONSTRUCTION_ERRORS,
     ReconstructionErrorName,
     elementwise_error,
     reconstruction_error,
 )
 
 __all__ = [
+    "RECONSTRUCTION_ERRORS",
     "AdversarialLoss",
     "Amplification",
     "ReconstructionErrorName",

@@ -17,6 +17,7 @@ ELEMENTWISE = {  # one pass over memory, where x - x̂ and its square take two
     "l2": functional.mse_loss,
     "l2_norm": functional.mse_loss,
 }
+RECONSTRUCTION_ERRORS = frozenset({*ELEMENTWISE, "ssim"})
 
 
 def elementwise_error(x: Tensor, reconstruction: Tensor, name: ReconstructionErrorName) -> Tensor:

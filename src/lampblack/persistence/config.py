@@ -63,6 +63,13 @@ class ModelConfig(BaseModel):
             raise ValueError("exactly one of table and images must be there")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_given_is_filled_in(self) -> ModelConfig:
+        for name in self.filled_in:
+            if name not in self.parameters or self.parameters[name] is not None:
+                raise ValueError(f"filled_in holds {name}, which was not left out")
+        return self
+
 
 def read_config(path: Path) -> ModelConfig:
     """The configuration of a model folder, every file of which is checked. Loads no torch."""
@@ -94,4 +101,5 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ModelFileError(f"{path}: {where}: {first['msg']}") from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise ModelFileError(": ".join(part for part in (str(path), where, what) if part)) from None

@@ -16,6 +16,8 @@ from lampblack.exceptions import InvalidInput
 # Ray's own tasks, which read and hand over, room to run.
 CPUS_A_WORKER = 0.5
 
+TOKEN = "; set RAY_AUTH_MODE and RAY_AUTH_TOKEN as the cluster has them (docs/scale.md)"
+
 
 def import_ray() -> Any:
     """Ray with its data sets. It reports nothing home, and says nothing but errors.
@@ -56,9 +58,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[Any]:
             ray.init(**options)
     except (ConnectionError, ImportError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        hint = (
-            "" if address is None else "; a cluster that asks for a token wants RAY_AUTH_TOKEN set"
-        )
+        hint = TOKEN if "token" in reason.lower() or "authenticat" in reason.lower() else ""
         raise InvalidInput(
             f"Ray cannot be reached at {address or 'this machine'}: {reason}{hint}"
         ) from None

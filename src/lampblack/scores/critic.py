@@ -10,7 +10,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from lampblack.losses import ReconstructionErrorName, latent_norm, reconstruction_error
+from lampblack.losses import (
+    RECONSTRUCTION_ERRORS,
+    ReconstructionErrorName,
+    latent_norm,
+    reconstruction_error,
+)
 from lampblack.networks import AdversarialPair
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
@@ -18,6 +23,7 @@ from lampblack.scores.base import Passed, Score, Scored
 CriticScoreName = Literal["critic", "typicality", "mahalanobis", "joint"]
 Density = Literal["gaussian", "kernel"]
 NAMES: tuple[CriticScoreName, ...] = ("critic", "typicality", "mahalanobis", "joint")
+DENSITIES: tuple[Density, ...] = ("gaussian", "kernel")
 
 POINTS = 16  # between which the most usual one is looked for
 FLOOR = 0.01  # of its usual value, below which a part of the joint score counts as nothing
@@ -39,7 +45,8 @@ class CriticScore(Score):
 
     Features of a table that never varied are not shown to the critic. When one moves, the mean of
     their squares is added, in units of the mean score of normal samples.
-    Sources: AMA, arXiv 2003.10713, for the first two; the others are this project's.
+    Sources: AMA, arXiv 2003.10713, for the first two; the others are this project's. Raises
+    ValueError for names that are none of these.
     """
 
     remainder_name: ClassVar[str] = "baseline"
@@ -53,6 +60,10 @@ class CriticScore(Score):
         error: ReconstructionErrorName = "l2",
         critic: bool = True,
     ) -> None:
+        if name not in NAMES or density not in DENSITIES:
+            raise ValueError(f"no score by {name!r} with density {density!r} is known")
+        if error not in RECONSTRUCTION_ERRORS:
+            raise ValueError(f"unknown reconstruction error {error!r}")
         self._name = name
         self._density = density
         self._error: ReconstructionErrorName = error

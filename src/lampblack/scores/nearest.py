@@ -61,6 +61,8 @@ class NearestScore(Score):
         weights: Sequence[float] | None = None,
         calibrating: bool = False,
     ) -> None:
+        if k < 1:
+            raise ValueError(f"a sample has no {k} nearest")
         self._network = network
         self._k = k
         self._memory = memory

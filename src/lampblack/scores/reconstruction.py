@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lampblack.losses import (
+    RECONSTRUCTION_ERRORS,
     ReconstructionErrorName,
     elementwise_error,
     latent_norm,
@@ -21,10 +23,15 @@ class ReconstructionScore(Score):
     """Score = error(x, x̂) + weight · ‖z‖₂; the error is plain even where training amplified it.
 
     Sources: LAMP scores by the plain error (arXiv 2308.14595), Toll by its whole objective
-    (arXiv 2306.12627).
+    (arXiv 2306.12627). Raises ValueError for an unknown error, or a weight that is negative or not
+    finite.
     """
 
     def __init__(self, name: ReconstructionErrorName, weight: float) -> None:
+        if name not in RECONSTRUCTION_ERRORS:
+            raise ValueError(f"unknown reconstruction error {name!r}")
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"the latent norm cannot weigh {weight!r}")
         self._name: ReconstructionErrorName = name
         self._weight = weight
 
