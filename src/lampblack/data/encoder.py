@@ -14,7 +14,7 @@ from lampblack.data.scaling import ColumnScaler, Scaling
 from lampblack.data.schema import Rows, Schema
 
 MOST_LEVELS = 64
-PIECE = 1 << 15  # values encoded at a time: 256 KiB
+PIECE = 1 << 16  # values encoded at a time: 512 KiB
 DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
 CYCLES = {"day": DAY, "week": 7 * DAY, "year": 365.2425 * DAY}  # periods in microseconds
 MONDAY = 4 * DAY  # the epoch was a Thursday
@@ -88,7 +88,7 @@ class TableEncoder:
         filled = 0
         for some in rows.chunks(max(1, PIECE // max(1, self.width))):
             features = self._features(self._matrix(some))
-            encoded[filled : filled + len(some)] = self.scaler.apply(features)
+            self.scaler.apply(features, out=encoded[filled : filled + len(some)])
             filled += len(some)
         return encoded
 

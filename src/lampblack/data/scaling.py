@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 Scaling = Literal["standard", "minmax"]
 Matrix = npt.NDArray[np.float64]
@@ -60,14 +61,16 @@ class ColumnScaler:
         departure = float(np.sqrt(len(X) + 1)) / (4 if scaling == "minmax" else 1)
         return cls(center, scale, constant, departure)
 
-    def apply(self, X: Matrix) -> Matrix:
-        """Scale X (n, width) where it is, and return it."""
-        X -= self.center
+    def apply(self, X: Matrix, out: npt.NDArray[np.float32]) -> None:
+        """Scale X (n, width) into `out`, of the same shape; X is used up."""
+        values = torch.from_numpy(X)  # over rows of a few numbers torch is faster, to the same bits
+        values -= torch.from_numpy(self.center)
         if self.constant.any():
             X[:, self.constant] = self._departures(X[:, self.constant], self.center[self.constant])
-        with np.errstate(over="ignore"):  # an infinite result is clipped below
-            X /= self.scale
-        return np.asarray(np.clip(X, -LIMIT, LIMIT, out=X))
+        values /= torch.from_numpy(self.scale)
+        scaled = torch.from_numpy(out)
+        scaled.copy_(values)
+        scaled.clamp_(-LIMIT, LIMIT)
 
     def invert(self, X: npt.NDArray[np.float32]) -> Matrix:
         """Put scaled X (n, width) back into the encoded columns' units."""

@@ -26,7 +26,23 @@ class Block(NamedTuple):
 def scored_blocks(
     networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples, score: Score
 ) -> Iterator[Block]:
-    """Score samples block by block, in order.
+    """Score samples block by block, in order."""
+    for x, n in _blocks(networks, encoder, samples):
+        yield _score(networks, x, n, score)
+
+
+def passed_blocks(
+    networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples
+) -> Iterator[Passed]:
+    """Pass samples through the networks block by block, in order, without scoring them."""
+    for x, n in _blocks(networks, encoder, samples):
+        yield _first(_pass(networks, x), n)
+
+
+def _blocks(
+    networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples
+) -> Iterator[tuple[Tensor, int]]:
+    """Encoded samples on the device, block by block, and how many each block holds.
 
     Kernels change with the number of samples and with the alignment of memory, and with them the
     last bits of a result. So all blocks of a model have one size and memory of their own, zeros
@@ -41,18 +57,25 @@ def scored_blocks(
         x = encoded.clone() if whole else torch.zeros(block, *encoded.shape[1:])
         if not whole:
             x[: len(encoded)] = encoded
-        yield _score(networks, x.to(device), len(encoded), score)
+        yield x.to(device), len(encoded)
+
+
+@torch.inference_mode()
+def _pass(networks: AutoencoderPair, x: Tensor) -> Passed:
+    return Passed(x, *networks(x))  # codes (block, latent), reconstructions (block, ...)
 
 
 @torch.inference_mode()
 def _score(networks: AutoencoderPair, x: Tensor, n: int, score: Score) -> Block:
-    passed = Passed(x, *networks(x))  # codes (block, latent), reconstructions (block, ...)
+    passed = _pass(networks, x)
     if score.by_row:  # what lies behind the last sample need not be scored
-        passed = Passed(*(part[: -(-n // TOGETHER) * TOGETHER] for part in passed))
-    scored = score(networks, passed)
-    if n == len(x):
-        return Block(passed, scored)
-    return Block(Passed(*(part[:n] for part in passed)), scored.first(n))
+        passed = _first(passed, -(-n // TOGETHER) * TOGETHER)
+    return Block(_first(passed, n), score(networks, passed).first(n))
+
+
+def _first(passed: Passed, n: int) -> Passed:
+    """The first n samples."""
+    return Passed(*(part[:n] for part in passed))
 
 
 def to_float64(parts: list[Tensor]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

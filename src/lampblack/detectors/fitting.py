@@ -29,6 +29,7 @@ from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
 from lampblack.data.schema import Rows, listed
 from lampblack.data.stored import RowReader, StoredRows
+from lampblack.detectors.blocks import passed_blocks
 from lampblack.detectors.building import initial_networks
 from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
 from lampblack.detectors.device import resolve_device
@@ -382,8 +383,8 @@ def _fit_score(detector: ReconstructionDetector, samples: CheckedSamples, split:
     if score.memory:
         remember(split.train[: score.memory])
     reference = split.validation if len(split.validation) else split.train[:MOST_WATCHED]
-    blocks = detector._blocks(samples.take(reference[:MOST_REFERENCE]))
-    score.fit(networks, (block.passed for block in blocks))
+    usual = samples.take(reference[:MOST_REFERENCE])
+    score.fit(networks, passed_blocks(networks, detector.encoder_, usual))
     if _remembers_all(score, split):
         remember(np.concatenate(split))
     elif score.memory > len(split.train):

@@ -114,14 +114,18 @@ class RememberingPair(AutoencoderPair):
 
 
 class Remembered:
-    """Samples (m, width) to search, with halved squared distances from their centre."""
+    """Samples (m, width) to search, with halved squared distances from their centre.
+
+    −½‖x − m‖², but for what is the same for every m, is the product of (x, 1) and (m, −½‖m‖²): one
+    matrix product, where a sum beside it would take another pass over all of its values.
+    """
 
     def __init__(self, samples: Tensor) -> None:
         self.samples = samples
         self.centre = samples.mean(dim=0)
         centred = samples - self.centre
-        self.across = centred.T.contiguous()  # (width, m)
-        self.minus_half_squares = -centred.square().sum(dim=1) / 2
+        minus_half_squares = -centred.square().sum(dim=1) / 2
+        self.across = torch.cat([centred.T, minus_half_squares[None]])  # (width + 1, m)
 
     def nearest(self, asked: Tensor, k: int, equal: int) -> Tensor:
         """The k nearest samples (n, k, width), nearest first; fewer where there are few.
@@ -133,10 +137,9 @@ class Remembered:
         """
         k = min(k, max(1, len(self.samples) - 2))
         some = min(k + SPARE, len(self.samples))
-        centred = asked - self.centre
-        whole = torch.compiler.is_exporting()  # in a graph for any number of rows
-        pieces = [centred] if whole else list(torch.split(centred, TOGETHER))
-        candidates = self.samples[torch.cat([self._closest(piece, some) for piece in pieces])]
+        centred = functional.pad(asked - self.centre, (0, 1), value=1.0)
+        found = self._closest(centred, some)
+        candidates = functional.embedding(found, self.samples)  # indexing takes three times as long
         squares = (asked[:, None] - candidates).square().sum(dim=2)
         squares, order = squares.sort(dim=1, stable=True)
         rounding = (ROUNDING * asked).square().sum(dim=1, keepdim=True)
@@ -145,26 +148,33 @@ class Remembered:
         return candidates.gather(1, wanted[:, :, None].expand(-1, -1, candidates.shape[2]))
 
     def _closest(self, centred: Tensor, some: int) -> Tensor:
-        """Positions (n, some) of the samples closest to these (n, width), by the product."""
-        # −½‖x − m‖², but for what is the same for every m
-        closeness = torch.addmm(self.minus_half_squares, centred, self.across)  # (n, m)
-        if torch.compiler.is_exporting():
-            return closeness.topk(some, dim=1).indices
-        return _largest(closeness, some)
+        """Positions (n, some) of the samples closest to these (n, width + 1), by the product."""
+        if torch.compiler.is_exporting():  # in a graph for any number of rows
+            return torch.mm(centred, self.across).topk(some, dim=1).indices
+        product = centred.new_empty(TOGETHER, len(self.samples))  # one for all: new memory is slow
+        return torch.cat(
+            [
+                _largest(torch.mm(rows, self.across, out=product[: len(rows)]), some)
+                for rows in torch.split(centred, TOGETHER)
+            ]
+        )
 
 
 def _largest(values: Tensor, some: int) -> Tensor:
-    """Positions (n, some) of the largest values of each row (n, m).
+    """Positions (n, some) of the largest values of each row (n, m), in any order.
 
     They are members of the `some` groups whose largest member is largest, and those groups are
-    found in the same way: of 10,000 values 100 are sorted out, then 130, then 130.
+    found in the same way: of 10,000 values 100 are looked through, then 130, then 130.
     """
     groups = values.shape[1] // GROUP
     if groups <= some:
-        return values.topk(some, dim=1).indices
+        return values.topk(some, dim=1, sorted=False).indices
     # group g has the members g, g + groups, ...: maxima run over whole rows of memory
-    best = _largest(values[:, : GROUP * groups].view(-1, GROUP, groups).amax(dim=1), some)
+    grouped = GROUP * groups
+    best = _largest(values[:, :grouped].view(-1, GROUP, groups).amax(dim=1), some)
     members = (best[:, :, None] + groups * torch.arange(GROUP, device=values.device)).flatten(1)
-    left_over = torch.arange(GROUP * groups, values.shape[1], device=values.device)
-    members = torch.cat([members, left_over.expand(len(values), -1)], dim=1)
-    return members.gather(1, values.gather(1, members).topk(some, dim=1).indices)
+    if grouped < values.shape[1]:
+        left_over = torch.arange(grouped, values.shape[1], device=values.device)
+        members = torch.cat([members, left_over.expand(len(values), -1)], dim=1)
+    found = values.gather(1, members).topk(some, dim=1, sorted=False).indices
+    return members.gather(1, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -17,7 +16,6 @@ from lampblack.losses import (
     latent_norm,
     reconstruction_error,
 )
-from lampblack.losses.reconstruction import elementwise_error
 from lampblack.networks import AutoencoderPair
 from lampblack.training.adam import FlatAdam
 from lampblack.training.ranks import Ranks
@@ -96,9 +94,7 @@ class ReconstructionObjective:
             return reconstruction_error(x, reconstruction, self._error)
         if self._amplification == "log":
             return reconstruction_error(x, reconstruction, self._error, amplify)
-        self._follow_scale(x, reconstruction.detach())
-        amplified = partial(amplify_rescaled, scale=self.scale.clamp(min=1e-12))
-        return reconstruction_error(x, reconstruction, self._error, amplified)
+        return reconstruction_error(x, reconstruction, self._error, self._amplify_rescaled)
 
     def latent(self, z: Tensor) -> Tensor:
         """latent_weight · ‖z‖₂ (n,)."""
@@ -109,13 +105,16 @@ class ReconstructionObjective:
         error = reconstruction_error(x, reconstruction, self._error)
         return error + self.latent(z) if self.latent_weight else error
 
-    def _follow_scale(self, x: Tensor, reconstruction: Tensor) -> None:
-        """Move the scale towards this batch's high quantile of elementwise errors.
+    def _amplify_rescaled(self, errors: Tensor) -> Tensor:
+        self._follow_scale(errors.detach().flatten())
+        return amplify_rescaled(errors, self.scale.clamp(min=1e-12))
+
+    def _follow_scale(self, errors: Tensor) -> None:
+        """Move the scale towards the high quantile of this batch's elementwise errors.
 
         Of several processes, each with its part of the batch, towards the mean of their quantiles:
         all keep the same scale.
         """
-        errors = elementwise_error(x, reconstruction, self._error).flatten()
         rank = max(1, round(self.QUANTILE * len(errors)))
         quantile = self._ranks.mean(errors.kthvalue(rank).values)
         memory = torch.where(self.scale > 0, self.MEMORY, 0.0)
