@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lampblack.data.ahead import ahead
+from lampblack.data.ahead import ahead, by_threads
 
 
 def test_the_next_item_is_made_in_a_thread_while_one_is_in_use() -> None:
@@ -50,4 +50,41 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
     reading = ahead(items())
     next(reading)
     reading.close()
+    assert threading.active_count() == before
+
+
+def test_threads_share_the_work_and_keep_the_order() -> None:
+    together = threading.Barrier(3, timeout=5)
+    started, taken = [], []
+
+    def items() -> Iterator[int]:
+        for i in range(9):
+            taken.append(i)
+            yield i
+
+    def work(i: int) -> int:
+        together.wait()  # three at a time, or this fails
+        return i * i
+
+    found = []
+    for square in by_threads(work, items(), 3, start=lambda: started.append(1)):
+        found.append(square)
+        assert len(taken) <= len(found) + 3
+    assert found == [i * i for i in range(9)]
+    assert len(started) == 3
+
+
+def test_an_error_comes_where_its_result_would_and_ends_the_rest() -> None:
+    done = []
+
+    def work(i: int) -> int:
+        done.append(i)
+        return 1 // (i - 2)
+
+    before = threading.active_count()
+    results = by_threads(work, range(1000), 2)
+    assert [next(results), next(results)] == [-1, -1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert len(done) < 10
     assert threading.active_count() == before

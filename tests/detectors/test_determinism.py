@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import torch
 from sklearn.base import clone
 
 import lampblack
+from lampblack.detectors import blocks
 from tests.conftest import FAST
 
 REFIT = """
@@ -46,6 +49,36 @@ def test_a_new_process_gives_the_same_bits(
     output = subprocess.run(command, check=True, capture_output=True).stdout
     here = detector_class(**FAST).fit(normal).anomaly_score(normal)
     np.testing.assert_array_equal(np.frombuffer(output), here)
+
+
+def test_scores_of_a_table_do_not_depend_on_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor on which thread scores which block; and the numbers of threads stay as they were."""
+    X = np.random.default_rng(0).normal(size=(9000, 30))
+    detector = lampblack.LampblackDetector(max_steps=5).fit(X)
+    threads, workers = torch.get_num_threads(), set()
+    score = blocks._score
+
+    def seen(*given: object) -> blocks.Block:
+        workers.add((threading.current_thread().name.split("_")[0], torch.get_num_threads()))
+        return score(*given)
+
+    monkeypatch.setattr(blocks, "_score", seen)
+    try:
+        torch.set_num_threads(1)
+        alone = detector.anomaly_score(X)
+        assert workers == {("MainThread", 1)}
+        workers.clear()
+        torch.set_num_threads(3)
+        shared = detector.anomaly_score(X)
+        assert workers == {("beside", 1)}
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(shared, alone)
 
 
 def test_another_seed_gives_another_model(normal: np.ndarray) -> None:

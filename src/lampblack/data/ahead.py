@@ -1,12 +1,14 @@
-"""One item ahead: the next batch is read while the last is worked on."""
+"""Work beside other work, in threads, with results in order and few of them waiting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
@@ -24,3 +26,31 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
         while (item := waiting.result()) is not end:
             waiting = thread.submit(next, iterator, end)
             yield item  # type: ignore[misc]
+
+
+def by_threads(
+    work: Callable[[T], R],
+    items: Iterable[T],
+    threads: int,
+    *,
+    start: Callable[[], object] | None = None,
+) -> Iterator[R]:
+    """`work` of every item, in their order, done by so many threads; each calls `start` first.
+
+    Items are taken as threads come free, one more than there are threads. An error is raised where
+    its result would have come.
+
+    >>> list(by_threads(str.upper, "abc", 2))
+    ['A', 'B', 'C']
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="beside", initializer=start)
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lampblack.data.ahead import by_threads
 from lampblack.data.blocks import block_size
 from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
 from lampblack.networks.remembering import TOGETHER
 from lampblack.scores import Passed, Score, Scored
+
+WORTH_SHARING = 2e8  # floating-point operations on a block, about
+MOST_SHARED = 1 << 26  # values of the blocks that are scored at the same time
 
 
 class Block(NamedTuple):
@@ -27,37 +33,65 @@ def scored_blocks(
     networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples, score: Score
 ) -> Iterator[Block]:
     """Score samples block by block, in order."""
-    for x, n in _blocks(networks, encoder, samples):
-        yield _score(networks, x, n, score)
+    for some in samples.chunks(block_size(encoder.shape)):
+        yield _score(networks, *_block(networks, encoder, some), score)
 
 
 def passed_blocks(
     networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples
 ) -> Iterator[Passed]:
     """Pass samples through the networks block by block, in order, without scoring them."""
-    for x, n in _blocks(networks, encoder, samples):
+    for some in samples.chunks(block_size(encoder.shape)):
+        x, n = _block(networks, encoder, some)
         yield _first(_pass(networks, x), n)
 
 
-def _blocks(
-    networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples
-) -> Iterator[tuple[Tensor, int]]:
-    """Encoded samples on the device, block by block, and how many each block holds.
+def block_scores(
+    networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples, score: Score
+) -> Iterator[npt.NDArray[np.float32]]:
+    """The scores of samples alone, block by block, in order.
+
+    Blocks of a table are shared among as many threads as torch has, each of which does its
+    arithmetic alone: several for one block mostly wait for one another. The bits are those of one
+    thread. Not so where there is little arithmetic, which Python's own lock would hold up, nor for
+    images, whose bits depend on how many threads an image has.
+    """
+
+    def scores(some: Any) -> npt.NDArray[np.float32]:
+        block = _score(networks, *_block(networks, encoder, some), score)
+        return np.asarray(block.scored.score.cpu().numpy())
+
+    size = block_size(encoder.shape)
+    chunks = samples.chunks(size)
+    threads = torch.get_num_threads()
+    shared = min(threads, -(-len(samples) // size), MOST_SHARED // (size * encoder.shape[0]))
+    operations = 2 * size * sum(tensor.numel() for tensor in networks.state_dict().values())
+    table = len(encoder.shape) == 1 and networks.varying.device.type == "cpu"
+    if shared < 2 or not table or operations < WORTH_SHARING:
+        yield from map(scores, chunks)
+        return
+    try:
+        yield from by_threads(scores, chunks, shared, start=partial(torch.set_num_threads, 1))
+    finally:
+        torch.set_num_threads(threads)  # for threads yet to come: each has its own number
+
+
+def _block(networks: AutoencoderPair, encoder: Encoder, some: Any) -> tuple[Tensor, int]:
+    """Some checked samples encoded as one block on the device, and how many they are.
 
     Kernels change with the number of samples and with the alignment of memory, and with them the
     last bits of a result. So all blocks of a model have one size and memory of their own, zeros
     behind the last sample: the score of a sample does not depend on those beside it.
     """
-    device = networks.varying.device
     transform: Any = encoder.transform
-    block = block_size(encoder.shape)
-    for some in samples.chunks(block):
-        encoded = torch.from_numpy(transform(some))
-        whole = len(encoded) == block
-        x = encoded.clone() if whole else torch.zeros(block, *encoded.shape[1:])
-        if not whole:
-            x[: len(encoded)] = encoded
-        yield x.to(device), len(encoded)
+    encoded = torch.from_numpy(transform(some))
+    n, size = len(encoded), block_size(encoder.shape)
+    if n == size:
+        x = encoded.clone()
+    else:
+        x = torch.zeros(size, *encoded.shape[1:])
+        x[:n] = encoded
+    return x.to(networks.varying.device), n
 
 
 @torch.inference_mode()

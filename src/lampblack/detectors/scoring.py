@@ -18,7 +18,7 @@ from lampblack.data.checking import check_samples, joined_scores
 from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import CheckedSamples, Encoder
-from lampblack.detectors.blocks import Block, scored_blocks, to_float64
+from lampblack.detectors.blocks import Block, block_scores, scored_blocks, to_float64
 from lampblack.detectors.building import Method
 from lampblack.explanation import Explanation, ImageExplanation, TableExplanation
 from lampblack.networks import AutoencoderPair
@@ -129,14 +129,14 @@ class ScoringMixin(DecisionsMixin):
     def _checked_by_schema(self, X: Any) -> CheckedSamples:
         return check_samples(X, self.schema_, self._name, self._as_array)
 
-    def _blocks(self, samples: CheckedSamples, score: Score | None = None) -> Iterator[Block]:
-        score = self._build_score() if score is None else score
-        return scored_blocks(self.networks_, self.encoder_, samples, score)
+    def _blocks(self, samples: CheckedSamples) -> Iterator[Block]:
+        return scored_blocks(self.networks_, self.encoder_, samples, self._build_score())
 
     def _score_checked(self, samples: CheckedSamples, score: Score | None = None) -> Values:
         """Anomaly scores (n,) of checked samples, by the detector's own score or another."""
-        blocks = self._blocks(samples, score)
-        return joined_scores(len(samples), (block.scored.score.cpu().numpy() for block in blocks))
+        score = self._build_score() if score is None else score
+        scores = block_scores(self.networks_, self.encoder_, samples, score)
+        return joined_scores(len(samples), scores)
 
     def _set_calibration(self, calibration: Calibration) -> None:
         """Take a new threshold over, and note where it promises less than was asked for."""
