@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 Scaling = Literal["standard", "minmax"]
 Matrix = npt.NDArray[np.float64]
@@ -63,6 +62,8 @@ class ColumnScaler:
 
     def apply(self, X: Matrix, out: npt.NDArray[np.float32]) -> None:
         """Scale X (n, width) into `out`, of the same shape; X is used up."""
+        import torch  # here, since what reads rows for an exported model runs without it
+
         values = torch.from_numpy(X)  # over rows of a few numbers torch is faster, to the same bits
         values -= torch.from_numpy(self.center)
         if self.constant.any():
