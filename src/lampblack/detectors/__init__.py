@@ -1,1 +1,1 @@
-"""Detectors: one abstract class and the final ones built on it."""
+"""Detectors: what scores, the abstract class that fits besides, and the final ones built on it."""

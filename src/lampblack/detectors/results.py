@@ -18,7 +18,7 @@ RESULTS = ("anomaly_score", "p_value", "decision")
 
 
 class ScoringModel(Protocol):
-    """What is asked of a detector, or of a portable model; the former explains besides."""
+    """What is asked of a detector, fitted model or portable one; the first two explain besides."""
 
     schema_: Any
     calibration_: Calibration
