@@ -179,6 +179,17 @@ def test_copies_across_the_split(normal: np.ndarray, fresh: np.ndarray, tmp_path
     assert found(anew, fresh, "no copies across the split").passed is True
 
 
+@pytest.mark.parametrize("copied", [False, True])
+def test_wide_rows_are_copies_only_where_all_their_values_agree(copied: bool) -> None:
+    """Copies are looked for by 64 of the values; here every third, and 1 is between two of them."""
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(150, 150)), 2, axis=0)
+    if not copied:
+        X[:, 1] = rng.normal(size=300)
+    notes = lampblack.TollDetector(**FAST).fit(X).notes_
+    assert any("calibration samples equal a training sample" in note for note in notes) is copied
+
+
 def test_copies_among_what_is_given(fitted: lampblack.TollDetector, fresh: np.ndarray) -> None:
     check = found(fitted, np.repeat(fresh, 2, axis=0), "no copies across the split")
     assert check.passed is False

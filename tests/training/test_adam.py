@@ -83,3 +83,14 @@ def test_scaled_losses_train_to_the_same_weights() -> None:
         trained.append(networks.state_dict())
     for name, value in trained[0].items():
         torch.testing.assert_close(trained[1][name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [FlatAdam, torch.optim.Adam])
+def test_a_step_is_no_range_of_a_profiler(kind: type[torch.optim.Adam]) -> None:
+    networks = pair()
+    optimizer = kind(networks.parameters(), lr=0.1)
+    networks(torch.ones(4, 6))[1].sum().backward()
+    with torch.autograd.profiler.profile() as profile:
+        optimizer.step()
+    ranges = [event.name for event in profile.function_events]
+    assert any("Optimizer.step" in name for name in ranges) is (kind is torch.optim.Adam)

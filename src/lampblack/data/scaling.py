@@ -47,7 +47,9 @@ class ColumnScaler:
         low, high = X.min(axis=0), X.max(axis=0)
         constant = (high - low) <= ROUNDING * np.maximum(np.abs(low), np.abs(high))
         if scaling == "standard":
-            center, scale = X.mean(axis=0), X.std(axis=0)
+            center = X.mean(axis=0)
+            deviations = X - center  # what `std` does, less a second look for the mean
+            scale = np.sqrt(np.square(deviations, out=deviations).mean(axis=0))
             if groups is not None:
                 for group in np.unique(groups[groups >= 0]):
                     members = groups == group

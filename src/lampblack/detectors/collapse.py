@@ -143,6 +143,6 @@ def chimeras_told(networks: AutoencoderPair, rows: Tensor, score: Score) -> floa
 
 def spread(values: Tensor) -> float:
     """The largest standard deviation over rows of any element."""
-    by_row = values.cpu().double().reshape(len(values), -1)
+    by_row = values.cpu().float().reshape(len(values), -1)
     by_row = by_row - by_row[0]  # so that what does not vary has a spread of exactly 0
     return float((by_row - by_row.mean(dim=0)).square().mean(dim=0).max().sqrt())

@@ -69,6 +69,9 @@ class FlatAdam(torch.optim.Adam):
         )
         return None
 
+    # torch wraps a step without this mark in a profiler's range and a search for hooks: 20 µs
+    step.hooked = True  # type: ignore[attr-defined]
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients."""
         for member in self.members:
