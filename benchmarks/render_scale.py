@@ -12,6 +12,7 @@ Rows = list[dict[str, Any]]
 NONE = "Not measured yet.\n"
 SIZES = {"10⁹": 10**9, "10¹²": 10**12}
 FLOAT = 4  # bytes
+POSITIONS = 3 * 8  # bytes of each row of a file that is fitted as it lies
 
 
 def training(rows: Rows) -> str:
@@ -53,7 +54,7 @@ def scoring(rows: Rows) -> str:
     if any(case not in found for case in SCORING):
         return NONE
     lines = [
-        "| `score` by | rows/s | ratio | start, s | whole run, s | peak memory, MiB |",
+        "| `score` by | rows/s | ratio | start and end, s | whole run, s | peak memory, MiB |",
         "|---|---|---|---|---|---|",
     ]
     first = found[next(iter(SCORING))]
@@ -99,30 +100,33 @@ def paper(rows: Rows) -> str:
 
 
 def paper_training(rows: Rows) -> str:
-    """What one pass over many rows takes to train, and what a fit looks at by default."""
+    """What many rows take to train on: from their file, and in a pass over all in memory."""
     case = list(TRAINING)[2]
     found = {(row["case"], row["devices"]): row for row in rows if row["kind"] == "training"}
-    if (case, 2) not in found:
+    memory = next((row["bytes_per_row"] for row in rows if row["kind"] == "memory"), None)
+    if (case, 2) not in found or memory is None:
         return NONE
     from lampblack import LampblackDetector
 
-    row = found[case, 2]
     batch = TRAINING[case]["batch_size"]
-    rate = row["steps_per_s"] * batch
+    rate = found[case, 2]["steps_per_s"] * batch
     lines = [
-        "| rows | encoded, as float32 | hours of one pass, one machine | steps of that pass |",
-        "|---|---|---|---|",
+        "| rows | a fit from the file: positions, GiB | a pass in memory: GiB of each machine "
+        "| hours of it, one machine | machines for 1 h |",
+        "|---|---|---|---|---|",
     ]
     for name, count in SIZES.items():
-        size = count * row["columns"] * FLOAT / 2**30
+        hours = count / rate / 3600
         lines.append(
-            f"| {name} | {size:,.0f} GiB | {count / rate / 3600:,.1f} | {count / batch:,.0f} |"
+            f"| {name} | {count * POSITIONS / 2**30:,.0f} | {count * memory / 2**30:,.0f} | "
+            f"{hours:,.1f} | {math.ceil(hours):,} |"
         )
     defaults = LampblackDetector.DEFAULTS["table"]
     looked_at = defaults["max_steps"] * defaults["batch_size"]
     return "\n".join(lines) + (
-        f"\n\nFrom {rate:,.0f} rows a second in two processes at batch {batch:,}. The default "
-        f"budget is {defaults['max_steps']} steps of {defaults['batch_size']} rows: it looks at "
+        f"\n\nFrom {memory:,} bytes a row, measured on tables of one and two million, and "
+        f"{rate:,.0f} rows a second in two processes at batch {batch:,}. The default budget is "
+        f"{defaults['max_steps']} steps of {defaults['batch_size']} rows: it looks at "
         f"{looked_at:,} rows, however many there are.\n"
     )
 
@@ -137,6 +141,6 @@ def _provenance(rows: Rows) -> str:
     if any(row[fact] != first[fact] for row in rows for fact in facts):
         raise ValueError("the results mix versions or machines; delete them and rerun")
     return (
-        f"One thread a process; lampblack {first['lampblack']}, torch {first['torch']}, "
-        f"{first['machine']}; `python benchmarks/evidence.py scale`."
+        f"One thread a process, unless said; lampblack {first['lampblack']}, "
+        f"torch {first['torch']}, {first['machine']}; `python benchmarks/evidence.py scale`."
     )

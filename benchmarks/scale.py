@@ -1,8 +1,8 @@
 """Rates of training in one and two processes, and of scoring files here and by Ray.
 
-`python benchmarks/evidence.py scale` runs every case in a process of its own, in about four minutes
-on an idle machine. Each process of a case has one thread. Rates leave the start of processes out,
-which is a column of its own.
+`python benchmarks/evidence.py scale` runs every case in a process of its own, in about six minutes
+on an idle machine. Each process has one thread, unless the case says otherwise. Rates leave the
+start of processes out, which is a column of its own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import Any
 
 RUN = "from benchmarks.scale import main; main()"
 COLUMNS = 30
-ROWS = 200_000  # of a file to score
-FILES = 10
+ROWS = 50_000  # of a file to score
+FILES = 40
+MEMORY_ROWS = 1_000_000  # of a table that is fitted, and half of one
 WARM_UP = 20  # steps that are not timed
 
 TRAINING: dict[str, dict[str, Any]] = {  # what is trained, and for how many timed steps
@@ -33,7 +34,12 @@ TRAINING: dict[str, dict[str, Any]] = {  # what is trained, and for how many tim
     "images 28×28, batch 128": {"shape": (2_000, 28, 28), "batch_size": 128, "steps": 20},
 }
 GRADIENTS = ("averaged at the step", "DistributedDataParallel")  # ways to average them
-SCORING = {"this process": ("local", 1), "Ray, 1 worker": ("ray", 1), "Ray, 2 workers": ("ray", 2)}
+SCORING = {  # engine, workers, threads of each
+    "this process": ("local", 1, 1),
+    "this process, 2 threads": ("local", 1, 2),
+    "Ray, 1 worker": ("ray", 1, 1),
+    "Ray, 2 workers": ("ray", 2, 1),
+}
 
 
 def cases() -> list[dict[str, Any]]:
@@ -45,9 +51,10 @@ def cases() -> list[dict[str, Any]]:
     ]
     gradients = [{"kind": "gradients", "case": name, "devices": 2} for name in GRADIENTS]
     scoring = [{"kind": "scoring", "case": name} for name in SCORING]
+    memory = [{"kind": "memory", "case": "fit"}]
     return [
         {"set": f"{case['kind']}: {case['case']}, {case.get('devices', '')}", **case}
-        for case in (*training, *gradients, *scoring)
+        for case in (*training, *gradients, *scoring, *memory)
     ]
 
 
@@ -65,7 +72,8 @@ def measure(done: set[str]) -> Iterator[dict[str, Any]]:
 
 
 def _call(case: dict[str, Any], folder: Path) -> dict[str, Any]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    threads = str(SCORING[case["case"]][2] if case["kind"] == "scoring" else 1)
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     environment.pop("RAY_ADDRESS", None)
     process = subprocess.run(
@@ -188,41 +196,62 @@ def write_files(folder: Path) -> dict[str, Any]:
 def run_scoring(case: str, folder: Path) -> dict[str, Any]:
     """Rows a second of a run over all files, what its start took, and its peak of memory.
 
-    The rate is that from the moment on at which as many files are done as there are workers.
+    The rate is that between two moments at which all workers are busy: when a quarter of the files
+    is done, and when all but one for each worker are. A file is done when its entry is written.
     """
     from lampblack.data.files import RowFormat
     from lampblack.scale import Scoring, find_files, score_files
+    from lampblack.scale.partitions import LEDGER
+    from lampblack.scale.partitions import RUN as RUN_FILE
 
-    engine, workers = SCORING[case]
+    engine, workers, _ = SCORING[case]
     files = find_files([folder / "data"])
-    times: list[float] = []
-    started = time.perf_counter()
+    output = folder / case.replace(" ", "-")
+    started = time.time()
     with Peak() as peak:
         outcome = score_files(
             folder / "a.model",
             files,
-            folder / case.replace(" ", "-"),
+            output,
             Scoring(RowFormat()),
             engine=engine,  # type: ignore[arg-type]
             workers=workers,
-            advance=lambda rows: times.append(time.perf_counter()),
         )
-    rate = ROWS * (len(files) - workers) / (times[-1] - times[workers - 1])
-    first = times[workers - 1] - started
+    wall = time.time() - started
+    entries = [file for file in (output / LEDGER).glob("*.json") if file.name != RUN_FILE]
+    times = sorted(file.stat().st_mtime for file in entries)
+    first, last = len(files) // 4, len(files) - 1 - workers
+    rate = ROWS * (last - first) / (times[last] - times[first])
     return {
         "workers": workers,
         "rows": outcome.rows,
         "rows_per_s": round(rate),
-        "start_s": round(first - ROWS * workers / rate, 2),
-        "wall_s": round(time.perf_counter() - started, 2),
+        "start_s": round(wall - outcome.rows / rate, 2),
+        "wall_s": round(wall, 2),
         "peak_mib": peak.mib,
         "bytes_per_row": round(sum(f.stat().st_size for f in files) / outcome.rows, 1),
         "score_bytes_per_row": round(
-            sum(f.stat().st_size for f in (folder / case.replace(" ", "-")).glob("*.parquet"))
-            / outcome.rows,
-            1,
+            sum(f.stat().st_size for f in output.glob("*.parquet")) / outcome.rows, 1
         ),
     }
+
+
+def run_memory() -> dict[str, Any]:
+    """Bytes that a fit in memory takes for every row more, the row itself among them."""
+    import numpy as np
+
+    import lampblack
+
+    def most() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    peaks = []
+    for rows in (MEMORY_ROWS, 2 * MEMORY_ROWS):
+        X = np.random.default_rng(0).random((rows, COLUMNS), dtype=np.float32)
+        lampblack.TollDetector(max_steps=20, random_state=0).fit(X)
+        peaks.append(most())
+    return {"bytes_per_row": round((peaks[1] - peaks[0]) / MEMORY_ROWS)}
 
 
 class Peak:
@@ -278,6 +307,8 @@ def main() -> None:
         result = run_training(case["case"], case["devices"])
     elif case["kind"] == "gradients":
         result = run_gradients(case["case"])
+    elif case["kind"] == "memory":
+        result = run_memory()
     elif case["kind"] == "files":
         result = write_files(folder)
     else:

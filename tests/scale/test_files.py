@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ import lampblack
 from lampblack.cli.main import app
 from lampblack.cli.options import EngineName
 from lampblack.data.file_names import find_files, is_pattern
+from lampblack.data.files import RowFormat
 from lampblack.exceptions import InvalidInput
 from lampblack.scale import partitions, runs
 from lampblack.scale.partitions import LEDGER
@@ -229,17 +232,122 @@ def test_patterns_folders_and_names_are_found_once_and_in_order(tmp_path: Path) 
     for name in ("b.csv", "a.parquet", "c[1].csv", "_d.csv", ".e.csv", "note.txt"):
         (tmp_path / name).touch()
     names = [tmp_path / name for name in ("a.parquet", "b.csv", "c[1].csv")]
-    assert find_files([tmp_path]) == names
-    assert find_files([tmp_path / "b*", tmp_path, tmp_path / "b.csv"]) == [
+    assert list(find_files([tmp_path])) == names
+    assert list(find_files([tmp_path / "b*", tmp_path, tmp_path / "b.csv"])) == [
         names[1],
         names[0],
         names[2],
     ]
-    assert find_files([names[2]]) == [names[2]]  # a name that looks like a pattern
+    assert list(find_files([names[2]])) == [names[2]]  # a name that looks like a pattern
     assert not is_pattern(names[2])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidInput, match="has no file of rows"):
+    with pytest.raises(InvalidInput, match=r"has no file of rows \([^)]*\); check the path"):
         find_files([tmp_path / "empty"])
+
+
+def test_files_of_nested_folders_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+    days = [tmp_path / f"day={day}" / "part.csv" for day in (1, 2)]
+    for day in days:
+        day.parent.mkdir()
+        day.touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "part.csv").touch()
+    nested = {day: day.relative_to(tmp_path) for day in days}
+    out = tmp_path / "out"
+    assert find_files([tmp_path / "day=*" / "*.csv"]) == nested
+    assert find_files([tmp_path / "**" / "part.csv"], leave_out=out) == nested
+    assert find_files([tmp_path / "day=1" / "*.csv"]) == {days[0]: Path("part.csv")}
+    assert find_files([out / "part.csv"], leave_out=out) == {out / "part.csv": Path("part.csv")}
+    with pytest.raises(InvalidInput, match=r"for those in folders below it give '\S+/\*\*/\*.csv'"):
+        find_files([tmp_path])
+
+
+def test_a_partitioned_folder_keeps_its_partitions(folder: Path, tmp_path: Path) -> None:
+    """The output lies among the input, as `**` sees it, and is passed over the second time."""
+    for day in (1, 2):
+        (tmp_path / f"day={day}").mkdir()
+        mixed_frame(40, seed=day).to_parquet(tmp_path / f"day={day}" / "part-0.parquet")
+    command = ("score", folder / "a.model", tmp_path / "**" / "*.parquet", "-q")
+    command = (*command, "-o", tmp_path / "scores")
+    assert run(*command).stdout.startswith("80 rows of 2 files, ")
+    assert run(*command).stdout.startswith("80 rows of 2 files, 2 of them done before, ")
+    frame = pd.read_parquet(tmp_path / "scores")
+    assert frame["day"].value_counts().to_dict() == {1: 40, 2: 40}
+    line = refused("score", folder / "a.model", tmp_path, "-o", tmp_path / "other")
+    assert "has no file of rows" in line
+    assert "/**/*.parquet'" in line
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_without_rows_is_done_without_scores(
+    folder: Path, tmp_path: Path, ending: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    frame = mixed_frame(30, seed=1)
+    for name, rows in (("a", frame), ("b", frame.iloc[:0])):
+        file = data / f"{name}.{ending}"
+        rows.to_csv(file, index=False) if ending == "csv" else rows.to_parquet(file)
+    command = ("score", folder / "a.model", data, "-o", tmp_path / "out", "-q")
+    assert run(*command).stdout.startswith("30 rows of 2 files, ")
+    assert list(scores(tmp_path / "out")) == ["a.parquet"]
+    assert run(*command).stdout.startswith("30 rows of 2 files, 2 of them done before, ")
+    only = ("score", folder / "a.model", data / f"b.{ending}")
+    assert "no rows; give a file" in refused(*only, "-o", tmp_path / "b.csv")  # alone, it is named
+    assert "no row of 1 files was left" in refused(*only, "-o", f"{tmp_path / 'none'}{os.sep}")
+
+
+def test_one_run_at_a_time_has_a_folder(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    scoring = partitions.Scoring(RowFormat())
+    ledger = partitions.Ledger(output, folder / "a.model", scoring)
+    with ledger.opened([]):
+        line = refused("score", folder / "a.model", folder / "data" / "d*", "-o", output)
+        assert "another run is scoring into it" in line
+    only = ("score", folder / "a.model", folder / "data" / "d*", "-o", output)
+    assert "holds scores of other settings" in refused(*only, "--exclude", "part")
+    frame = mixed_frame(20)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert run("score", folder / "a.model", tmp_path / "*.csv", "-o", output).exit_code == 0
+
+
+def test_a_folder_that_a_kill_left_empty_is_begun_anew(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / LEDGER).mkdir(parents=True)
+    command = ("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
+    assert run(*command).exit_code == 0
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(partitions.json, "dump", full)
+    line = refused("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
+    assert "run.json: cannot be written (No space left on device)" in line
+    assert {file.name for file in (tmp_path / "out" / LEDGER).iterdir()} <= {partitions.LOCK}
+
+
+def test_a_relative_folder_is_that_of_the_caller(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers of a cluster run in folders of their own, so they are told no relative path."""
+    monkeypatch.chdir(tmp_path)
+    told: list[partitions.Partition] = []
+    finish = runs.finish
+
+    def moved(detector: Any, part: partitions.Partition, *rest: Any) -> partitions.Done:
+        told.append(part)
+        with monkeypatch.context() as elsewhere:
+            elsewhere.chdir(folder)
+            return finish(detector, part, *rest)
+
+    monkeypatch.setattr(runs, "finish", moved)
+    data = os.path.relpath(folder / "data")
+    assert run("score", folder / "a.model", data, "-o", "out", *OPTIONS).exit_code == 0
+    assert all(part.source.is_absolute() and part.target.is_absolute() for part in told)
+    assert len(scores(tmp_path / "out")) == FILES
 
 
 def test_engines_are_those_of_the_library() -> None:
@@ -256,9 +364,10 @@ def with_ray(folder: Path, local: Path) -> subprocess.CompletedProcess[str]:
     """The same by Ray, in the shell, after a run that was killed: d0 is done, d1 is half done."""
     command = [sys.executable, "-m", "lampblack", "score", "a.model", "data/d*", "-o", "by-ray"]
     command += [*OPTIONS, "--engine", "ray", "--workers", "2"]
-    assert run(
+    first = run(
         "score", folder / "a.model", folder / "data" / "d0*", "-o", folder / "by-ray", *OPTIONS
     )
+    assert first.exit_code == 0, first.output
     (folder / "by-ray" / ".d1.parquet.12345678.part").write_bytes(b"half")
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     return subprocess.run(
@@ -277,7 +386,7 @@ def test_ray_writes_what_this_process_writes(
     assert scores(folder / "by-ray") == scores(local)
     assert {*os.listdir(folder / "by-ray")} == {*os.listdir(local)}
     entries = [
-        {file.name: json.loads(file.read_text()) for file in (root / LEDGER).iterdir()}
+        {file.name: json.loads(file.read_text()) for file in (root / LEDGER).glob("*.json")}
         for root in (folder / "by-ray", local)
     ]
     assert entries[0] == entries[1]

@@ -13,9 +13,11 @@ def rows() -> list[dict[str, object]]:
         "gradients": {"steps_per_s": 500.0},
         "scoring": {"rows": 10, "rows_per_s": 10_000, "start_s": 1.0, "wall_s": 2.0}
         | {"peak_mib": 1024, "bytes_per_row": 100.0, "score_bytes_per_row": 20.0, "workers": 1},
+        "memory": {"bytes_per_row": 600},
     }
     found = [{**case, **figures[case["kind"]], **versions} for case in scale.cases()]
-    found[-1] |= {"rows_per_s": 20_000, "workers": 2}
+    (both,) = (row for row in found if row["case"] == "Ray, 2 workers")
+    both |= {"rows_per_s": 20_000, "workers": 2}
     return found
 
 
@@ -26,8 +28,9 @@ def test_hours_and_machines_follow_from_the_rate() -> None:
     assert lines[3] == "| 10¹² | 100.00 | 20.00 | 13,888.9 | 579 | 13,889 | 1.0 |"
     assert "reads 2 and writes 0.4 MB a second" in lines[-1]
     lines = render_scale.paper_training(rows()).splitlines()
-    # 10 steps of 8,192 rows a second; 30 columns of 4 bytes
-    assert lines[2] == "| 10⁹ | 112 GiB | 3.4 | 122,070 |"
+    # 24 and 600 bytes a row; 10 steps of 8,192 rows a second
+    assert lines[2] == "| 10⁹ | 22 | 559 | 3.4 | 4 |"
+    assert lines[3] == "| 10¹² | 22,352 | 558,794 | 3,390.8 | 3,391 |"
 
 
 def test_tables_have_a_line_for_every_case() -> None:

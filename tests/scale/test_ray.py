@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 
 import lampblack
 from lampblack.data.files import RowFormat
 from lampblack.detectors.base import ReconstructionDetector
+from lampblack.detectors.fitted import load_fitted
 from lampblack.exceptions import InvalidInput
-from lampblack.scale import Scoring, score_dataset, score_files, session
+from lampblack.scale import Scoring, dataset, partitions, score_dataset, score_files, session
+from lampblack.scale.ray_files import score_with_ray
 from tests.conftest import mixed_frame
 
 pytestmark = [
@@ -97,6 +100,97 @@ def test_files_are_scored_in_a_ray_that_is_there_and_stays(
         )
         pd.testing.assert_frame_equal(first, second)
     assert ray.is_initialized()
+
+
+def test_two_processes_score_parquet_files_on_two_cores(
+    ray: Any, fitted_frame: ReconstructionDetector, tmp_path: Path
+) -> None:
+    """Whole cores for each would leave none to the tasks that read: the run would not begin.
+
+    Rows cross the blocks that are scored at a time, and the batches that are handed over.
+    """
+    frame = mixed_frame(3 * dataset.BATCH_ROWS + 5000, seed=3)
+    frame["part"] = np.arange(len(frame))
+    for i, rows in enumerate(np.array_split(np.arange(len(frame)), 3)):
+        frame.iloc[rows].to_parquet(tmp_path / f"{i}.parquet", row_group_size=3000)
+    files = ray.data.read_parquet(str(tmp_path)).repartition(4)
+    scored = score_dataset(fitted_frame, files, workers=2)
+    found = scored.to_pandas().sort_values("part", ignore_index=True)
+    rows = frame.drop(columns="part")
+    np.testing.assert_array_equal(found["anomaly_score"], fitted_frame.anomaly_score(rows))
+
+
+def test_a_process_of_less_than_a_core(ray: Any) -> None:
+    assert session.actor_options(ray, 2, "cpu")["num_cpus"] < 1
+    assert session.actor_options(ray, 2, "cuda")["num_gpus"] == 1
+    assert session.most_workers(ray, "auto") == int(ray.cluster_resources()["CPU"])
+
+
+class Deadly(torch.nn.Module):
+    """Networks that end their process: so many times, counted in a folder, or always."""
+
+    def __init__(self, networks: torch.nn.Module, folder: Path, times: int) -> None:
+        super().__init__()
+        self.networks, self.folder, self.times = networks, folder, times
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("networks"), name)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        died = len(list(self.folder.iterdir()))
+        if died < self.times:
+            (self.folder / str(died)).touch()
+            os._exit(1)
+        return self.networks(x)
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_process_that_dies_is_started_again_but_not_for_ever(
+    ray: Any, fitted_frame: ReconstructionDetector, tmp_path: Path, times: int
+) -> None:
+    mixed_frame(40, seed=1).to_csv(tmp_path / "a.csv", index=False)
+    fitted_frame.save(tmp_path / "a.model")
+    detector = load_fitted(tmp_path / "a.model")
+    expected = detector.anomaly_score(mixed_frame(40, seed=1))
+    (tmp_path / "deaths").mkdir()
+    detector.networks_ = Deadly(detector.networks_, tmp_path / "deaths", times)
+    files = {tmp_path / "a.csv": Path("a.csv")}
+    scoring = Scoring(RowFormat())
+    parts = partitions.partitions(files, tmp_path / "out")
+    ledger = partitions.Ledger(tmp_path / "out", tmp_path / "a.model", scoring)
+    with ledger.opened(parts):
+        run = score_with_ray(detector, parts, scoring, ledger, 1, None, "cpu")
+        if times == 1:
+            assert [done.rows for _, done in run] == [40]
+            found = pd.read_parquet(tmp_path / "out" / "a.parquet")
+            np.testing.assert_array_equal(found["anomaly_score"], expected)
+            return
+        with pytest.raises(InvalidInput, match=r"/a.csv: the process that scores it died 4 times"):
+            list(run)
+    assert len(list((tmp_path / "deaths").iterdir())) == 4
+
+
+def test_what_a_process_cannot_read_or_write_is_one_line(
+    ray: Any, fitted_frame: ReconstructionDetector, tmp_path: Path
+) -> None:
+    """As where another machine does not see the same paths: the error of the local engine."""
+    fitted_frame.save(tmp_path / "a.model")
+    lines = []
+    for engine in ("local", "ray"):
+        with pytest.raises(InvalidInput, match=r"^\S*gone.csv: does not exist") as caught:
+            score_files(
+                tmp_path / "a.model",
+                [tmp_path / "gone.csv"],
+                tmp_path / engine,
+                Scoring(RowFormat()),
+                engine=engine,
+                workers=1,
+            )
+        lines.append(str(caught.value))
+    assert lines[0] == lines[1]
 
 
 def test_a_data_set_without_a_column_of_the_models_is_refused(

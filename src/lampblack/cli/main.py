@@ -214,7 +214,7 @@ def score(
         options.EngineName, typer.Option(help="Folders: score in this process, or with Ray.")
     ] = options.EngineName.local,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Ray: processes that score. [default: 1]")
+        int | None, typer.Option(min=1, help="Ray: processes that score. [default: a core each]")
     ] = None,
     address: Annotated[
         str | None,

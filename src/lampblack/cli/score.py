@@ -89,9 +89,9 @@ def _is_many(model: Path, data: list[Path], output: str | None, cluster: Cluster
     if len(data) > 1 or is_pattern(data[0]) or cluster.engine != "local":
         return True
     if data[0].is_dir():
-        if not holds_rows(data[0]):
-            return False
-        return is_portable(model) or read_config(model).table is not None
+        if is_portable(model):
+            return holds_rows(data[0])
+        return read_config(model).table is not None
     to_folder = output is not None and (output.endswith(os.sep) or Path(output).is_dir())
     return to_folder and not holds_images(data[0])
 

@@ -7,8 +7,9 @@ values only is of type null in a whole file. A Parquet file keeps its own types.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,7 @@ def read_rows(
         table, numbers = read_inferred(replace(layout, format=told), bad)
     else:
         table, numbers = _joined(
-            list(_parquet_blocks(layout, told, names, bad, batch_rows=1 << 20))
+            list(_refuse_empty(_parquet_blocks(layout, told, names, bad, 1 << 20), layout, bad))
         )
     if not len(table):
         raise InvalidInput(f"{path}: {_why_no_rows(bad)}")
@@ -140,13 +141,15 @@ def iter_rows(
     on_bad_row: OnBadRow = "fail",
     batch_rows: int = 65536,
     used: Collection[str] | None = None,
+    may_be_empty: bool = False,
 ) -> RowStream:
     """Stream a file in batches of at most `batch_rows` rows, fewer where rows are wide.
 
     path: of the file, or a `Source`: a CSV file that is in memory. kinds: of the columns that a
     model knows; other columns of a CSV file come as text. used: columns whose text in a Parquet
-    file must be UTF-8, by default those of `kinds`. What can be seen from the head of the
-    file is refused at once, the rest while the stream is read.
+    file must be UTF-8, by default those of `kinds`. may_be_empty: a file without rows is a stream
+    of none, and no error. What can be seen from the head of the file is refused at once, the rest
+    while the stream is read. The stream can be pickled, and reads the file where it is read.
     """
     layout, chosen, bad = _prepare(path, format, where, on_bad_row)
     known = {name: kind for name, kind in kinds.items() if name in layout.names}
@@ -155,19 +158,55 @@ def iter_rows(
     if chosen is not None and isinstance(layout, CsvLayout):
         asked = {name: kind for name, kind in chosen.kinds.items() if name not in told_and_known}
 
-    def batches() -> Iterator[FileRows]:
-        if isinstance(layout, CsvLayout):
-            blocks = _csv_blocks(layout, told_and_known, bad)
-        else:
-            blocks = _parquet_blocks(
-                layout, format, known if used is None else used, bad, batch_rows
-            )
-        if chosen is not None:
-            blocks = _chosen_blocks(blocks, chosen, asked, format, bad)
-        for table, numbers in _rebatched(blocks, batch_rows):
-            yield FileRows(table, numbers)
-
+    batches = partial(
+        _batches,
+        layout,
+        told_and_known if isinstance(layout, CsvLayout) else known if used is None else used,
+        format,
+        chosen,
+        asked,
+        bad,
+        batch_rows,
+        may_be_empty=may_be_empty,
+    )
     return RowStream(batches, layout.names, bad.skipped)
+
+
+def _batches(
+    layout: CsvLayout | ParquetLayout,
+    known: Any,
+    format: RowFormat,
+    chosen: Filter | None,
+    asked: Mapping[str, Kind],
+    bad: BadRows,
+    batch_rows: int,
+    *,
+    may_be_empty: bool,
+) -> Iterator[FileRows]:
+    """The batches of a file. known: kinds of a CSV file's columns, names of a Parquet file's."""
+    if isinstance(layout, CsvLayout):
+        blocks = _csv_blocks(layout, known, bad)
+    else:
+        blocks = _parquet_blocks(layout, format, known, bad, batch_rows)
+    if not may_be_empty:
+        blocks = _refuse_empty(blocks, layout, bad)
+    if chosen is not None:
+        blocks = _chosen_blocks(blocks, chosen, asked, format, bad)
+    for table, numbers in _rebatched(blocks, batch_rows):
+        yield FileRows(table, numbers)
+
+
+def _refuse_empty(
+    blocks: Iterator[Block], layout: CsvLayout | ParquetLayout, bad: BadRows
+) -> Iterator[Block]:
+    """The same blocks; an error at the end of a file that has no row, not even a bad one."""
+    rows = 0
+    for block in blocks:
+        yield block
+        rows += len(block[0])
+    if not rows and not bad.skipped:
+        path = layout.source.path if isinstance(layout, CsvLayout) else layout.path
+        raise InvalidInput(f"{path}: {_why_no_rows(bad)}")
 
 
 def _prepare(
@@ -204,8 +243,6 @@ def _csv_blocks(layout: CsvLayout, kinds: Mapping[str, Kind], bad: BadRows) -> I
             for block in _parsed_blocks(layout, kinds, bad, done):
                 yield block
                 done += len(block[0])
-    if not done and not bad.skipped:
-        raise InvalidInput(f"{layout.source.path}: {_why_no_rows(bad)}")
 
 
 def _parsed_blocks(
@@ -234,8 +271,6 @@ def _parquet_blocks(
             table, mask, cells = told(layout.path, table, format, numbers)
             bad.report([*texts, *cells])
             yield _only((table, numbers), ~(mask | broken))
-    if not done:
-        raise InvalidInput(f"{layout.path}: {_why_no_rows(bad)}")
 
 
 def _chosen_blocks(

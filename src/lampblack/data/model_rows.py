@@ -54,7 +54,8 @@ class ModelRows:
 
     keep: columns outside the model that the caller needs (a key, a label). Columns that were left
     out when the model was fitted, or that `selection` excludes, are dropped; any other that the
-    model does not know is refused. `skipped` grows while the rows are read.
+    model does not know is refused. may_be_empty: a file without rows has none, and is no error.
+    `skipped` grows while the rows are read.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class ModelRows:
         row_format: RowFormat,
         selection: Choice,
         keep: tuple[str, ...] = (),
+        *,
+        may_be_empty: bool = False,
     ) -> None:
         names = column_names(path, row_format)
         excluded = known_names(selection.exclude, names, "--exclude")
@@ -90,6 +93,7 @@ class ModelRows:
             where=selection.where,
             on_bad_row="skip" if selection.skip_bad_rows else "fail",
             used=(*schema.names, *keep),
+            may_be_empty=may_be_empty,
         )
         self._refused: list[SkippedRow] = []
 

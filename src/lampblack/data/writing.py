@@ -27,7 +27,7 @@ class RowWriter:
 
     def write(self, table: pa.Table) -> None:
         """Append rows; their columns are those of the schema, in its order."""
-        with _unwritable(self._path):
+        with unwritable(self._path):
             self._writer.write_table(table.cast(self._schema))
 
 
@@ -55,11 +55,11 @@ def open_writer(path: str | Path, schema: pa.Schema) -> Iterator[RowWriter]:
         _check_csv_types(path, schema)
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
     try:
-        with _unwritable(path):
+        with unwritable(path):
             file = temporary.open("xb")
         with file, opener(path, file, schema, final.name.lower()) as writer:
             yield writer
-        with _unwritable(path):
+        with unwritable(path):
             _sync(temporary)
             temporary.replace(final)
             with contextlib.suppress(OSError):  # not every system syncs folders
@@ -113,13 +113,13 @@ def _csv_writer(
     schema = _without_dictionaries(schema)
     options = csv.WriteOptions(delimiter="\t" if ".tsv" in name[-7:] else ",")
     with ExitStack() as stack:
-        with _unwritable(path):
+        with unwritable(path):
             sink = pa.PythonFile(file, "w")
             if name.endswith(".gz"):
                 sink = stack.enter_context(pa.CompressedOutputStream(sink, "gzip"))
             writer = csv.CSVWriter(sink, schema, write_options=options)
         yield RowWriter(path, writer, schema)
-        with _unwritable(path):
+        with unwritable(path):
             writer.close()
             stack.close()
 
@@ -128,12 +128,12 @@ def _csv_writer(
 def _parquet_writer(
     path: str | Path, file: IO[bytes], schema: pa.Schema, name: str
 ) -> Iterator[RowWriter]:
-    with _unwritable(path):
+    with unwritable(path):
         writer = parquet.ParquetWriter(pa.PythonFile(file, "w"), schema, write_page_checksum=True)
     try:
         yield RowWriter(path, writer, schema)
     finally:
-        with _unwritable(path):
+        with unwritable(path):
             writer.close()
 
 
@@ -158,7 +158,7 @@ def _check_csv_types(path: str | Path, schema: pa.Schema) -> None:
 
 
 @contextmanager
-def _unwritable(path: str | Path) -> Iterator[None]:
+def unwritable(path: str | Path) -> Iterator[None]:
     """Turn a full disk or a forbidden folder into one line."""
     try:
         yield

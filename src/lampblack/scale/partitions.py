@@ -6,24 +6,28 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from lampblack.data.file_names import ENDINGS
 from lampblack.data.files import RowFormat, SkippedRow
+from lampblack.data.layout import unreadable
 from lampblack.data.model_rows import ModelRows
-from lampblack.data.writing import Output
+from lampblack.data.writing import Output, unwritable
 from lampblack.detectors.results import ScoringModel, key_of, result_columns, score_rows
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.folder import MANIFEST, read_folder
 
 LEDGER: Final = "_lampblack"  # readers of a folder of Parquet files pass over such names
 RUN: Final = "run.json"
+LOCK: Final = "lock"
 FORMAT: Final = 1
 
 
@@ -53,7 +57,8 @@ class Partition:
 
     def identity(self) -> dict[str, Any]:
         """What must be unchanged for its scores to stand: name, size, and time of change."""
-        facts = self.source.stat()
+        with unreadable(self.source):
+            facts = self.source.stat()
         return {
             "input": str(self.source),
             "bytes": facts.st_size,
@@ -70,38 +75,43 @@ class Done:
     skipped: tuple[SkippedRow, ...]
 
 
-def partitions(files: Sequence[Path], output: Path) -> list[Partition]:
+def partitions(files: Mapping[Path, Path], output: Path) -> list[Partition]:
     """Where the scores of each file go: a Parquet file of its name, whatever else is scored.
 
-    Raises InvalidInput where two files have one name, or scores would lie among what is scored.
+    files: with the name of each below `output`, in folders of its own where it has some. Raises
+    InvalidInput where two files have one name, or scores would lie among what is scored.
     """
-    named: dict[str, Path] = {}
-    for file in files:
-        name = file.name
+    named: dict[Path, Path] = {}
+    for file, below in files.items():
+        name = below.name
         for ending in sorted(ENDINGS, key=len, reverse=True):
             if name.lower().endswith(ending):
                 name = name[: -len(ending)]
                 break
-        if name in named:
+        target = below.with_name(f"{name}.parquet")
+        if target in named:
             raise InvalidInput(
-                f"{named[name]} and {file} would both become {output / name}.parquet; "
-                "score them into two folders"
+                f"{named[target]} and {file} would both become {output / target}; score them into "
+                "two folders, or give a pattern that names the folder that both are below"
             )
-        named[name] = file
-        if file.resolve().parent == output.resolve():
+        named[target] = file
+        if file.resolve().parent == (output / target).resolve().parent:
             raise InvalidInput(f"{output}: holds what is scored; give another folder")
-    return [Partition(file.absolute(), output / f"{name}.parquet") for name, file in named.items()]
+    return [Partition(file.absolute(), output / target) for target, file in named.items()]
 
 
 def score_partition(detector: ScoringModel, partition: Partition, scoring: Scoring) -> Done:
     """Score one file into another, as a stream; the second appears whole or not at all.
 
-    Where no row of it counts, no file is written. Raises InvalidInput, naming file and row.
+    Where it has no row, or none that counts, no file is written. Raises InvalidInput, naming file
+    and row.
     """
     known = detector.schema_.names
     key = scoring.id_column
     keep = () if key is None or key in known else (key,)
-    rows = ModelRows(partition.source, detector.schema_, scoring.row_format, scoring, keep)
+    rows = ModelRows(
+        partition.source, detector.schema_, scoring.row_format, scoring, keep, may_be_empty=True
+    )
     count = alarms = 0
     with Output(str(partition.target)) as write:
         for batch in rows:
@@ -117,8 +127,8 @@ class Ledger:
 
     `run.json` names the model by the hash of its manifest, and the settings; a folder that was
     written by another, or with others, is refused, so that no scores are mixed. Each partition has
-    a file of its own, written after it, so that many processes may write at once and a kill at any
-    moment leaves a partition done or to do.
+    a file of its own, written after it, so that the processes of a run may write at once and a kill
+    at any moment leaves a partition done or to do. One run at a time has the folder.
     """
 
     def __init__(self, output: Path, model: Path, scoring: Scoring) -> None:
@@ -132,29 +142,50 @@ class Ledger:
             "scoring": json.loads(json.dumps(asdict(scoring))),
         }
 
-    def open(self) -> None:
-        """Make the folder, or refuse one that holds anything else."""
-        file = self._folder / RUN
-        if self._output.exists() and not self._output.is_dir():
-            raise InvalidInput(f"{self._output}: is a file, and a folder is needed; rename it")
-        if file.exists():
-            if (before := _read(file)) != self._run:
+    @contextmanager
+    def opened(self, wanted: Sequence[Partition]) -> Iterator[None]:
+        """Have the folder, and those in it that `wanted` go to, to oneself while the block runs.
+
+        Raises InvalidInput where it holds anything else, or another run has it.
+        """
+        output, parent = self._output, self._output.parent
+        if output.exists() and not output.is_dir():
+            raise InvalidInput(f"{output}: is a file, and a folder is needed; rename it")
+        there = {entry.name for entry in output.iterdir()} if output.exists() else set()
+        if there - {LEDGER} and not holds_scores(output):
+            raise InvalidInput(
+                f"{output}: is not empty and holds no scores of ours; give a new folder"
+            )
+        if not parent.is_dir():
+            raise InvalidInput(f"{output}: the folder {parent} does not exist; create it first")
+        with unwritable(output):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._folder / LOCK)
+            try:
+                held = lock.acquire(blocking=False)
+            except Timeout:
                 raise InvalidInput(
-                    f"{self._output}: holds scores of {_difference(before, self._run)}; "
-                    "give another folder, or delete it"
-                )
-            return
-        if self._output.is_dir() and any(self._output.iterdir()):
+                    f"{output}: another run is scoring into it; wait until that has ended"
+                ) from None
+        with held:
+            self._begin()
+            with unwritable(output):
+                for partition in wanted:
+                    partition.target.parent.mkdir(parents=True, exist_ok=True)
+                    self._file(partition).parent.mkdir(parents=True, exist_ok=True)
+                    self._begun(partition).unlink(missing_ok=True)
+            yield
+
+    def _begin(self) -> None:
+        """Say whose scores these are, or refuse to mix them with those of another run."""
+        file = self._folder / RUN
+        if not file.exists():
+            _write(file, self._run)
+        elif (before := _read(file)) != self._run:
             raise InvalidInput(
-                f"{self._output}: is not empty and holds no scores of ours; give a new folder"
+                f"{self._output}: holds scores of {_difference(before, self._run)}; "
+                "give another folder, or delete it"
             )
-        if not self._output.absolute().parent.is_dir():
-            raise InvalidInput(
-                f"{self._output}: the folder {self._output.absolute().parent} does not exist; "
-                "create it first"
-            )
-        self._folder.mkdir(parents=True)
-        _write(file, self._run)
 
     def done(self, partition: Partition) -> Done | None:
         """What became of a partition, where its input has not changed since."""
@@ -169,6 +200,20 @@ class Ledger:
             entry["rows"], entry["alarms"], tuple(SkippedRow(*row) for row in entry["skipped"])
         )
 
+    def begin(self, partition: Partition, most: int) -> None:
+        """Note that a process begins with a partition, which none has ended in this run.
+
+        Raises InvalidInput where `most` have begun: each must have died.
+        """
+        with unwritable(self._output), self._begun(partition).open("ab") as file:
+            if file.tell() >= most:
+                raise InvalidInput(
+                    f"{partition.source}: the process that scores it died {most} times, for lack "
+                    "of memory or by a kill; give fewer --workers, or smaller files; the same "
+                    "command goes on with what is missing"
+                )
+            file.write(b"-")
+
     def write(self, partition: Partition, identity: Mapping[str, Any], done: Done) -> None:
         """Note that a partition is there. identity: of the input before it was read."""
         if not done.rows:
@@ -176,9 +221,19 @@ class Ledger:
         skipped = [[row.row, row.column, row.reason] for row in done.skipped]
         entry = {"identity": dict(identity), "rows": done.rows, "alarms": done.alarms}
         _write(self._file(partition), {**entry, "skipped": skipped})
+        self._begun(partition).unlink(missing_ok=True)
+
+    def _begun(self, partition: Partition) -> Path:
+        """As many bytes as processes have begun with a partition."""
+        return self._file(partition).with_suffix(".begun")
 
     def _file(self, partition: Partition) -> Path:
-        return self._folder / f"{partition.target.name}.json"
+        return self._folder / f"{partition.target.relative_to(self._output)}.json"
+
+
+def holds_scores(folder: Path) -> bool:
+    """Whether a folder is one of scores, with a ledger."""
+    return (folder / LEDGER / RUN).exists()
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -202,8 +257,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
     beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    with beside.open("x") as stream:
-        json.dump(content, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
+    try:
+        with unwritable(file), beside.open("x") as stream:
+            json.dump(content, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(file)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

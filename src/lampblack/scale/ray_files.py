@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import socket
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -13,16 +15,22 @@ from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import LampblackError
 from lampblack.scale.partitions import Done, Ledger, Partition, Scoring
 from lampblack.scale.runs import finish
-from lampblack.scale.session import actor_options, ray_session
+from lampblack.scale.session import actor_options, most_workers, ray_session
+
+MOST_DEATHS = 4  # of the processes that score a file: Ray would start them again for ever
 
 
 class FileScorer:
     """Scores files with a model that is loaded once, in a process of Ray's."""
 
-    def __init__(self, model: Any, device: str, scoring: Scoring, ledger: Ledger) -> None:
-        """model: where Ray keeps the detector."""
+    def __init__(
+        self, model: Any, device: str, scoring: Scoring, ledger: Ledger, asking: str
+    ) -> None:
+        """model: where Ray keeps the detector. asking: the machine that wants the scores."""
         self._detector = fetched(model, device)
         self._scoring, self._ledger = scoring, ledger
+        here = socket.gethostname()
+        self._place = "" if here == asking else f" (on {here}, which must see the same paths)"
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Score the files of a batch of `parts`; say what became of each.
@@ -34,9 +42,13 @@ class FileScorer:
 
     def _finished(self, part: Partition) -> dict[str, Any]:
         try:
+            self._ledger.begin(part, MOST_DEATHS)
             return asdict(finish(self._detector, part, self._scoring, self._ledger))
-        except LampblackError as error:
-            return {"error": type(error).__name__, "text": str(error)}
+        except (LampblackError, MemoryError, OSError) as error:
+            known = isinstance(error, LampblackError | MemoryError)
+            kind = type(error).__name__ if known else "OSError"
+            text = str(error) if isinstance(error, LampblackError) else f"{part.source}: {error}"
+            return {"error": kind, "text": f"{text}{self._place}"}
 
 
 def fetched(model: Any, device: str) -> ScoringMixin:
@@ -55,12 +67,13 @@ def score_with_ray(
     parts: list[Partition],
     scoring: Scoring,
     ledger: Ledger,
-    workers: int,
+    workers: int | None,
     address: str | None,
     device: str,
 ) -> Iterator[tuple[Partition, Done]]:
     """Score files in `workers` processes; those that are done, in the order of `parts`."""
-    with ray_session(address, workers) as ray:
+    with ray_session(address, workers or 0) as ray:
+        workers = workers or most_workers(ray, device)
         context = ray.data.DataContext.get_current()
         ordered = context.execution_options.preserve_order
         context.execution_options.preserve_order = (
@@ -72,7 +85,13 @@ def score_with_ray(
                 FileScorer,
                 batch_size=1,
                 batch_format="numpy",
-                fn_constructor_args=(ray.put(detector), device, scoring, ledger),
+                fn_constructor_args=(
+                    ray.put(detector),
+                    device,
+                    scoring,
+                    ledger,
+                    socket.gethostname(),
+                ),
                 **actor_options(ray, min(workers, len(parts)), device),
             )
             for row in scored.iter_rows():
@@ -83,7 +102,7 @@ def score_with_ray(
 
 def _result(told: dict[str, Any]) -> Done:
     if told.get("error") is not None:
-        kind: type[LampblackError] = getattr(exceptions, told["error"])
+        kind = getattr(exceptions, told["error"], None) or getattr(builtins, told["error"])
         raise kind(told["text"])
     skipped = tuple(SkippedRow(**row) for row in told["skipped"])
     return Done(int(told["rows"]), int(told["alarms"]), skipped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,41 +42,44 @@ class Outcome:
 
 def score_files(
     model: str | Path,
-    files: Sequence[Path],
+    files: Sequence[Path] | Mapping[Path, Path],
     output: str | Path,
     scoring: Scoring,
     *,
     engine: Engine = "local",
-    workers: int = 1,
+    workers: int | None = None,
     address: str | None = None,
     device: str = "auto",
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Outcome:
     """Score files into a folder, each into `output`/NAME.parquet; go on where a run was killed.
 
-    A file that is done is not scored again, unless it has changed. engine: "local" is this process;
-    "ray" scores in `workers` processes of Ray, on the cluster at `address` (or RAY_ADDRESS), or on
-    this machine. Both write the same. Workers on other machines must see files and output under
-    the same paths. advance: told how many more rows are done.
+    files: paths, or, as `find_files` gives them, paths with their names below `output`, where each
+    may lie in folders of its own. A file that is done is not scored again, unless it has changed;
+    one without a row is done without scores. engine: "local" is this process; "ray" scores in
+    `workers` processes of Ray (None: as many as there are cores), on the cluster at `address` (or
+    RAY_ADDRESS), or on this machine. Both write the same. Workers on other machines must see files
+    and output under the same paths. advance: told how many more rows are done.
 
     Raises InvalidInput for a file that does not fit the model, in one line that names it, and
-    where `output` holds scores of another model or of other settings. What is done stays.
+    where `output` holds scores of another model or of other settings, or another run is scoring
+    into it. What is done stays.
     """
+    files = files if isinstance(files, Mapping) else {file: Path(file.name) for file in files}
     detector = load_fitted(Path(model), device="cpu" if engine == "ray" else device)
     if isinstance(detector.schema_, ImageSchema):
-        raise InvalidInput(f"{model} was fitted on images, and {files[0]} is a file of rows")
+        first = next(iter(files))
+        raise InvalidInput(f"{model} was fitted on images, and {first} is a file of rows")
     check_columns(detector, scoring.id_column, scoring.explain)
-    output, model = Path(output), Path(model)
+    output, model = Path(output).absolute(), Path(model)  # workers are in folders of their own
     if model.resolve() in (output.resolve(), *output.resolve().parents):
         raise InvalidInput(f"{output}: lies in the model's folder; write somewhere else")
     wanted = partitions(files, output)
     ledger = Ledger(output, model, scoring)
-    ledger.open()
-    done = {part: ledger.done(part) for part in wanted}
-    open_parts = [part for part in wanted if done[part] is None]
-    kept = len(wanted) - len(open_parts)
-    if open_parts:
-        if engine == "local":
+    with ledger.opened(wanted):
+        done = {part: ledger.done(part) for part in wanted}
+        open_parts = [part for part in wanted if done[part] is None]
+        if engine == "local" or not open_parts:
             finished = _score_here(detector, open_parts, scoring, ledger)
         else:
             from lampblack.scale.ray_files import score_with_ray
@@ -93,7 +96,7 @@ def score_files(
         raise InvalidInput(f"{output}: no row of {len(files)} files was left to score")
     return Outcome(
         files=len(wanted),
-        kept=kept,
+        kept=len(wanted) - len(open_parts),
         rows=rows,
         alarms=sum(result.alarms for _, result in results),
         skipped=tuple((part.source, row) for part, result in results for row in result.skipped),

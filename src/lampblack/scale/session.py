@@ -49,8 +49,9 @@ def ray_session(address: str | None, workers: int) -> Iterator[Any]:
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        cpus = max(os.cpu_count() or 1, math.ceil(CPUS_A_WORKER * workers))
-        options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+        options |= {"address": "local", "include_dashboard": False}
+        if workers > (os.cpu_count() or 1):  # else Ray's own count, which knows a container's share
+            options["num_cpus"] = math.ceil(CPUS_A_WORKER * workers)
     else:
         options |= {"address": address}
     try:
@@ -110,6 +111,12 @@ def _quiet(ray: Any) -> Iterator[None]:
         logger.setLevel(level)
         for name, value in before.items():
             setattr(context, name, value)
+
+
+def most_workers(ray: Any, device: str) -> int:
+    """As many processes as the cluster has cores; with "cuda", as it has GPUs."""
+    resource = "GPU" if device.startswith("cuda") else "CPU"
+    return max(1, int(ray.cluster_resources().get(resource, 1)))
 
 
 def actor_options(ray: Any, workers: int, device: str) -> dict[str, Any]:
