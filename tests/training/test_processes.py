@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -276,9 +278,15 @@ def test_a_killed_process_ends_the_fit_which_resumes_to_the_same_bits(
     helpers: list[subprocess.Popen[bytes]],
 ) -> None:
     detector = lampblack.TollDetector(networks=networks(), **TOLL)
-    kill = Steps(25, lambda: helpers[0].send_signal(signal.SIGKILL))
+    killed: list[float] = []
+
+    def end() -> None:
+        killed.append(time.monotonic())
+        helpers[0].send_signal(signal.SIGKILL)
+
     with pytest.raises(TrainingError, match=r"^process 1 of 2 was ended by SIGKILL[^\n]*$"):
-        detector.fit(table, devices=2, checkpoint_dir=tmp_path, callbacks=[kill])
+        detector.fit(table, devices=2, checkpoint_dir=tmp_path, callbacks=[Steps(25, end)])
+    assert time.monotonic() - killed[0] < 60  # noticed, and not waited for: that takes ten minutes
     assert helpers[0].returncode == -signal.SIGKILL
     assert not torch.distributed.is_initialized()
     with pytest.raises(TrainingError, match="other data, parameters or versions"):
@@ -371,6 +379,10 @@ def test_machines_must_know_where_to_meet(monkeypatch: pytest.MonkeyPatch) -> No
     world = find_world(2, 2)
     assert world is not None
     assert (world.size, world.rank, world.started) == (4, 2, False)
+    for rank, problem in (("2", "NODE_RANK is 2; give it from 0 to 1"), ("one", "is 'one'; give")):
+        monkeypatch.setenv("NODE_RANK", rank)
+        with pytest.raises(InvalidInput, match=problem):
+            find_world(2, 2)
 
 
 def test_torchrun_is_noticed_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -433,3 +445,70 @@ def test_torchrun_fits_the_same_model_as_devices(table: pa.Table, tmp_path: Path
         for name in ("run.model", "here.model")
     )
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.slow
+def test_two_machines_fit_the_same_model_as_two_processes(table: pa.Table, tmp_path: Path) -> None:
+    """Two commands, numbered as machines are, that meet at an address and share no folder."""
+    csv.write_csv(table, tmp_path / "n.csv")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    fit = [sys.executable, "-m", "lampblack", "fit", "n.csv", *FIT, "--num-nodes", "2"]
+    machines = [
+        subprocess.Popen(
+            [*fit, "-o", "run.model"],
+            cwd=tmp_path,
+            env={**os.environ, **where, "NODE_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (1, 0)
+    ]
+    said = [machine.communicate(timeout=240) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    assert said[0][0] == ""  # the second machine saves and prints nothing
+    assert said[1][0].splitlines()[-1] == "saved run.model"
+    here = ["fit", str(tmp_path / "n.csv"), *FIT, "-o", str(tmp_path / "here.model")]
+    result = CliRunner().invoke(app, [*here, "--devices", "2"])
+    assert result.exit_code == 0, result.output
+    first, second = (
+        lampblack.load(tmp_path / name).networks_.state_dict()
+        for name in ("run.model", "here.model")
+    )
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.slow
+def test_the_death_of_the_first_process_ends_the_others(table: pa.Table, tmp_path: Path) -> None:
+    csv.write_csv(table, tmp_path / "n.csv")
+    command = [sys.executable, "-m", "lampblack", "fit", "n.csv", *FIT, "-o", "run.model"]
+    command += ["--devices", "2", "--steps", "100000", "--checkpoint", "kept"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "kept" / FILE).exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    helpers = children(process.pid)
+    assert len(helpers) == 1
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(alive(pid) for pid in helpers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in tasks.read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -114,7 +114,19 @@ def find_world(devices: int | None, num_nodes: int | None) -> World | None:
             f"{num_nodes} machines meet at MASTER_ADDR and MASTER_PORT and number themselves by "
             f"NODE_RANK, from 0; {', '.join(missing)} is not set: set it, or start with torchrun"
         )
-    return World(devices, num_nodes, int(os.environ["NODE_RANK"]), 0, False, next(_numbers))
+    port, node_rank = (_whole_number(name) for name in ("MASTER_PORT", "NODE_RANK"))
+    for name, value, end in (("NODE_RANK", node_rank, num_nodes), ("MASTER_PORT", port, 1 << 16)):
+        if not 0 <= value < end:
+            raise InvalidInput(f"{name} is {value}; give it from 0 to {end - 1}")
+    return World(devices, num_nodes, node_rank, 0, False, next(_numbers))
+
+
+def _whole_number(name: str) -> int:
+    """What an environment variable says. Raises InvalidInput where that is no whole number."""
+    text = os.environ[name]
+    if not text.strip().isdecimal():
+        raise InvalidInput(f"{name} is {text!r}; give a whole number")
+    return int(text)
 
 
 @contextmanager
@@ -316,6 +328,9 @@ def _told(helpers: _Helpers) -> Iterator[None]:
 def _loss_elsewhere(text: str) -> TrainingError:
     """What to say of a process that this one did not start; text: torch's."""
     text = re.sub(r"^\[\S+\.cc:\d+\] ?", "", " ".join(text.split())).partition(". This is")[0]
+    if "EADDRINUSE" in text:
+        port = os.environ.get("MASTER_PORT")
+        return TrainingError(f"port {port} is in use on this machine; set another MASTER_PORT")
     return TrainingError(
         f"another process of this training was lost or is silent ({text[:200]}); "
         "the same command goes on from the last checkpoint, where there is one"
