@@ -14,6 +14,15 @@ LampblackWarning (a UserWarning)
 """
 
 
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is short, which torch, on a CPU, says in a RuntimeError."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+    )
+
+
 class LampblackError(Exception):
     """Base of every error raised on purpose by this library. Its text is one line."""
 

@@ -51,17 +51,20 @@ def test_a_new_process_gives_the_same_bits(
     np.testing.assert_array_equal(np.frombuffer(output), here)
 
 
+@pytest.mark.parametrize("width", [30, 274, 784])
 def test_scores_of_a_table_do_not_depend_on_the_number_of_threads(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    """Nor on which thread scores which block; and the numbers of threads stay as they were."""
-    X = np.random.default_rng(0).normal(size=(9000, 30))
+    """Nor on which thread scores which block, nor on whether there is one; all threads stay."""
+    X = np.random.default_rng(0).normal(size=(6000, width)).astype(np.float32)
     detector = lampblack.LampblackDetector(max_steps=5).fit(X)
-    threads, workers = torch.get_num_threads(), set()
+    threads, workers, others = torch.get_num_threads(), set(), set()
     score = blocks._score
 
     def seen(*given: object) -> blocks.Block:
         workers.add((threading.current_thread().name.split("_")[0], torch.get_num_threads()))
+        with ThreadPoolExecutor(1) as pool:  # a thread that has come meanwhile
+            others.add(pool.submit(torch.get_num_threads).result())
         return score(*given)
 
     monkeypatch.setattr(blocks, "_score", seen)
@@ -70,15 +73,56 @@ def test_scores_of_a_table_do_not_depend_on_the_number_of_threads(
         alone = detector.anomaly_score(X)
         assert workers == {("MainThread", 1)}
         workers.clear()
+        others.clear()
         torch.set_num_threads(3)
         shared = detector.anomaly_score(X)
         assert workers == {("beside", 1)}
+        assert others == {3}
         assert torch.get_num_threads() == 3
-        with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(torch.get_num_threads).result() == 3
+        few = detector.anomaly_score(X[:100])
+        assert workers == {("beside", 1), ("MainThread", 3)}
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_array_equal(shared, alone)
+    np.testing.assert_array_equal(few, alone[:100])
+
+
+class Skipping(torch.nn.Module):
+    """A layer of a user's own that hands something on beside its result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.seen = torch.nn.Linear(30, 400), torch.zeros(0)
+        self.wide = torch.nn.Sequential(torch.nn.Linear(400, 400), torch.nn.Linear(400, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = x
+        return self.wide(self.layer(x))
+
+
+class Remembering(torch.nn.Module):
+    def __init__(self, encoder: Skipping) -> None:
+        super().__init__()
+        self.layer, self.others = torch.nn.Linear(3, 30), [encoder]
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.layer(z) + 0.5 * self.others[0].seen
+
+
+def test_networks_of_ones_own_are_called_by_one_thread() -> None:
+    encoder = Skipping()
+    X = np.random.default_rng(0).normal(size=(9000, 30))
+    detector = lampblack.AutoencoderDetector(
+        networks=(encoder, Remembering(encoder)), max_steps=2, random_state=0
+    ).fit(X)
+    called, threads = set(), torch.get_num_threads()
+    detector.networks_.register_forward_hook(lambda *_: called.add(threading.current_thread().name))
+    try:
+        torch.set_num_threads(3)
+        detector.anomaly_score(X)
+    finally:
+        torch.set_num_threads(threads)
+    assert called == {"MainThread"}
 
 
 def test_another_seed_gives_another_model(normal: np.ndarray) -> None:

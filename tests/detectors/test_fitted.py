@@ -23,6 +23,7 @@ from lampblack.detectors.building import METHODS, check_names
 from lampblack.detectors.fitted import FittedModel, load_fitted
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.networks.remembering import Remembered
 from tests.conftest import FAST, discs
 from tests.persistence.test_model_folder import change_config
 
@@ -50,6 +51,29 @@ def test_a_detector_of_ones_own_inherits_its_method(normal: np.ndarray) -> None:
 
     expected = lampblack.LampblackDetector(**FAST).fit(normal).anomaly_score(normal)
     np.testing.assert_array_equal(Mine(**FAST).fit(normal).anomaly_score(normal), expected)
+    other = type("LAMPDetector", (Mine,), {"__module__": "mine"})  # a name that is in use here
+    np.testing.assert_array_equal(other(**FAST).fit(normal).anomaly_score(normal), expected)
+
+
+def test_codes_and_reconstructions_are_not_scored(
+    normal: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recommended detector's score takes twenty times what its network does."""
+    detector = lampblack.LampblackDetector(**FAST).fit(normal)
+    monkeypatch.setattr(Remembered, "nearest", None)
+    assert detector.encode(normal).shape[0] == len(normal)
+    assert detector.reconstruct(normal).shape == normal.shape
+    with pytest.raises(TypeError):
+        detector.anomaly_score(normal)
+
+
+def test_what_was_learned_may_be_read_only(fitted: object, normal: np.ndarray) -> None:
+    """As it is where several processes share it: in Ray's store, or mapped by joblib."""
+    expected = fitted.anomaly_score(normal)
+    shared = copy.deepcopy(fitted)
+    for name in ("center", "scale", "constant"):
+        getattr(shared.encoder_.scaler, name).setflags(write=False)
+    np.testing.assert_array_equal(shared.anomaly_score(normal), expected)
 
 
 @pytest.mark.filterwarnings("ignore::lampblack.exceptions.LampblackWarning")

@@ -254,7 +254,18 @@ def test_the_detector_refuses_what_its_training_cannot_take(
         lampblack.load(copy)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), ImportError("no torchmetrics")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("no torchmetrics"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate "
+            "memory: you tried to allocate 4000000000 bytes. Error code 12"
+        ),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+)
 def test_what_the_machine_lacks_is_not_taken_for_damage(
     saved: Path, load: Any, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:

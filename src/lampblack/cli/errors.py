@@ -11,7 +11,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from lampblack.exceptions import LampblackError
+from lampblack.exceptions import LampblackError, is_lack_of_memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,9 +49,11 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
                 "model (lampblack export)",
                 BAD_INPUT,
             )
-        except MemoryError:
-            _fail("error: not enough memory for this table; use fewer rows or columns", BAD_INPUT)
         except Exception as error:
+            if is_lack_of_memory(error):
+                _fail(
+                    "error: not enough memory for this table; use fewer rows or columns", BAD_INPUT
+                )
             if isinstance(error, typer.Exit | typer.Abort) or os.environ.get("LAMPBLACK_DEBUG"):
                 raise
             if type(error).__module__.startswith(("click", "typer")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -33,19 +34,31 @@ def by_threads(
     items: Iterable[T],
     threads: int,
     *,
-    start: Callable[[], object] | None = None,
+    start: Callable[[], object] = bool,
+    started: Callable[[], object] = bool,
 ) -> Iterator[R]:
-    """`work` of every item, in their order, done by so many threads; each calls `start` first.
+    """`work` of every item, in their order, done by so many threads.
 
-    Items are taken as threads come free, one more than there are threads. An error is raised where
-    its result would have come.
+    Each thread calls `start`; when all have, `started` is called here, and work begins. Items are
+    taken as results are handed over, one more than there are threads. An error is raised where its
+    result would have come.
 
     >>> list(by_threads(str.upper, "abc", 2))
     ['A', 'B', 'C']
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="beside", initializer=start)
+    all_there = Barrier(threads + 1)
+
+    def begin() -> None:
+        start()
+        all_there.wait()
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="beside", initializer=begin)
     waiting: deque[Future[R]] = deque()
     try:
+        for _ in range(threads):
+            pool.submit(bool)  # has a thread of its own begin, as long as the others are waiting
+        all_there.wait()
+        started()
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) > threads:

@@ -67,10 +67,10 @@ class ColumnScaler:
         import torch  # here, since what reads rows for an exported model runs without it
 
         values = torch.from_numpy(X)  # over rows of a few numbers torch is faster, to the same bits
-        values -= torch.from_numpy(self.center)
+        values -= torch.tensor(self.center)  # copied: shared memory may be read only
         if self.constant.any():
             X[:, self.constant] = self._departures(X[:, self.constant], self.center[self.constant])
-        values /= torch.from_numpy(self.scale)
+        values /= torch.tensor(self.scale)
         scaled = torch.from_numpy(out)
         scaled.copy_(values)
         scaled.clamp_(-LIMIT, LIMIT)

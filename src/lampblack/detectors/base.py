@@ -26,7 +26,7 @@ from lampblack.data.images.schema import ImageSchema
 from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema, CheckedSamples
 from lampblack.data.scaling import Scaling
-from lampblack.detectors.building import METHODS, Method, Networks, resolved_scaling
+from lampblack.detectors.building import METHODS, PLAIN, Method, Networks, resolved_scaling
 from lampblack.detectors.fitting import REPEATED, fit_samples
 from lampblack.detectors.folder import to_parts
 from lampblack.detectors.image_reading import ImageSize, learn_images
@@ -371,8 +371,9 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
 
     @property
     def _method(self) -> Method:
-        """That of its class, or of the one which that inherits from."""
-        return next(METHODS[c.__name__] for c in type(self).__mro__ if c.__name__ in METHODS)
+        """That of its class, or of the one of this library's which that inherits from."""
+        ours = (c.__name__ for c in type(self).__mro__ if c.__module__.startswith("lampblack."))
+        return next((METHODS[name] for name in ours if name in METHODS), PLAIN)
 
     def _as_array(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         return as_array(self, X)

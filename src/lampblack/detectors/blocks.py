@@ -15,11 +15,12 @@ from lampblack.data.ahead import by_threads
 from lampblack.data.blocks import block_size
 from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
-from lampblack.networks.remembering import TOGETHER
+from lampblack.networks.remembering import TOGETHER, RememberingPair
 from lampblack.scores import Passed, Score, Scored
 
-WORTH_SHARING = 2e8  # floating-point operations on a block, about
-MOST_SHARED = 1 << 26  # values of the blocks that are scored at the same time
+WORTH_THREADS = 2e8  # floating-point operations on a block, about
+HELD = 64  # values that scoring a sample by its neighbours holds for each of its own, about
+MOST_HELD = 1 << 28  # values held for the blocks that are scored at the same time: 1 GiB
 
 
 class Block(NamedTuple):
@@ -47,14 +48,21 @@ def passed_blocks(
 
 
 def block_scores(
-    networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples, score: Score
+    networks: AutoencoderPair,
+    encoder: Encoder,
+    samples: CheckedSamples,
+    score: Score,
+    *,
+    reentrant: bool,
 ) -> Iterator[npt.NDArray[np.float32]]:
     """The scores of samples alone, block by block, in order.
 
     Blocks of a table are shared among as many threads as torch has, each of which does its
     arithmetic alone: several for one block mostly wait for one another. The bits are those of one
     thread. Not so where there is little arithmetic, which Python's own lock would hold up, nor for
-    images, whose bits depend on how many threads an image has.
+    images, whose bits depend on how many threads an image has, nor where blocks are so wide that
+    several would take more than a GiB. reentrant: whether several threads may call the networks at
+    once; a user's own may keep something from one call to the next.
     """
 
     def scores(some: Any) -> npt.NDArray[np.float32]:
@@ -64,16 +72,25 @@ def block_scores(
     size = block_size(encoder.shape)
     chunks = samples.chunks(size)
     threads = torch.get_num_threads()
-    shared = min(threads, -(-len(samples) // size), MOST_SHARED // (size * encoder.shape[0]))
+    shared = min(threads, -(-len(samples) // size), MOST_HELD // (HELD * size * encoder.shape[0]))
     operations = 2 * size * sum(tensor.numel() for tensor in networks.state_dict().values())
     table = len(encoder.shape) == 1 and networks.varying.device.type == "cpu"
-    if shared < 2 or not table or operations < WORTH_SHARING:
+    if shared < 2 or not table or not reentrant or operations < WORTH_THREADS:
         yield from map(scores, chunks)
         return
-    try:
-        yield from by_threads(scores, chunks, shared, start=partial(torch.set_num_threads, 1))
-    finally:
-        torch.set_num_threads(threads)  # for threads yet to come: each has its own number
+    if isinstance(networks, RememberingPair):
+        networks.see()
+    restore = partial(torch.set_num_threads, threads)  # for threads yet to come
+    yield from by_threads(scores, chunks, shared, start=_alone, started=restore)
+
+
+def _alone() -> None:
+    """Have this thread do its arithmetic alone.
+
+    torch gives a thread the number that holds for all when it first asks, and then keeps it.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(1)
 
 
 def _block(networks: AutoencoderPair, encoder: Encoder, some: Any) -> tuple[Tensor, int]:

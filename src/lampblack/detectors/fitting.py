@@ -477,8 +477,10 @@ def _repeated(
 def _sums(values: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     """A number (n,) for each sample (n, ...), the same for the same bits; of some of its values."""
     bits = values.reshape(len(values), -1).view(f"u{values.itemsize}")  # float32, or images' uint8
-    bits = bits[:, :: -(-bits.shape[1] // MOST_SUMMED)]
-    factors = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
+    rng = np.random.default_rng(0)
+    if bits.shape[1] > MOST_SUMMED:  # not every so many: those may be one column of an image
+        bits = bits[:, np.sort(rng.choice(bits.shape[1], MOST_SUMMED, replace=False))]
+    factors = rng.integers(2**63, size=bits.shape[1], dtype=np.uint64)
     size = max(1, (1 << 17) // bits.shape[1])  # samples at a time: a product takes 8 bytes a value
     pieces = range(0, len(bits), size)
     return np.concatenate([(bits[i : i + size] * factors).sum(axis=1) for i in pieces])

@@ -22,7 +22,7 @@ from lampblack.data.schema import Schema
 from lampblack.detectors.building import METHODS, Networks, check_names, initial_networks
 from lampblack.detectors.device import resolve_device
 from lampblack.detectors.scoring import ScoringMixin
-from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.exceptions import InvalidInput, ModelFileError, is_lack_of_memory
 from lampblack.persistence.card import model_card
 from lampblack.persistence.config import CalibrationFacts, ModelConfig
 from lampblack.persistence.parts import ModelParts
@@ -129,9 +129,11 @@ def fitting_together(config: ModelConfig, path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, ImportError):
+    except ImportError:
         raise
     except Exception as error:
+        if is_lack_of_memory(error):
+            raise
         raise ModelFileError(f"{path}: {_why_unfit(config, error)}") from None
 
 
@@ -139,7 +141,7 @@ def take_parts(model: ScoringMixin, parts: ModelParts) -> None:
     """Give a model, which has its `parameters_`, all else that its parts hold, on the CPU.
 
     One blank sample is scored, where the networks are not the user's own: what cannot be is refused
-    here, and what is done once is done. Its score may be anything.
+    here, and what is done once is done, as long as the CPU scores. Its score may be anything.
     """
     config = parts.config
     _set_data(model, parts)

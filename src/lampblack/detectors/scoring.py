@@ -18,7 +18,13 @@ from lampblack.data.checking import check_samples, joined_scores
 from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import CheckedSamples, Encoder
-from lampblack.detectors.blocks import Block, block_scores, scored_blocks, to_float64
+from lampblack.detectors.blocks import (
+    Block,
+    block_scores,
+    passed_blocks,
+    scored_blocks,
+    to_float64,
+)
 from lampblack.detectors.building import Method
 from lampblack.explanation import Explanation, ImageExplanation, TableExplanation
 from lampblack.networks import AutoencoderPair
@@ -106,11 +112,9 @@ class ScoringMixin(DecisionsMixin):
         in the columns' own units; a named table: a pyarrow table of the same columns, less the
         dates, of which only cycles are encoded.
         """
-        blocks = self._blocks(self._checked(X))
+        passed = self._passed(X)
         none = torch.zeros(0, *self.encoder_.shape)
-        features = torch.cat(
-            [none, *(block.passed.reconstruction.cpu() for block in blocks)]
-        ).numpy()
+        features = torch.cat([none, *(block.reconstruction.cpu() for block in passed)]).numpy()
         if not isinstance(self.encoder_, TableEncoder):
             return features
         columns = self.encoder_.decode(features)
@@ -118,8 +122,8 @@ class ScoringMixin(DecisionsMixin):
 
     def encode(self, X: Any) -> npt.NDArray[np.float32]:
         """The codes z (n, latent) of the rows."""
-        blocks = self._blocks(self._checked(X))
-        codes = [block.passed.z.flatten(start_dim=1).cpu() for block in blocks]
+        passed = self._passed(X)
+        codes = [block.z.flatten(start_dim=1).cpu() for block in passed]
         return np.asarray(torch.cat(codes).numpy()) if codes else np.zeros((0, 0), np.float32)
 
     def _checked(self, X: Any) -> CheckedSamples:
@@ -129,13 +133,18 @@ class ScoringMixin(DecisionsMixin):
     def _checked_by_schema(self, X: Any) -> CheckedSamples:
         return check_samples(X, self.schema_, self._name, self._as_array)
 
+    def _passed(self, X: Any) -> Iterator[Passed]:
+        samples = self._checked(X)
+        return passed_blocks(self.networks_, self.encoder_, samples)
+
     def _blocks(self, samples: CheckedSamples) -> Iterator[Block]:
         return scored_blocks(self.networks_, self.encoder_, samples, self._build_score())
 
     def _score_checked(self, samples: CheckedSamples, score: Score | None = None) -> Values:
         """Anomaly scores (n,) of checked samples, by the detector's own score or another."""
         score = self._build_score() if score is None else score
-        scores = block_scores(self.networks_, self.encoder_, samples, score)
+        own = self.parameters_["networks"] is not None
+        scores = block_scores(self.networks_, self.encoder_, samples, score, reentrant=not own)
         return joined_scores(len(samples), scores)
 
     def _set_calibration(self, calibration: Calibration) -> None:

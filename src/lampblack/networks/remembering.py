@@ -85,13 +85,17 @@ class RememberingPair(AutoencoderPair):
         cells = parts.reshape(len(parts), like.shape[1], int(rows[-1]) + 1, int(columns[-1]) + 1)
         return cells[:, :, rows][:, :, :, columns] * share
 
+    def see(self) -> None:
+        """Look at what is remembered through every view, once for all that follows."""
+        if not self._seen or self._seen[0].samples.device != self.memory.device:
+            self._seen = [Remembered(view(self.memory)) for view in self.views]
+
     def nearest(self, compared: Tensor, k: int, equal: int = 1) -> list[Tensor]:
         """Squared differences (n, k, width) to the nearest remembered samples, view by view.
 
         See `Remembered.nearest`.
         """
-        if not self._seen or self._seen[0].samples.device != self.memory.device:
-            self._seen = [Remembered(view(self.memory)) for view in self.views]
+        self.see()
         found = []
         for view, remembered in zip(self.views, self._seen, strict=True):
             shown = view(compared)

@@ -99,7 +99,12 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
     try:
         return ModelConfig.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise ModelFileError(": ".join(part for part in (str(path), where, what) if part)) from None
+        raise ModelFileError(f"{path}: {first_fault(error)}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where the first thing that is wrong is, and what is wrong with it."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lampblack.data.encoder import EncoderState
 from lampblack.exceptions import ModelFileError
-from lampblack.persistence.config import CONFIG, ModelConfig, parse_config
+from lampblack.persistence.config import CONFIG, ModelConfig, first_fault, parse_config
 from lampblack.persistence.folder import read_folder, write_folder
 
 WEIGHTS, ENCODER = "weights.safetensors", "encoder.json"
@@ -81,6 +81,4 @@ def _read_encoder(path: Path, content: bytes) -> EncoderState:
     try:
         return EncoderState.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ModelFileError(f"{path} does not hold an encoder: {where}: {first['msg']}") from None
+        raise ModelFileError(f"{path} does not hold an encoder: {first_fault(error)}") from None

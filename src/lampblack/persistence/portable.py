@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.config import FORMAT as FOLDER_FORMAT
-from lampblack.persistence.config import ModelConfig
+from lampblack.persistence.config import ModelConfig, first_fault
 
 FORMAT = 1
 SUFFIX = ".onnx"
@@ -115,9 +115,7 @@ def _parse_facts(name: str, document: bytes) -> PortableFacts:
     try:
         return PortableFacts.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelFileError(f"{name}: {where}: {first['msg']}") from None
+        raise ModelFileError(f"{name}: {first_fault(error)}") from None
 
 
 class _Field(NamedTuple):

@@ -143,7 +143,7 @@ class FileReader:
                 yield [read[i] for i in batch]
             return
         if "torch" not in sys.modules:  # a portable model scores without it
-            yield from _by_threads(read, positions)
+            yield from _decoded_by_threads(read, positions)
             return
         self._order.batches = [batch.tolist() for batch in positions]
         if self._loader is None:
@@ -189,7 +189,7 @@ class _Read:
             return error
 
 
-def _by_threads(read: _Read, positions: Sequence[Positions]) -> Iterator[list[Any]]:
+def _decoded_by_threads(read: _Read, positions: Sequence[Positions]) -> Iterator[list[Any]]:
     """Each image of each batch, one batch decoded ahead; decoders let other threads run."""
     with ThreadPoolExecutor(min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
         ahead: list[Any] | None = None
