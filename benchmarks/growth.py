@@ -3,7 +3,8 @@
 Each fit and each scoring is a process of its own: CPU and wall seconds of the call, and the peak of
 memory above what the process takes before (`extra_mib`) and altogether (`peak_mib`). Rows are in
 Parquet files, which are scored as a stream and trained on through a bounded buffer
-(`lampblack.find_rows`).
+(`lampblack.find_rows`). What is called are methods of the plain autoencoder, in one thread; and, as
+a user has them, the commands: the recommended detector, in all threads, a whole process each.
 `python benchmarks/evidence.py growth` runs what benchmarks/results/growth.jsonl lacks, and draws
 docs/pictures/growth.svg.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,13 +35,27 @@ AXES: dict[str, tuple[int, ...]] = {
 STEPS = {"rows": 500, "columns": 100, "side": 20}
 LONG = "long"  # 10⁷ rows, so many steps that batches are read from the file as training goes
 LONG_STEPS, LONG_BATCH = 2_000, 1024
+COMMAND = "command, rows"
+RUN = """
+import json, re, sys, time
+from pathlib import Path
+def most():
+    status = Path("/proc/self/status").read_text()  # getrusage counts what the parent held
+    return int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024
+before = most()
+from lampblack.cli.main import app
+app(sys.argv[1:], standalone_mode=False)
+print(json.dumps({"cpu_s": round(time.process_time(), 3), "extra_mib": round(most() - before, 1),
+                  "peak_mib": round(most())}))
+"""
 FIXED_COLUMNS, FIXED_ROWS, IMAGES = 30, 10_000, 200
 GROUP = 100_000  # rows of a row group
 
 
 def jobs() -> list[tuple[str, int]]:
-    """Every axis and size, and the long training."""
-    return [(axis, size) for axis, sizes in AXES.items() for size in sizes] + [(LONG, 10_000_000)]
+    """Every axis and size, the long training, and the commands."""
+    found = [(axis, size) for axis, sizes in AXES.items() for size in sizes]
+    return [*found, (LONG, AXES["rows"][-1]), *((COMMAND, size) for size in AXES["rows"])]
 
 
 def write_rows(path: Path, rows: int) -> None:
@@ -96,7 +110,7 @@ def measured(call: Any) -> dict[str, float]:
         "cpu_s": round(cpu, 3),
         "wall_s": round(wall, 3),
         "extra_mib": round(peak.most - peak.before, 1),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mib": round(peak.most),
     }
 
 
@@ -141,10 +155,33 @@ def measure(done: set[tuple[str, int]]) -> Iterator[dict[str, Any]]:
             if (axis, size) in done:
                 continue
             file = Path(folder, f"{size}.parquet")
-            if axis in ("rows", LONG) and not file.exists():
+            if axis in ("rows", LONG, COMMAND) and not file.exists():
                 write_rows(file, size)
-            found = {part: _in_process(part, axis, size, file) for part in ("fit", "score")}
+            if axis == COMMAND:
+                found = {part: command(part, file) for part in ("fit", "score")}
+            else:
+                found = {part: _in_process(part, axis, size, file) for part in ("fit", "score")}
             yield {"set": axis, "size": size, **found}
+
+
+def command(part: str, file: Path) -> Any:
+    """What `lampblack fit`, from the file as it goes, or `lampblack score` of a file takes."""
+    model = str(file.with_suffix(".recommended.model"))
+    arguments = {
+        "fit": ["fit", str(file), "-o", model, "--stream", "-q"],
+        "score": ["score", model, str(file), "-o", str(file.with_suffix(".scores.parquet")), "-q"],
+    }[part]
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {name: value for name, value in os.environ.items() if name not in threads}
+    started = time.perf_counter()
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    wall = round(time.perf_counter() - started, 3)
+    return {**json.loads(result.stdout.splitlines()[-1]), "wall_s": wall}
 
 
 def _in_process(part: str, axis: str, size: int, file: Path) -> Any:

@@ -88,13 +88,15 @@ def test_what_the_page_says_of_what_falls_short_is_measured() -> None:
     assert 0.4 < ratios["score a CSV file, autoencoder", 1] < 0.6
 
 
-def test_what_was_reached_stays_reached() -> None:
+def test_what_the_page_says_was_reached_is_measured() -> None:
+    """The figures as they are kept: none of them is measured here."""
     ratios = {(row["set"], row["threads"]): row["cpu_ratio"] for row in render.read("speed")}
     for threads in (1, 2):
         for rows in ("50,000 × 30", "500,000 × 30"):
             assert ratios[f"fit, batch 32, {rows}", threads] > 1.6
             assert ratios[f"fit, batch 1024, {rows}", threads] > 3
         assert ratios["fit, batch 32, 5,000 × 274", threads] > 1.6
+        assert ratios["fit, batch 32, 10,000 × 28 × 28", threads] > 1.6
         for name in ("autoencoder", "recommended"):
             assert ratios[f"fit, defaults, {name}, 50,000 × 30", threads] > 10
         assert ratios["score, 500,000 × 30", threads] > 30
