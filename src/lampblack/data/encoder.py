@@ -82,9 +82,14 @@ class TableEncoder:
         self.scaler = ColumnScaler.fit(self._features(matrix), self.scaling, self._groups)
         return self
 
-    def transform(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Encode rows as a float32 matrix (n, width), in pieces that a processor's cache holds."""
-        encoded = np.empty((len(rows), self.width), dtype=np.float32)
+    def transform(
+        self, rows: Rows, out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Encode rows as a float32 matrix (n, width), in pieces that a processor's cache holds.
+
+        out: a matrix to fill and return.
+        """
+        encoded = np.empty((len(rows), self.width), dtype=np.float32) if out is None else out
         filled = 0
         for some in rows.chunks(max(1, PIECE // max(1, self.width))):
             features = self._features(self._matrix(some))

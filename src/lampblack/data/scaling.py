@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Scaling = Literal["standard", "minmax"]
 Matrix = npt.NDArray[np.float64]
@@ -67,10 +70,10 @@ class ColumnScaler:
         import torch  # here, since what reads rows for an exported model runs without it
 
         values = torch.from_numpy(X)  # over rows of a few numbers torch is faster, to the same bits
-        values -= torch.tensor(self.center)  # copied: shared memory may be read only
+        values -= _tensor(self.center)
         if self.constant.any():
             X[:, self.constant] = self._departures(X[:, self.constant], self.center[self.constant])
-        values /= torch.tensor(self.scale)
+        values /= _tensor(self.scale)
         scaled = torch.from_numpy(out)
         scaled.copy_(values)
         scaled.clamp_(-LIMIT, LIMIT)
@@ -83,3 +86,10 @@ class ColumnScaler:
         moved = np.abs(distance) > ROUNDING * np.abs(center)
         growth = np.log1p(np.abs(distance) / np.maximum(np.abs(center), 1.0))
         return np.where(moved, np.sign(distance) * (self.departure + growth), 0.0)
+
+
+def _tensor(values: Matrix) -> Tensor:
+    """As a tensor, copied where it lies in memory that may only be read, as what is shared does."""
+    import torch
+
+    return torch.from_numpy(np.require(values, requirements="W"))

@@ -101,13 +101,10 @@ def _block(networks: AutoencoderPair, encoder: Encoder, some: Any) -> tuple[Tens
     behind the last sample: the score of a sample does not depend on those beside it.
     """
     transform: Any = encoder.transform
-    encoded = torch.from_numpy(transform(some))
-    n, size = len(encoded), block_size(encoder.shape)
-    if n == size:
-        x = encoded.clone()
-    else:
-        x = torch.zeros(size, *encoded.shape[1:])
-        x[:n] = encoded
+    n, size = len(some), block_size(encoder.shape)
+    x = torch.empty(size, *encoder.shape)
+    x[n:] = 0
+    transform(some, out=x.numpy()[:n])
     return x.to(networks.varying.device), n
 
 

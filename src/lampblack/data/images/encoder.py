@@ -25,9 +25,15 @@ class ImageEncoder:
         """One True: a pixel that was constant in training is treated like any other."""
         return np.ones(1, dtype=np.bool_)
 
-    def transform(self, images: ArrayImages) -> npt.NDArray[np.float32]:
-        """Images as float32 (n, channels, height, width) in [0, 1]."""
-        return to_unit(images.values)
+    def transform(
+        self, images: ArrayImages, out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Images as float32 (n, channels, height, width) in [0, 1]. out: to fill and return."""
+        values = to_unit(images.values)
+        if out is None:
+            return values
+        out[:] = values
+        return out
 
     def fold(self, by_element: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Sum values by element (n, channels, height, width) over the channels: (n, h, w)."""
