@@ -198,6 +198,12 @@ def slope(points: list[tuple[float, float]]) -> float:
     return float(np.polyfit(sizes, costs, 1)[0])
 
 
+def shown_slope(found: list[tuple[float, float]], figure: str) -> str:
+    """The slope in print; none of fewer than three sizes, nor of memory that is hardly any."""
+    hardly = figure == "extra_mib" and min(cost for _, cost in sorted(found)[-3:]) < 1
+    return "" if len(found) < 3 or hardly else f"{slope(found) + 0.0:.2f}"
+
+
 def points(rows: list[dict[str, Any]], axis: str, part: str, figure: str) -> list[Any]:
     """Size and figure of every row of an axis; no less than a tenth of a MiB or 1 ms."""
     least = 0.1 if figure == "extra_mib" else 1e-3
@@ -212,17 +218,27 @@ def draw(rows: list[dict[str, Any]]) -> None:
     from matplotlib import pyplot as plt
 
     mpl.rcParams.update({"svg.hashsalt": "lampblack", "svg.fonttype": "none", "font.size": 8})
-    figure, axes = plt.subplots(2, 3, figsize=(8, 4.6), layout="constrained", sharex="col")
+    figure, axes = plt.subplots(2, 3, figsize=(9, 5), layout="constrained", sharex="col")
     for column, axis in enumerate(AXES):
         for row, (name, label) in enumerate((("cpu_s", "CPU s"), ("extra_mib", "MiB above start"))):
             plot = axes[row][column]
-            for part, colour in (("fit", "#1f5aa6"), ("score", "#c2571a")):
-                found = points(rows, axis, part, name)
-                exponent = f" (slope {slope(found) + 0.0:.2f})" if len(found) > 2 else ""
+            lines = [("fit", axis, "#1f5aa6", "o-"), ("score", axis, "#c2571a", "o-")]
+            if axis == "rows":
+                lines += [(part, COMMAND, colour, "o:") for part, _, colour, _ in lines]
+            for part, kind, colour, style in lines:
+                found = points(rows, kind, part, name)
+                exponent = shown_slope(found, name)
+                called = f"lampblack {part}" if kind == COMMAND else part
                 plot.loglog(
-                    *zip(*found, strict=True), "o-", ms=3, color=colour, label=part + exponent
+                    *zip(*found, strict=True),
+                    style,
+                    ms=3,
+                    color=colour,
+                    label=f"{called} (slope {exponent})" if exponent else called,
                 )
             plot.grid(alpha=0.3)
+            if len(lines) > 2 and not row:
+                plot.set_ylim(top=1e5)  # room for the names of four lines
             plot.legend(frameon=False, fontsize=7)
             if not column:
                 plot.set_ylabel(label)

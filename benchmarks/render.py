@@ -324,7 +324,9 @@ def memory() -> str:
 
 def speed() -> str:
     """Every comparison of benchmarks/speed.py, in one thread and in two."""
-    rows = read("speed")
+    from benchmarks.speed import JOBS
+
+    rows = sorted(read("speed"), key=lambda row: (row["threads"], list(JOBS).index(row["set"])))
     if not rows:
         return "Not measured yet.\n"
     lines = [
@@ -414,11 +416,12 @@ def growth() -> str:
             lines.append(f"| {axis} | {row['size']:,} | {' | '.join(cells)} |")
         if len(rows) > 2:
             slopes = [
-                f"{part.slope(part.points(rows, axis, k, 'cpu_s')):.2f} | "
-                f"{part.slope(part.points(rows, axis, k, 'extra_mib')):.2f} | "
+                part.shown_slope(part.points(rows, axis, k, figure), figure)
                 for k in ("fit", "score")
+                for figure in ("cpu_s", "extra_mib")
             ]
-            lines.append(f"| {axis} | slope | {' | '.join(slopes)} |")
+            cells = [f"{time} | {memory} | " for time, memory in (slopes[:2], slopes[2:])]
+            lines.append(f"| {axis} | slope | {' | '.join(cells)} |")
     every = [row for rows in by_axis.values() for row in rows]
     command = "python benchmarks/evidence.py growth"
     return "\n".join(lines) + f"\n\n{_measured(every, 'pyarrow')}; `{command}`.\n"

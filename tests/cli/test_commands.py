@@ -628,6 +628,24 @@ def test_score_never_writes_over_its_input_or_into_the_model(folder: Path) -> No
     assert "the model needs it" in refused("score", model, data, "--exclude", "flow")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate mem"),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    folder: Path, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lampblack.detectors.blocks._pass", fail)
+    line = refused("score", folder / "pump.model", folder / "normal.csv", "-o", tmp_path / "o.csv")
+    assert "not enough memory" in line
+
+
 def test_names_and_values_in_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     columns = {"rate [/min]": rng.normal(size=300), "[/x]": rng.choice(["[/a]", "b"], 300)}

@@ -186,6 +186,10 @@ def test_newer_unknown_and_inconsistent_facts_are_refused(of_table: Exported) ->
     assert "of models of format 99" in said(lambda: parse_portable("m.onnx", newer))[1]
     unknown = sealed(graph, json_facts(facts, calibration_scores="none"))
     assert "calibration_scores" in said(lambda: parse_portable("m.onnx", unknown))[1]
+    impossible = facts.config.model_dump(mode="json") | {"filled_in": {"hidden": [3]}}
+    wrong = sealed(graph, json_facts(facts, config=impossible))
+    line = said(lambda: parse_portable("m.onnx", wrong))[1]
+    assert line == "m.onnx: config: filled_in holds hidden, which was not left out"
     mixed = sealed(graph, facts.model_copy(update={"calibration_scores": [3.0, 2.0]}))
     model = lampblack.portable.PortableModel
     assert "not ascending" in said(lambda: model.from_bytes(mixed, "m.onnx"))[1]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,30 @@ def test_a_run_that_was_killed_goes_on(
     assert "3 files, 1 of them done before, " in run(*command).stdout
     assert scored == ["d1.parquet", "d2.parquet"]
     assert scores(tmp_path / "out") == scores(local)
+
+
+def test_a_process_that_is_killed_leaves_files_done_or_to_do(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(8):
+        mixed_frame(20_000, seed=i).to_parquet(tmp_path / "data" / f"{i}.parquet")
+    arguments = ["score", folder / "a.model", tmp_path / "data", "--explain", "2", "-q", "-o"]
+    command = [sys.executable, "-m", "lampblack", *map(str, arguments), "killed"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    entry = tmp_path / "killed" / LEDGER / "1.parquet.json"
+    deadline = time.monotonic() + 120
+    while not entry.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    result = run(*arguments, tmp_path / "killed")
+    assert result.exit_code == 0, result.output
+    kept = int(re.search(r"of 8 files, (\d) of them done before", result.stdout)[1])
+    assert 2 <= kept < 8
+    assert run(*arguments, tmp_path / "whole").exit_code == 0
+    assert scores(tmp_path / "killed") == scores(tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob(".*"))
 
 
 @pytest.mark.parametrize("change", ["model", "settings"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,15 @@ from lampblack.data.files import RowFormat
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.fitted import load_fitted
 from lampblack.exceptions import InvalidInput
-from lampblack.scale import Scoring, dataset, partitions, score_dataset, score_files, session
+from lampblack.scale import (
+    Scoring,
+    dataset,
+    partitions,
+    ray_files,
+    score_dataset,
+    score_files,
+    session,
+)
 from lampblack.scale.ray_files import score_with_ray
 from tests.conftest import mixed_frame
 
@@ -171,6 +181,35 @@ def test_a_process_that_dies_is_started_again_but_not_for_ever(
         with pytest.raises(InvalidInput, match=r"/a.csv: the process that scores it died 4 times"):
             list(run)
     assert len(list((tmp_path / "deaths").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "a.csv: there is not enough memory to score it; give fewer --workers"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate"), "a.csv: there is not enough memory"),
+        (OSError(5, "Input/output error"), "a.csv: Input/output error"),
+        (InvalidInput("a.csv: is odd"), "a.csv: is odd"),
+    ],
+)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_fails_in_a_process_is_told_with_its_place(
+    error: Exception, line: str, elsewhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray_files, "fetched", lambda *_: None)
+    monkeypatch.setattr(ray_files, "finish", fail)
+    asking = "another" if elsewhere else socket.gethostname()
+    ledger = SimpleNamespace(begin=lambda *_: None)
+    scorer = ray_files.FileScorer(None, "cpu", Scoring(RowFormat()), ledger, asking)
+    part = partitions.Partition(Path("a.csv"), Path("a.parquet"))
+    told = scorer({"index": np.array([0]), "part": np.array([part], object)})["result"][0]
+    assert told["text"].startswith(line)
+    assert ("which must see the same paths" in told["text"]) is elsewhere
+    with pytest.raises(InvalidInput, match=line):
+        ray_files._result(told)
 
 
 def test_what_a_process_cannot_read_or_write_is_one_line(

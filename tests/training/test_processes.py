@@ -448,6 +448,19 @@ def test_torchrun_fits_the_same_model_as_devices(table: pa.Table, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_a_port_that_is_in_use_is_named(normal: np.ndarray, monkeypatch: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for name, value in {"ADDR": "127.0.0.1", "PORT": port}.items():
+            monkeypatch.setenv(f"MASTER_{name}", value)
+        monkeypatch.setenv("NODE_RANK", "0")
+        with pytest.raises(TrainingError, match=f"^port {port} is in use on this machine; set an"):
+            lampblack.TollDetector(**FAST).fit(normal, num_nodes=2)
+
+
+@pytest.mark.slow
 def test_two_machines_fit_the_same_model_as_two_processes(table: pa.Table, tmp_path: Path) -> None:
     """Two commands, numbered as machines are, that meet at an address and share no folder."""
     csv.write_csv(table, tmp_path / "n.csv")

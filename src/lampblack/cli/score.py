@@ -16,7 +16,7 @@ from lampblack.cli.options import Cluster, Reading, Selection
 from lampblack.cli.output import Output, refuse_own_input
 from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped, row_format
 from lampblack.data.ahead import ahead
-from lampblack.data.file_names import holds_rows, is_pattern
+from lampblack.data.file_names import ending_below, holds_rows, is_pattern
 from lampblack.data.images.folders import holds_images
 from lampblack.detectors.results import check_columns, key_of, result_columns
 from lampblack.exceptions import InvalidInput
@@ -89,9 +89,11 @@ def _is_many(model: Path, data: list[Path], output: str | None, cluster: Cluster
     if len(data) > 1 or is_pattern(data[0]) or cluster.engine != "local":
         return True
     if data[0].is_dir():
+        rows = holds_rows(data[0])
         if is_portable(model):
-            return holds_rows(data[0])
-        return read_config(model).table is not None
+            return rows
+        of_table = read_config(model).table is not None
+        return of_table and (rows or ending_below(data[0]) is not None)
     to_folder = output is not None and (output.endswith(os.sep) or Path(output).is_dir())
     return to_folder and not holds_images(data[0])
 

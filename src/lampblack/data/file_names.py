@@ -33,7 +33,7 @@ def find_files(given: Sequence[str | Path], *, leave_out: Path | None = None) ->
             root = path
             matches = [entry for entry in path.iterdir() if _is_rows(entry)]
             what = f"has no file of rows ({', '.join(ENDINGS)})"
-            if below := _first_below(path):
+            if below := ending_below(path):
                 what += f"; for those in folders below it give '{path}/**/*{below}'"
         elif is_pattern(path):
             while glob.has_magic(str(root)):
@@ -54,7 +54,7 @@ def find_files(given: Sequence[str | Path], *, leave_out: Path | None = None) ->
     return found
 
 
-def _first_below(folder: Path) -> str | None:
+def ending_below(folder: Path) -> str | None:
     """The ending of some file of rows in the folders below one, None where there is none."""
     for path in folder.glob("*/**/*"):
         if _is_rows(path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from lampblack import exceptions
 from lampblack.data.files import SkippedRow
 from lampblack.detectors.device import resolve_device
 from lampblack.detectors.scoring import ScoringMixin
-from lampblack.exceptions import LampblackError
+from lampblack.exceptions import LampblackError, is_lack_of_memory
 from lampblack.scale.partitions import Done, Ledger, Partition, Scoring
 from lampblack.scale.runs import finish
 from lampblack.scale.session import actor_options, most_workers, ray_session
@@ -44,11 +43,16 @@ class FileScorer:
         try:
             self._ledger.begin(part, MOST_DEATHS)
             return asdict(finish(self._detector, part, self._scoring, self._ledger))
-        except (LampblackError, MemoryError, OSError) as error:
-            known = isinstance(error, LampblackError | MemoryError)
-            kind = type(error).__name__ if known else "OSError"
-            text = str(error) if isinstance(error, LampblackError) else f"{part.source}: {error}"
-            return {"error": kind, "text": f"{text}{self._place}"}
+        except LampblackError as error:
+            return {"error": type(error).__name__, "text": f"{error}{self._place}"}
+        except Exception as error:
+            if is_lack_of_memory(error):
+                reason = "there is not enough memory to score it; give fewer --workers"
+            elif isinstance(error, OSError):
+                reason = error.strerror or str(error)
+            else:
+                raise
+            return {"error": "InvalidInput", "text": f"{part.source}: {reason}{self._place}"}
 
 
 def fetched(model: Any, device: str) -> ScoringMixin:
@@ -76,9 +80,8 @@ def score_with_ray(
         workers = workers or most_workers(ray, device)
         context = ray.data.DataContext.get_current()
         ordered = context.execution_options.preserve_order
-        context.execution_options.preserve_order = (
-            True  # the first bad file is the one that is told
-        )
+        # the first bad file is the one that is told
+        context.execution_options.preserve_order = True
         try:
             items = [{"index": i, "part": part} for i, part in enumerate(parts)]
             scored = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
@@ -102,7 +105,7 @@ def score_with_ray(
 
 def _result(told: dict[str, Any]) -> Done:
     if told.get("error") is not None:
-        kind = getattr(exceptions, told["error"], None) or getattr(builtins, told["error"])
+        kind: type[LampblackError] = getattr(exceptions, told["error"])
         raise kind(told["text"])
     skipped = tuple(SkippedRow(**row) for row in told["skipped"])
     return Done(int(told["rows"]), int(told["alarms"]), skipped)
