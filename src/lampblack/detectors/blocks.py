@@ -19,7 +19,7 @@ from lampblack.networks.remembering import TOGETHER, RememberingPair
 from lampblack.scores import Passed, Score, Scored
 
 WORTH_THREADS = 2e8  # floating-point operations on a block, about
-HELD = 64  # values that scoring a sample by its neighbours holds for each of its own, about
+HELD = 32  # values that scoring a sample by its neighbours holds for each of its own, about
 MOST_HELD = 1 << 28  # values held for the blocks that are scored at the same time: 1 GiB
 
 

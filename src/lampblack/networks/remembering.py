@@ -17,6 +17,7 @@ ROUNDING = 4 * torch.finfo(torch.float32).eps  # relative difference that counts
 SPARE = 8  # candidates beyond the nearest that are asked for
 GROUP = 10  # values of which the largest stands for all, in the search for the largest of many
 TOGETHER = 64  # rows searched for at a time: their products with 10,000 samples stay in a cache
+CANDIDATES = 1 << 17  # values of candidates that are compared at a time: 512 KiB
 LONGEST_SIDE = 16  # pixels at which images are compared
 
 
@@ -143,6 +144,15 @@ class Remembered:
         some = min(k + SPARE, len(self.samples))
         centred = functional.pad(asked - self.centre, (0, 1), value=1.0)
         found = self._closest(centred, some)
+        if torch.compiler.is_exporting():  # in a graph for any number of rows
+            return self._nearest_of(asked, found, k, equal)
+        rows = max(_together(asked), CANDIDATES // (some * asked.shape[1]))
+        pieces = zip(torch.split(asked, rows), torch.split(found, rows), strict=True)
+        return torch.cat([self._nearest_of(*piece, k, equal) for piece in pieces])
+
+    def _nearest_of(self, asked: Tensor, found: Tensor, k: int, equal: int) -> Tensor:
+        """The k nearest (n, k, width) of the samples at these positions (n, some)."""
+        some = found.shape[1]
         candidates = functional.embedding(found, self.samples)  # indexing takes three times as long
         squares = (asked[:, None] - candidates).square().sum(dim=2)
         squares, order = squares.sort(dim=1, stable=True)
@@ -155,13 +165,19 @@ class Remembered:
         """Positions (n, some) of the samples closest to these (n, width + 1), by the product."""
         if torch.compiler.is_exporting():  # in a graph for any number of rows
             return torch.mm(centred, self.across).topk(some, dim=1).indices
-        product = centred.new_empty(TOGETHER, len(self.samples))  # one for all: new memory is slow
+        together = _together(centred)
+        product = centred.new_empty(together, len(self.samples))  # one for all: new memory is slow
         return torch.cat(
             [
                 _largest(torch.mm(rows, self.across, out=product[: len(rows)]), some)
-                for rows in torch.split(centred, TOGETHER)
+                for rows in torch.split(centred, together)
             ]
         )
+
+
+def _together(rows: Tensor) -> int:
+    """How many rows to search for at a time: a GPU takes all at once."""
+    return TOGETHER if rows.device.type == "cpu" else max(1, len(rows))
 
 
 def _largest(values: Tensor, some: int) -> Tensor:
