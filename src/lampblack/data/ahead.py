@@ -66,4 +66,5 @@ def by_threads(
         while waiting:
             yield waiting.popleft().result()
     finally:
+        all_there.abort()  # for threads that still wait there, where an interrupt has come between
         pool.shutdown(cancel_futures=True)
