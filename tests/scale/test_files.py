@@ -281,9 +281,22 @@ def test_files_of_nested_folders_are_told_apart_by_their_paths(tmp_path: Path) -
     nested = {day: day.relative_to(tmp_path) for day in days}
     out = tmp_path / "out"
     assert find_files([tmp_path / "day=*" / "*.csv"]) == nested
-    assert find_files([tmp_path / "**" / "part.csv"], leave_out=out) == nested
-    assert find_files([tmp_path / "day=1" / "*.csv"]) == {days[0]: Path("part.csv")}
-    assert find_files([out / "part.csv"], leave_out=out) == {out / "part.csv": Path("part.csv")}
+    (out / LEDGER).mkdir()
+    (out / LEDGER / "run.json").touch()  # so that it holds scores
+    (tmp_path / "_temporary").mkdir()
+    (tmp_path / "_temporary" / "part.csv").touch()  # not yet committed
+    (tmp_path / "again").symlink_to(tmp_path / "day=1")
+    assert find_files([tmp_path / "*" / "part.csv"]) == {
+        tmp_path / "again" / "part.csv": Path("again/part.csv"),
+        days[1]: nested[days[1]],
+    }
+    (tmp_path / "again").unlink()
+    assert find_files(tmp_path / "**" / "part.csv") == nested
+    assert find_files(f"{tmp_path}/day=1/*.csv") == {days[0]: Path("part.csv")}
+    assert find_files([out / "part.csv"]) == {out / "part.csv": Path("part.csv")}
+    assert find_files([f"{tmp_path}/_temporary/*"]) == {
+        tmp_path / "_temporary" / "part.csv": Path("part.csv")
+    }
     with pytest.raises(InvalidInput, match=r"for those in folders below it give '\S+/\*\*/\*.csv'"):
         find_files([tmp_path])
 
@@ -323,6 +336,88 @@ def test_a_file_without_rows_is_done_without_scores(
     assert "no row of 1 files was left" in refused(*only, "-o", f"{tmp_path / 'none'}{os.sep}")
 
 
+def test_scores_of_another_file_of_the_name_are_not_written_over(
+    folder: Path, tmp_path: Path
+) -> None:
+    for day in ("monday", "tuesday"):
+        (tmp_path / day).mkdir()
+        mixed_frame(20, seed=len(day)).to_csv(tmp_path / day / "rows.csv", index=False)
+    command = ("score", folder / "a.model", "-o", f"{tmp_path / 'out'}{os.sep}", "-q")
+    assert run(*command, tmp_path / "monday" / "rows.csv").exit_code == 0
+    before = scores(tmp_path / "out")
+    line = refused(*command, tmp_path / "tuesday" / "rows.csv")
+    assert "rows.parquet: holds the scores of" in line
+    assert "monday/rows.csv, not of" in line
+    assert scores(tmp_path / "out") == before
+    (tmp_path / "monday").rename(tmp_path / "first")  # moved, it is the same file
+    result = run(*command, tmp_path / "first" / "rows.csv")
+    assert "1 of them done before" in result.stdout
+    (tmp_path / "out" / "rows.parquet").write_bytes(b"")  # damaged, it is scored again
+    result = run(*command, tmp_path / "first" / "rows.csv")
+    assert "done before" not in result.stdout
+    assert scores(tmp_path / "out") == before
+
+
+def test_settings_are_kept_once_something_is_done(folder: Path, tmp_path: Path) -> None:
+    """A mistake is put right by the same command; files without bad rows stand where some skip."""
+    (tmp_path / "data").mkdir()
+    frame = mixed_frame(20)
+    frame.to_csv(tmp_path / "data" / "a.csv", index=False)
+    text = (tmp_path / "data" / "a.csv").read_text()
+    (tmp_path / "data" / "b.csv").write_text(text.replace("3.0", "broken", 1))
+    command = ("score", folder / "a.model", tmp_path / "data", "-o", tmp_path / "out", "-q")
+    assert "not a condition" in refused(*command, "--where", "flow = 1")
+    assert "row 1, column 'mode'" in refused(*command, "--where", "flow < 1000")
+    assert "other settings (where)" in refused(*command)
+    result = run(*command, "--where", "flow < 1000", "--on-bad-row", "skip")
+    assert "2 files, 1 of them done before" in result.stdout
+    assert "other settings (skip_bad_rows)" in refused(*command, "--where", "flow < 1000")
+
+
+@pytest.mark.filterwarnings("always::lampblack.exceptions.LampblackWarning")
+def test_keys_that_do_not_make_one_table_are_told(folder: Path, tmp_path: Path) -> None:
+    frame = mixed_frame(20)
+    frame.assign(part=range(20)).to_parquet(tmp_path / "a.parquet")
+    frame.assign(part=[f"p{i}" for i in range(20)]).to_parquet(tmp_path / "b.parquet")
+    command = ("score", folder / "a.model", tmp_path / "*.parquet", "-o", tmp_path / "out", "-q")
+    result = run(*command, "--id", "part")
+    assert result.exit_code == 0
+    assert "part is" in result.stderr
+    assert "int64 in a.parquet" in result.stderr
+    (tmp_path / "part=1").mkdir()
+    frame.assign(part=1).to_parquet(tmp_path / "part=1" / "c.parquet")
+    nested = ("score", folder / "a.model", tmp_path / "*" / "c.parquet", "-o", tmp_path / "other")
+    assert "says part too" in refused(*nested, "--id", "part")
+
+
+def test_names_that_are_none_are_refused(folder: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / os.fsdecode(b"bad\xff.csv")
+    mixed_frame(20).to_csv(wrong, index=False)
+    with pytest.raises(InvalidInput, match=r"bad\\udcff.csv': the name is not UTF-8"):
+        runs.score_files(
+            folder / "a.model", [wrong], tmp_path / "out", partitions.Scoring(RowFormat())
+        )
+    with pytest.raises(InvalidInput, match=r"\.\./a.csv: is not a name below"):
+        partitions.partitions({wrong: Path("../a.csv")}, tmp_path)
+    with pytest.raises(InvalidInput, match="engine must be one of local, ray, not 'spark'"):
+        runs.score_files(
+            folder / "a.model",
+            [str(folder / "data" / "d1.csv")],
+            tmp_path / "out",
+            partitions.Scoring(RowFormat()),
+            engine="spark",
+        )
+    (tmp_path / "odd[1]" / "below").mkdir(parents=True)
+    mixed_frame(20).to_csv(tmp_path / "odd[1]" / "below" / "a.csv", index=False)
+    with pytest.raises(InvalidInput, match="has no file of rows") as caught:
+        find_files(tmp_path / "odd[1]")
+    advice = str(caught.value).split("'")[1]
+    assert list(find_files(advice)) == [tmp_path / "odd[1]" / "below" / "a.csv"]
+    (tmp_path / "empty").mkdir()
+    line = refused("score", folder / "a.model", tmp_path / "empty", "-o", tmp_path / "scores")
+    assert "empty: has no file of rows" in line
+
+
 def test_one_run_at_a_time_has_a_folder(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     scoring = partitions.Scoring(RowFormat())
@@ -330,11 +425,8 @@ def test_one_run_at_a_time_has_a_folder(folder: Path, tmp_path: Path) -> None:
     with ledger.opened([]):
         line = refused("score", folder / "a.model", folder / "data" / "d*", "-o", output)
         assert "another run is scoring into it" in line
-    only = ("score", folder / "a.model", folder / "data" / "d*", "-o", output)
-    assert "holds scores of other settings" in refused(*only, "--exclude", "part")
-    frame = mixed_frame(20)
-    frame.to_csv(tmp_path / "a.csv", index=False)
-    assert run("score", folder / "a.model", tmp_path / "*.csv", "-o", output).exit_code == 0
+    command = ("score", folder / "a.model", folder / "data" / "d*", "-o", output)
+    assert run(*command, "--exclude", "part", "-q").exit_code == 0
 
 
 def test_a_folder_that_a_kill_left_empty_is_begun_anew(folder: Path, tmp_path: Path) -> None:

@@ -383,6 +383,14 @@ def test_machines_must_know_where_to_meet(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("NODE_RANK", rank)
         with pytest.raises(InvalidInput, match=problem):
             find_world(2, 2)
+    monkeypatch.setenv("NODE_RANK", "0")
+    monkeypatch.setenv("MASTER_PORT", "0")
+    with pytest.raises(InvalidInput, match="MASTER_PORT is 0; give it from 1 to 65535"):
+        find_world(2, 2)
+    monkeypatch.setenv("MASTER_PORT", "29400")
+    monkeypatch.setenv("MASTER_ADDR", "nowhere.invalid")
+    with pytest.raises(InvalidInput, match=r"MASTER_ADDR is 'nowhere\.invalid': "):
+        find_world(2, 2)
 
 
 def test_torchrun_is_noticed_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from lampblack.cli.rows import report_skipped, row_format
 from lampblack.data.file_names import find_files
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.config import read_config
-from lampblack.scale.partitions import Scoring, holds_scores
+from lampblack.scale.partitions import Scoring
 from lampblack.scale.runs import Engine, score_files
 from lampblack.training.progress import counted
 
@@ -34,9 +34,8 @@ def score(
     if cluster.engine == "local" and (cluster.workers or cluster.address):
         name = "workers" if cluster.workers else "address"
         raise InvalidInput(f"--{name} is for --engine ray; add that, or leave it out")
-    scores = holds_scores(Path(output)) if output not in (None, "-") else False
-    files = find_files(data, leave_out=Path(output or "") if scores else None)
-    if output is None or output == "-":
+    files = find_files(data)
+    if output is None or output in ("", "-"):
         raise InvalidInput("scores of many files go to a folder; give -o FOLDER")
     if Path(output).suffix.lower() in (".csv", ".gz", ".parquet", ".pq", ".tsv"):
         raise InvalidInput(

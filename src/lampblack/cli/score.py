@@ -93,7 +93,8 @@ def _is_many(model: Path, data: list[Path], output: str | None, cluster: Cluster
         if is_portable(model):
             return rows
         of_table = read_config(model).table is not None
-        return of_table and (rows or ending_below(data[0]) is not None)
+        nothing = not any(data[0].iterdir())
+        return of_table and (rows or nothing or ending_below(data[0]) is not None)
     to_folder = output is not None and (output.endswith(os.sep) or Path(output).is_dir())
     return to_folder and not holds_images(data[0])
 

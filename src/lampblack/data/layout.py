@@ -111,6 +111,10 @@ def find_source(path: str | Path | Source) -> Source:
     if isinstance(path, Source):
         return path
     path = Path(path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{str(path)!a}: the name is not UTF-8; rename the file") from None
     with unreadable(path):
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

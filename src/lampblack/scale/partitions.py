@@ -16,7 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from lampblack.data.file_names import ENDINGS
+from lampblack.data.file_names import ENDINGS, LEDGER, RUN, holds_scores
 from lampblack.data.files import RowFormat, SkippedRow
 from lampblack.data.layout import unreadable
 from lampblack.data.model_rows import ModelRows
@@ -25,8 +25,6 @@ from lampblack.detectors.results import ScoringModel, key_of, result_columns, sc
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.folder import MANIFEST, read_folder
 
-LEDGER: Final = "_lampblack"  # readers of a folder of Parquet files pass over such names
-RUN: Final = "run.json"
 LOCK: Final = "lock"
 FORMAT: Final = 1
 
@@ -83,6 +81,8 @@ def partitions(files: Mapping[Path, Path], output: Path) -> list[Partition]:
     """
     named: dict[Path, Path] = {}
     for file, below in files.items():
+        if below.is_absolute() or ".." in below.parts:
+            raise InvalidInput(f"{below}: is not a name below {output}")
         name = below.name
         for ending in sorted(ENDINGS, key=len, reverse=True):
             if name.lower().endswith(ending):
@@ -181,20 +181,39 @@ class Ledger:
         file = self._folder / RUN
         if not file.exists():
             _write(file, self._run)
-        elif (before := _read(file)) != self._run:
+            return
+        before = _read(file)
+        if before.get("scoring", {}).get("skip_bad_rows") is False:
+            # what is done so far has no bad row, so that it stands where such rows are skipped
+            before["scoring"]["skip_bad_rows"] = self._run["scoring"]["skip_bad_rows"]
+        entries = (entry for entry in self._folder.rglob("*.json") if entry != file)
+        if before == self._run or next(entries, None) is None:
+            _write(file, self._run)
+        else:
             raise InvalidInput(
                 f"{self._output}: holds scores of {_difference(before, self._run)}; "
                 "give another folder, or delete it"
             )
 
     def done(self, partition: Partition) -> Done | None:
-        """What became of a partition, where its input has not changed since."""
+        """What became of a partition, where neither its input nor its scores have changed since.
+
+        Raises InvalidInput where its scores are those of another file, which is still there.
+        """
         file = self._file(partition)
         if not file.exists():
             return None
         entry = _read(file)
-        there = partition.target.exists() or not entry["rows"]
-        if not there or entry["identity"] != partition.identity():
+        before, now = dict(entry["identity"]), partition.identity()
+        if before["input"] != now["input"]:
+            if Path(before["input"]).exists():
+                raise InvalidInput(
+                    f"{partition.target}: holds the scores of {before['input']}, not of "
+                    f"{now['input']}; give another folder, or delete it"
+                )
+            before["input"] = now["input"]  # it was moved
+        there = _size(partition.target) == entry.get("bytes")
+        if not there or before != now:
             return None
         return Done(
             entry["rows"], entry["alarms"], tuple(SkippedRow(*row) for row in entry["skipped"])
@@ -220,6 +239,7 @@ class Ledger:
             partition.target.unlink(missing_ok=True)  # of an input that has changed
         skipped = [[row.row, row.column, row.reason] for row in done.skipped]
         entry = {"identity": dict(identity), "rows": done.rows, "alarms": done.alarms}
+        entry["bytes"] = _size(partition.target)
         _write(self._file(partition), {**entry, "skipped": skipped})
         self._begun(partition).unlink(missing_ok=True)
 
@@ -231,9 +251,9 @@ class Ledger:
         return self._folder / f"{partition.target.relative_to(self._output)}.json"
 
 
-def holds_scores(folder: Path) -> bool:
-    """Whether a folder is one of scores, with a ledger."""
-    return (folder / LEDGER / RUN).exists()
+def _size(file: Path) -> int | None:
+    """The bytes of a file, None where there is none."""
+    return file.stat().st_size if file.exists() else None
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

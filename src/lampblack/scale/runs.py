@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import glob
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from pyarrow import parquet
 
 from lampblack.data.files import SkippedRow
 from lampblack.data.images.schema import ImageSchema
 from lampblack.detectors.fitted import load_fitted
 from lampblack.detectors.results import check_columns
 from lampblack.detectors.scoring import ScoringMixin
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, LampblackWarning
 from lampblack.scale.partitions import (
     Done,
     Ledger,
@@ -42,7 +45,7 @@ class Outcome:
 
 def score_files(
     model: str | Path,
-    files: Sequence[Path] | Mapping[Path, Path],
+    files: Sequence[str | Path] | Mapping[Path, Path],
     output: str | Path,
     scoring: Scoring,
     *,
@@ -65,7 +68,10 @@ def score_files(
     where `output` holds scores of another model or of other settings, or another run is scoring
     into it. What is done stays.
     """
-    files = files if isinstance(files, Mapping) else {file: Path(file.name) for file in files}
+    if engine not in get_args(Engine):
+        raise InvalidInput(f"engine must be one of {', '.join(get_args(Engine))}, not {engine!r}")
+    if not isinstance(files, Mapping):
+        files = {Path(file): Path(Path(file).name) for file in files}
     detector = load_fitted(Path(model), device="cpu" if engine == "ray" else device)
     if isinstance(detector.schema_, ImageSchema):
         first = next(iter(files))
@@ -75,6 +81,7 @@ def score_files(
     if model.resolve() in (output.resolve(), *output.resolve().parents):
         raise InvalidInput(f"{output}: lies in the model's folder; write somewhere else")
     wanted = partitions(files, output)
+    _refuse_key_of_folders(scoring.id_column, wanted, output)
     ledger = Ledger(output, model, scoring)
     with ledger.opened(wanted):
         done = {part: ledger.done(part) for part in wanted}
@@ -90,6 +97,8 @@ def score_files(
         for part, result in finished:
             done[part] = result
             advance(result.rows)
+    if scoring.id_column is not None:
+        _warn_of_keys(scoring.id_column, [part for part in wanted if part.target.exists()])
     results = [(part, result) for part, result in done.items() if result is not None]
     rows = sum(result.rows for _, result in results)
     if not rows:
@@ -101,6 +110,28 @@ def score_files(
         alarms=sum(result.alarms for _, result in results),
         skipped=tuple((part.source, row) for part, result in results for row in result.skipped),
     )
+
+
+def _refuse_key_of_folders(key: str | None, wanted: list[Partition], output: Path) -> None:
+    """Raise where readers of the scores would find a key in folders' names and in the files."""
+    for part in wanted:
+        if key and any(f.startswith(f"{key}=") for f in part.target.relative_to(output).parts[:-1]):
+            raise InvalidInput(
+                f"--id {key}: {part.target.parent} says {key} too, as readers of folders take it; "
+                "give another column"
+            )
+
+
+def _warn_of_keys(key: str, parts: list[Partition]) -> None:
+    """Warn where files have keys of several types, which not every reader takes for one table."""
+    types = {str(parquet.read_schema(part.target).field(0).type): part for part in reversed(parts)}
+    if len(types) > 1:
+        told = " and ".join(f"{kind} in {part.target.name}" for kind, part in types.items())
+        warnings.warn(
+            f"{key} is {told}: not every program reads such files as one table",
+            LampblackWarning,
+            stacklevel=3,
+        )
 
 
 def _score_here(

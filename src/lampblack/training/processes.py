@@ -115,9 +115,17 @@ def find_world(devices: int | None, num_nodes: int | None) -> World | None:
             f"NODE_RANK, from 0; {', '.join(missing)} is not set: set it, or start with torchrun"
         )
     port, node_rank = (_whole_number(name) for name in ("MASTER_PORT", "NODE_RANK"))
-    for name, value, end in (("NODE_RANK", node_rank, num_nodes), ("MASTER_PORT", port, 1 << 16)):
-        if not 0 <= value < end:
-            raise InvalidInput(f"{name} is {value}; give it from 0 to {end - 1}")
+    for name, value, least, most in (
+        ("NODE_RANK", node_rank, 0, num_nodes - 1),
+        ("MASTER_PORT", port, 1, (1 << 16) - 1),
+    ):
+        if not least <= value <= most:
+            raise InvalidInput(f"{name} is {value}; give it from {least} to {most}")
+    address = os.environ["MASTER_ADDR"]
+    try:
+        socket.getaddrinfo(address, port)
+    except OSError as error:
+        raise InvalidInput(f"MASTER_ADDR is {address!r}: {error.strerror}") from None
     return World(devices, num_nodes, node_rank, 0, False, next(_numbers))
 
 
