@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tempfile
@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+
+from benchmarks.growth import RUN
 
 BYTES = 5_000_000_000  # of CSV
 ROWS = 200_000  # of one block; the file repeats it
@@ -46,20 +48,17 @@ def _score(folder: Path, file: str, arguments: tuple[str, ...], rows: int) -> di
     return {
         "file_mb": round((folder / file).stat().st_size / 1e6),
         "rows": 2000 if file == "small.csv" else rows,
-        "peak_mib": round(usage.ru_maxrss / 1024),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_mib": usage["peak_mib"],
+        "cpu_s": round(usage["cpu_s"], 1),
     }
 
 
-def _run(folder: Path, *arguments: str) -> Any:
-    """Run the command line; what it used."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lampblack", *arguments], cwd=folder, stdout=subprocess.DEVNULL
+def _run(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run the command line; what it used, as the process itself says."""
+    finished = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments], cwd=folder, stdout=subprocess.PIPE, check=True
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"lampblack {' '.join(arguments)} failed")
-    return usage
+    return dict(json.loads(finished.stdout.splitlines()[-1]))
 
 
 def _write_files(folder: Path) -> int:

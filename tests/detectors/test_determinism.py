@@ -56,7 +56,7 @@ def test_scores_of_a_table_do_not_depend_on_the_number_of_threads(
     monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     """Nor on which thread scores which block, nor on whether there is one; all threads stay."""
-    X = np.random.default_rng(0).normal(size=(6000, width)).astype(np.float32)
+    X = np.random.default_rng(0).normal(size=(4200, width)).astype(np.float32)
     detector = lampblack.LampblackDetector(max_steps=5).fit(X)
     threads, workers, others = torch.get_num_threads(), set(), set()
     score = blocks._score

@@ -390,6 +390,18 @@ def test_keys_that_do_not_make_one_table_are_told(folder: Path, tmp_path: Path) 
     assert "says part too" in refused(*nested, "--id", "part")
 
 
+def test_a_run_forgets_what_processes_of_another_began(folder: Path, tmp_path: Path) -> None:
+    scoring = partitions.Scoring(RowFormat())
+    parts = partitions.partitions({folder / "data" / "d1.csv": Path("d1.csv")}, tmp_path / "out")
+    ledger = partitions.Ledger(tmp_path / "out", folder / "a.model", scoring)
+    for _ in range(2):
+        with ledger.opened(parts):
+            for _ in range(4):
+                ledger.begin(parts[0], 4)
+            with pytest.raises(InvalidInput, match=r"d1.csv: the process that scores it died 4 ti"):
+                ledger.begin(parts[0], 4)
+
+
 def test_names_that_are_none_are_refused(folder: Path, tmp_path: Path) -> None:
     wrong = tmp_path / os.fsdecode(b"bad\xff.csv")
     mixed_frame(20).to_csv(wrong, index=False)
