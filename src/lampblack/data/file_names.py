@@ -38,7 +38,7 @@ def find_files(given: str | Path | Sequence[str | Path]) -> dict[Path, Path]:
             root = path
             matches = [entry for entry in path.iterdir() if _is_rows(entry)]
             what = f"has no file of rows ({', '.join(ENDINGS)})"
-            if below := ending_below(path):
+            if not matches and (below := ending_below(path)):
                 what += (
                     f"; for those in folders below it give '{glob.escape(str(path))}/**/*{below}'"
                 )

@@ -50,8 +50,9 @@ def ray_session(address: str | None, workers: int) -> Iterator[Any]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options |= {"address": "local", "include_dashboard": False}
-        if workers > (os.cpu_count() or 1):  # else Ray's own count, which knows a container's share
-            options["num_cpus"] = math.ceil(CPUS_A_WORKER * workers)
+        needed = math.ceil(CPUS_A_WORKER * workers)
+        if needed > (os.cpu_count() or 1):  # else Ray's own count, which knows a container's share
+            options["num_cpus"] = needed
     else:
         options |= {"address": address}
     try:
