@@ -427,6 +427,18 @@ def test_processes_that_differ_are_told_apart(monkeypatch: pytest.MonkeyPatch) -
     ranks.agree("mine")
 
 
+def check_it_is_that_of_two_devices(folder: Path, *options: str) -> list[str]:
+    """Fit n.csv in two processes, to the weights of run.model; returns the lines that are said."""
+    here = ["fit", str(folder / "n.csv"), *FIT, "-o", str(folder / "here.model")]
+    result = CliRunner().invoke(app, [*here, "--devices", "2", *options])
+    assert result.exit_code == 0, result.output
+    first, second = (
+        lampblack.load(folder / name).networks_.state_dict() for name in ("run.model", "here.model")
+    )
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    return result.stdout.splitlines()
+
+
 @pytest.mark.slow
 def test_torchrun_fits_the_same_model_as_devices(table: pa.Table, tmp_path: Path) -> None:
     """One of its processes alone prints and saves; the checkpoint holds what each has to itself."""
@@ -445,14 +457,8 @@ def test_torchrun_fits_the_same_model_as_devices(table: pa.Table, tmp_path: Path
     assert [line.split()[0] for line in lines] == ["TollDetector:", "threshold", "saved"]
     with safe_open(tmp_path / "kept" / FILE, framework="np") as file:
         assert {"extra.amplification_scale", "process.1.amplification_scale"} <= {*file.keys()}
-    here = ["fit", str(tmp_path / "n.csv"), *FIT, "-o", str(tmp_path / "here.model")]
-    result = CliRunner().invoke(app, [*here, "--devices", "2", "--num-nodes", "1"])
-    assert result.stdout.splitlines()[:2] == lines[:2]
-    first, second = (
-        lampblack.load(tmp_path / name).networks_.state_dict()
-        for name in ("run.model", "here.model")
-    )
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    said = check_it_is_that_of_two_devices(tmp_path, "--num-nodes", "1")
+    assert said[:2] == lines[:2]
 
 
 @pytest.mark.slow
@@ -492,14 +498,7 @@ def test_two_machines_fit_the_same_model_as_two_processes(table: pa.Table, tmp_p
     assert [machine.returncode for machine in machines] == [0, 0], said
     assert said[0][0] == ""  # the second machine saves and prints nothing
     assert said[1][0].splitlines()[-1] == "saved run.model"
-    here = ["fit", str(tmp_path / "n.csv"), *FIT, "-o", str(tmp_path / "here.model")]
-    result = CliRunner().invoke(app, [*here, "--devices", "2"])
-    assert result.exit_code == 0, result.output
-    first, second = (
-        lampblack.load(tmp_path / name).networks_.state_dict()
-        for name in ("run.model", "here.model")
-    )
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    check_it_is_that_of_two_devices(tmp_path)
 
 
 @pytest.mark.slow
