@@ -185,8 +185,10 @@ def command(part: str, file: Path) -> Any:
 
 
 def _in_process(part: str, axis: str, size: int, file: Path) -> Any:
-    command = [sys.executable, __file__, part, axis, str(size), str(file)]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    arguments = [part, axis, str(size), str(file)]
+    result = subprocess.run(
+        [sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE
+    )
     return json.loads(result.stdout.splitlines()[-1])
 
 

@@ -241,17 +241,14 @@ def run_memory() -> dict[str, Any]:
     import numpy as np
 
     import lampblack
-
-    def most() -> int:
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    from benchmarks.protocol import peak_mib
 
     peaks = []
     for rows in (MEMORY_ROWS, 2 * MEMORY_ROWS):
         X = np.random.default_rng(0).random((rows, COLUMNS), dtype=np.float32)
         lampblack.TollDetector(max_steps=20, random_state=0).fit(X)
-        peaks.append(most())
-    return {"bytes_per_row": round((peaks[1] - peaks[0]) / MEMORY_ROWS)}
+        peaks.append(peak_mib() or 0)
+    return {"bytes_per_row": round((peaks[1] - peaks[0]) * 2**20 / MEMORY_ROWS)}
 
 
 class Peak:

@@ -1,7 +1,9 @@
 """How fast, beside the peer and beside the limit: `make bench-speed`, `--quick` for a short run.
 
 Every figure of docs/performance.md is a job: both sides in one process, one after the other, five
-times, in CPU and wall seconds; the ratio is the median of the ratios pair by pair. Each job runs
+times, in CPU and wall seconds; the ratio is the median of the ratios pair by pair. Where it says
+something, a third side takes its turn: the arithmetic that ours cannot do without, which bounds the
+ratio that any program could reach with the same libraries. Each job runs
 in a process of its own with one thread, then with two. Results are appended to
 benchmarks/results/speed.jsonl (`--quick`: speed-quick.jsonl in the same folder, not kept); a job
 that is there already is not run again.
@@ -28,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 REPEATS = 5
+BLOCK = 4096  # rows in which a network alone is fastest
 SIDE = Callable[[], Any]
 DRIVERS = 8  # of a table's columns: the others follow from them
 
@@ -75,6 +78,31 @@ def same_networks(columns: int) -> tuple[Any, Any]:
     return model.encoder, model.decoder
 
 
+def linear(part: Any) -> list[Any]:
+    """The linear layers of a module, in order."""
+    from torch import nn
+
+    return [layer for layer in part.modules() if isinstance(layer, nn.Linear)]
+
+
+def training_products(shapes: list[tuple[int, int]], batch_size: int, steps: int) -> None:
+    """The matrix products alone of training linear layers (outputs, inputs), into kept memory."""
+    import torch
+
+    weights = [torch.randn(shape) for shape in shapes]
+    slopes = [torch.empty(shape) for shape in shapes]
+    before = [torch.randn(batch_size, inputs) for _, inputs in shapes]
+    after = [torch.randn(batch_size, outputs) for outputs, _ in shapes]
+    results = [(torch.empty_like(x), torch.empty_like(y)) for x, y in zip(before, after)]
+    for _ in range(steps):
+        for i, (x, y, weight) in enumerate(zip(before, after, weights)):
+            to_inputs, forwards = results[i]
+            torch.mm(x, weight.t(), out=forwards)
+            torch.mm(y.t(), x, out=slopes[i])
+            if i:  # rows have no slope
+                torch.mm(y, weight, out=to_inputs)
+
+
 def same_fit(rows: int, columns: int, batch_size: int, epochs: int) -> dict[str, Any]:
     """The same modules, Adam at the same constant rate, the same batches and number of steps."""
     import lampblack
@@ -95,7 +123,8 @@ def same_fit(rows: int, columns: int, batch_size: int, epochs: int) -> dict[str,
     def theirs() -> None:
         fitted["peer"] = peer(batch_size=batch_size, epoch_num=epochs, **PLAIN).fit(X)
 
-    figures = compare(ours, theirs)
+    shapes = [layer.weight.shape for part in same_networks(columns) for layer in linear(part)]
+    figures = compare(ours, theirs, limit=lambda: training_products(shapes, batch_size, steps))
     return {
         **figures,
         "steps": steps,
@@ -137,14 +166,43 @@ def scoring(rows: int, columns: int) -> dict[str, Any]:
     theirs = peer(batch_size=1024, epoch_num=1, **PLAIN).fit(X[:20_000])
     theirs.batch_size = 32  # its default
     few = X[: rows // 10]
-    figures = compare(lambda: ours.anomaly_score(X), lambda: theirs.decision_function(few), 10)
+    figures = compare(
+        lambda: ours.anomaly_score(X),
+        lambda: theirs.decision_function(few),
+        share=10,
+        limit=lambda: bare(ours.networks_, X, BLOCK),
+    )
     return {**figures, "rows": rows}
 
 
-def against_network(name: str, shape: tuple[int, ...], rows: int) -> dict[str, Any]:
-    """`anomaly_score` and the network alone, in blocks of 4,096 rows, or 64 images."""
+def bare(pair: Any, X: Any, block: int) -> None:
+    """A network alone, block by block."""
     import torch
 
+    with torch.inference_mode():
+        for some in torch.split(torch.from_numpy(X), block):
+            pair(some)
+
+
+def search_products(detector: Any, X: Any) -> None:
+    """The products alone of a search for neighbours in three views, in the blocks of the search."""
+    import torch
+
+    from lampblack.networks.remembering import TOGETHER
+
+    memory = detector.networks_.memory
+    rows = torch.randn(TOGETHER, memory.shape[1] + 1)
+    samples = torch.randn(memory.shape[1] + 1, len(memory))
+    result = torch.empty(TOGETHER, len(memory))
+    for _ in range(len(detector.networks_.views) * -(-len(X) // TOGETHER)):
+        torch.mm(rows, samples, out=result)
+
+
+def against_network(name: str, shape: tuple[int, ...], rows: int) -> dict[str, Any]:
+    """`anomaly_score` and the network alone, in blocks of 4,096 rows, or 64 images.
+
+    What the recommended detector cannot do without is its network and the products of its search.
+    """
     import lampblack
 
     if len(shape) == 1:
@@ -152,15 +210,21 @@ def against_network(name: str, shape: tuple[int, ...], rows: int) -> dict[str, A
     else:
         X = np.random.default_rng(0).random((rows, *shape), dtype=np.float32)
     detector = getattr(lampblack, name)(max_steps=20).fit(X[:20_000] if len(shape) == 1 else X)
-    pair, values = detector.networks_, torch.from_numpy(X)
-    block = 4096 if len(shape) == 1 else 64
+    block = BLOCK if len(shape) == 1 else 64
 
-    def bare() -> None:
-        with torch.inference_mode():
-            for some in torch.split(values, block):
-                pair(some)
+    def network() -> None:
+        bare(detector.networks_, X, block)
 
-    return {**compare(lambda: detector.anomaly_score(X), bare), "rows": rows}
+    def network_and_search() -> None:
+        network()
+        search_products(detector, X)
+
+    figures = compare(
+        lambda: detector.anomaly_score(X),
+        network,
+        limit=network_and_search if name == "LampblackDetector" else None,
+    )
+    return {**figures, "rows": rows}
 
 
 def products(batch_size: int) -> dict[str, Any]:
@@ -278,18 +342,27 @@ def _timed(side: SIDE, *, of_children: bool = False) -> tuple[float, float]:
 def compare(
     ours: SIDE,
     theirs: SIDE,
-    share: float = 1.0,
     *,
+    share: float = 1.0,
+    limit: SIDE | None = None,
     of_children: bool = False,
     repeats: int | None = None,
 ) -> dict[str, Any]:
-    """Both sides in turn, after one of each that does not count; share: theirs does 1 / share."""
-    ours(), theirs()
-    pairs = [
-        (_timed(ours, of_children=of_children), _timed(theirs, of_children=of_children))
-        for _ in range(repeats or REPEATS)
+    """All sides in turn, after one of each that does not count; share: theirs does 1 / share.
+
+    limit: what ours cannot do without; gives `limit_ratio`, which the ratio cannot exceed.
+    """
+    sides = [ours, theirs] if limit is None else [ours, theirs, limit]
+    for side in sides:
+        side()
+    times = [
+        [_timed(side, of_children=of_children) for side in sides] for _ in range(repeats or REPEATS)
     ]
-    return summary(pairs, share)
+    found = summary([(mine, other) for mine, other, *_ in times], share)
+    if limit is not None:
+        bounds = [share * other[0] / least[0] for _, other, least in times]
+        found["limit_ratio"] = round(float(np.median(bounds)), 3)
+    return found
 
 
 def summary(

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
+from benchmarks.growth import RUN
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -564,16 +565,6 @@ def test_contamination_scores_without_p_values(folder: Path, tmp_path: Path) -> 
     )
 
 
-MEMORY = """
-import re, sys
-from pathlib import Path
-from lampblack.cli.main import app
-app(sys.argv[1:], standalone_mode=False)
-status = Path("/proc/self/status").read_text()  # getrusage counts what the parent held at the fork
-print(int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
-"""
-
-
 @pytest.mark.parametrize(
     ("command", "ending", "growth"),
     [("score", "csv", 20), ("score", "parquet", 20), ("fit", "parquet", 60)],
@@ -602,11 +593,11 @@ def test_memory_does_not_grow_with_the_file(
             "score": [folder / "pump.model", file, "-o", tmp_path / "o.parquet"],
             "fit": [file, "-o", tmp_path / f"{copies}.model", *QUICK, "--stream"],
         }[command]
-        process = [sys.executable, "-c", MEMORY, command, *arguments, "--quiet"]
+        process = [sys.executable, "-c", RUN, command, *arguments, "--quiet"]
         finished = subprocess.run(
             [str(part) for part in process], check=True, capture_output=True, text=True
         )
-        peaks.append(int(finished.stdout.splitlines()[-1]))
+        peaks.append(json.loads(finished.stdout.splitlines()[-1])["peak_mib"])
     assert peaks[1] - peaks[0] < growth
     assert peaks[1] < 1024
 

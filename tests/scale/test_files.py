@@ -247,6 +247,13 @@ def test_what_cannot_be_a_folder_of_scores_is_refused(folder: Path, tmp_path: Pa
     )
 
 
+def test_what_a_file_manager_leaves_in_a_folder_is_nobody_s(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".DS_Store").touch()
+    command = ("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
+    assert run(*command).exit_code == 0
+
+
 def test_a_damaged_ledger_is_named(folder: Path, tmp_path: Path) -> None:
     command = ("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
     assert run(*command).exit_code == 0
@@ -380,10 +387,12 @@ def test_keys_that_do_not_make_one_table_are_told(folder: Path, tmp_path: Path) 
     frame.assign(part=range(20)).to_parquet(tmp_path / "a.parquet")
     frame.assign(part=[f"p{i}" for i in range(20)]).to_parquet(tmp_path / "b.parquet")
     command = ("score", folder / "a.model", tmp_path / "*.parquet", "-o", tmp_path / "out", "-q")
-    result = run(*command, "--id", "part")
-    assert result.exit_code == 0
-    assert "part is" in result.stderr
-    assert "int64 in a.parquet" in result.stderr
+    for done in (0, 2):  # the second run scores nothing, and says so too
+        result = run(*command, "--id", "part")
+        assert result.exit_code == 0
+        assert ("2 of them done before" in result.stdout) == bool(done)
+        assert "part is" in result.stderr
+        assert "int64 in a.parquet" in result.stderr
     (tmp_path / "part=1").mkdir()
     frame.assign(part=1).to_parquet(tmp_path / "part=1" / "c.parquet")
     nested = ("score", folder / "a.model", tmp_path / "*" / "c.parquet", "-o", tmp_path / "other")

@@ -18,6 +18,24 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         session.import_ray()
 
 
+@pytest.mark.parametrize(("workers", "given"), [(0, None), (4, None), (8, None), (9, 5), (16, 8)])
+def test_ray_counts_cores_itself_unless_workers_need_more(
+    monkeypatch: pytest.MonkeyPatch, workers: int, given: int | None
+) -> None:
+    """Half a core a worker, on a machine of four."""
+    asked: dict[str, object] = {}
+    ray = SimpleNamespace(
+        is_initialized=lambda: False, init=asked.update, shutdown=lambda: None, data=SimpleNamespace()
+    )
+    ray.data.DataContext = SimpleNamespace(get_current=SimpleNamespace)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(session, "import_ray", lambda: ray)
+    monkeypatch.setattr(session.os, "cpu_count", lambda: 4)
+    with session.ray_session(None, workers):
+        assert asked["address"] == "local"
+        assert asked.get("num_cpus") == given
+
+
 @pytest.mark.parametrize(
     ("reason", "hinted"),
     [

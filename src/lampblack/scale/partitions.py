@@ -66,11 +66,12 @@ class Partition:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a file."""
+    """What became of a file. key: the type that names its rows in the scores, where some are."""
 
     rows: int
     alarms: int
     skipped: tuple[SkippedRow, ...]
+    key: str | None
 
 
 def partitions(files: Mapping[Path, Path], output: Path) -> list[Partition]:
@@ -113,13 +114,16 @@ def score_partition(detector: ScoringModel, partition: Partition, scoring: Scori
         partition.source, detector.schema_, scoring.row_format, scoring, keep, may_be_empty=True
     )
     count = alarms = 0
+    key_type = None
     with Output(str(partition.target)) as write:
         for batch in rows:
             scored = score_rows(detector, batch.rows)
             columns = result_columns(detector, batch.rows, scored, scoring.explain)
-            write(pa.table({key or "row": key_of(batch, key), **columns}))
+            table = pa.table({key or "row": key_of(batch, key), **columns})
+            write(table)
+            key_type = str(table.schema.field(0).type)
             count, alarms = count + len(batch.table), alarms + int(scored.alarm.sum())
-    return Done(count, alarms, tuple(rows.skipped))
+    return Done(count, alarms, tuple(rows.skipped), key_type)
 
 
 class Ledger:
@@ -151,8 +155,9 @@ class Ledger:
         output, parent = self._output, self._output.parent
         if output.exists() and not output.is_dir():
             raise InvalidInput(f"{output}: is a file, and a folder is needed; rename it")
-        there = {entry.name for entry in output.iterdir()} if output.exists() else set()
-        if there - {LEDGER} and not holds_scores(output):
+        there = [entry.name for entry in output.iterdir()] if output.exists() else []
+        others = [name for name in there if name != LEDGER and not name.startswith(".")]
+        if others and not holds_scores(output):
             raise InvalidInput(
                 f"{output}: is not empty and holds no scores of ours; give a new folder"
             )
@@ -215,9 +220,8 @@ class Ledger:
         there = _size(partition.target) == entry.get("bytes")
         if not there or before != now:
             return None
-        return Done(
-            entry["rows"], entry["alarms"], tuple(SkippedRow(*row) for row in entry["skipped"])
-        )
+        skipped = tuple(SkippedRow(*row) for row in entry["skipped"])
+        return Done(entry["rows"], entry["alarms"], skipped, entry["key"])
 
     def begin(self, partition: Partition, most: int) -> None:
         """Note that a process begins with a partition, which none has ended in this run.
@@ -238,9 +242,9 @@ class Ledger:
         if not done.rows:
             partition.target.unlink(missing_ok=True)  # of an input that has changed
         skipped = [[row.row, row.column, row.reason] for row in done.skipped]
-        entry = {"identity": dict(identity), "rows": done.rows, "alarms": done.alarms}
-        entry["bytes"] = _size(partition.target)
-        _write(self._file(partition), {**entry, "skipped": skipped})
+        entry = {"identity": dict(identity), "bytes": _size(partition.target)}
+        figures = {"rows": done.rows, "alarms": done.alarms, "skipped": skipped, "key": done.key}
+        _write(self._file(partition), {**entry, **figures})
         self._begun(partition).unlink(missing_ok=True)
 
     def _begun(self, partition: Partition) -> Path:

@@ -108,4 +108,4 @@ def _result(told: dict[str, Any]) -> Done:
         kind: type[LampblackError] = getattr(exceptions, told["error"])
         raise kind(told["text"])
     skipped = tuple(SkippedRow(**row) for row in told["skipped"])
-    return Done(int(told["rows"]), int(told["alarms"]), skipped)
+    return Done(int(told["rows"]), int(told["alarms"]), skipped, told["key"])

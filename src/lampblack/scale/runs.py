@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from pyarrow import parquet
-
 from lampblack.data.files import SkippedRow
 from lampblack.data.images.schema import ImageSchema
 from lampblack.detectors.fitted import load_fitted
@@ -97,9 +95,9 @@ def score_files(
         for part, result in finished:
             done[part] = result
             advance(result.rows)
-    if scoring.id_column is not None:
-        _warn_of_keys(scoring.id_column, [part for part in wanted if part.target.exists()])
     results = [(part, result) for part, result in done.items() if result is not None]
+    if scoring.id_column is not None:
+        _warn_of_keys(scoring.id_column, results)
     rows = sum(result.rows for _, result in results)
     if not rows:
         raise InvalidInput(f"{output}: no row of {len(files)} files was left to score")
@@ -122,9 +120,9 @@ def _refuse_key_of_folders(key: str | None, wanted: list[Partition], output: Pat
             )
 
 
-def _warn_of_keys(key: str, parts: list[Partition]) -> None:
+def _warn_of_keys(key: str, results: list[tuple[Partition, Done]]) -> None:
     """Warn where files have keys of several types, which not every reader takes for one table."""
-    types = {str(parquet.read_schema(part.target).field(0).type): part for part in reversed(parts)}
+    types = {done.key: part for part, done in reversed(results) if done.key is not None}
     if len(types) > 1:
         told = " and ".join(f"{kind} in {part.target.name}" for kind, part in types.items())
         warnings.warn(
