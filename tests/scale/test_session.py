@@ -25,7 +25,10 @@ def test_ray_counts_cores_itself_unless_workers_need_more(
     """Half a core a worker, on a machine of four."""
     asked: dict[str, object] = {}
     ray = SimpleNamespace(
-        is_initialized=lambda: False, init=asked.update, shutdown=lambda: None, data=SimpleNamespace()
+        is_initialized=lambda: False,
+        init=asked.update,
+        shutdown=lambda: None,
+        data=SimpleNamespace(),
     )
     ray.data.DataContext = SimpleNamespace(get_current=SimpleNamespace)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
