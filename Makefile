@@ -1,6 +1,8 @@
 # make demo, make test: each sets up what it needs in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# What is imported is compiled then, and nothing else: half of an installation is compiling.
+PIP := --quiet --disable-pip-version-check --no-compile -c constraints.txt
 # One thread a worker: the tests run in two processes, and small networks gain nothing from more.
 QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -8,7 +10,7 @@ QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install $(PIP) -e '.[dev]'
 	touch $@
 
 demo: .venv/.installed
@@ -27,7 +29,7 @@ docs: .venv/.installed
 	$(BIN)/python docs/build.py
 
 .venv/.bench: .venv/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/pip install $(PIP) -e '.[bench]'
 	touch $@
 
 bench: .venv/.bench
@@ -41,6 +43,7 @@ bench-service: .venv/.bench
 
 bench-speed: .venv/.bench
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --bounds
 
 evidence: .venv/.bench
 	$(BIN)/python benchmarks/evidence.py

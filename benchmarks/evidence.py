@@ -9,6 +9,7 @@ not run again, so that a killed run goes on where it was. Delete a file to measu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -106,7 +107,17 @@ def provenance() -> dict[str, str]:
     return {name: version(name) for name in names} | {
         "python": platform.python_version(),
         "machine": f"{os.cpu_count()} cores, CPU",
+        "cpu": processor(),
     }
+
+
+def processor() -> str:
+    """The processor's model, where Linux tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
 
 
 def drop_cut_line(file: Path) -> None:
@@ -118,7 +129,6 @@ def drop_cut_line(file: Path) -> None:
 
 def run_peer_job(job: Job) -> dict[str, Any]:
     """One fit of a peer, in one thread; a peer that fails, or takes too long, gets a row."""
-    import contextlib
     import io
     import signal
     import warnings

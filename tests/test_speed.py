@@ -67,6 +67,8 @@ def test_results_are_of_jobs_that_the_scripts_run() -> None:
     assert sorted(found) == sorted((name, threads) for name in speed.JOBS for threads in (1, 2))
     found = [(row["set"], row["size"]) for row in render.read("growth")]
     assert sorted(found) == sorted(growth.jobs())
+    assert sorted(row["set"] for row in render.read("bounds")) == sorted(speed.BOUNDS)
+    assert set(speed.BOUNDS) <= set(speed.JOBS)
 
 
 def test_memory_of_ten_million_rows_is_below_the_promise() -> None:
@@ -96,6 +98,30 @@ def test_what_the_page_says_of_what_falls_short_is_measured() -> None:
     assert 1 / 30 < ratios["score and network, recommended, 50,000 × 30", 1] < 1 / 20
     assert 1 / 20 < ratios["score a CSV file, recommended", 1] < 1 / 10
     assert 0.4 < ratios["score a CSV file, autoencoder", 1] < 0.6
+
+
+def test_what_the_page_says_of_bare_torch_is_measured() -> None:
+    rows = {row["set"]: row for row in render.read("bounds")}
+    for rows_of in ("5,000 × 274", "10,000 × 28 × 28"):
+        assert rows[f"fit, batch 1024, {rows_of}"]["limit_ratio"] < 3
+    assert rows["score, 5,000 × 274"]["limit_ratio"] < 30
+    share = {name: row["cpu_ratio"] / row["limit_ratio"] for name, row in rows.items()}
+    assert share["fit, batch 32, 50,000 × 30"] > 0.95
+    assert 0.2 < share["score and network, recommended, 50,000 × 30"] < 0.3
+
+
+def test_a_third_side_takes_its_turn_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr(speed, "now", lambda **_: (float(next(ticks)),) * 2)
+    calls: list[str] = []
+    sides = [lambda name=name: calls.append(name) for name in "abc"]
+    plain = speed.compare(*sides[:2], limit=sides[2], repeats=2)
+    assert "limit_ratio" not in plain
+    assert calls == ["a", "b"] * 3
+    monkeypatch.setattr(speed, "BOUNDED", True)
+    calls.clear()
+    assert speed.compare(*sides[:2], share=10, limit=sides[2], repeats=2)["limit_ratio"] == 10
+    assert calls == ["a", "b", "c"] * 3
 
 
 def test_what_the_page_says_was_reached_is_measured() -> None:

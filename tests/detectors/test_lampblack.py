@@ -183,12 +183,12 @@ def test_a_calibration_row_is_scored_without_itself(normal: np.ndarray) -> None:
 def test_remembered_calibration_rows_keep_the_promise(levels: int) -> None:
     """Of small tables, with and without equal rows: P(p ≤ α) ≤ α, for any α.
 
-    2,000 tables, the networks left out; a bound of four standard errors.
+    1,000 tables, the networks left out; a bound of four standard errors.
     """
     rng = np.random.default_rng(levels)
     pair = RememberingPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(2), (2,))
     score = NearestScore(ReconstructionScore("l2", 0.0), k=3, memory=100, weights=(0, 1, 1, 1))
-    alphas, tables = np.array([0.1, 0.2, 0.5]), 2000
+    alphas, tables = np.array([0.1, 0.2, 0.5]), 1000
     hits = np.zeros(len(alphas))
     for _ in range(tables):
         drawn = rng.integers(levels, size=(30, 2)) if levels else rng.normal(size=(30, 2))

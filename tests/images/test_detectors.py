@@ -335,7 +335,7 @@ def test_published_networks_by_name(name: str, shape: tuple[int, ...], latent: i
 
 @pytest.mark.parametrize("mirror", [True, False])
 def test_published_critic_comes_with_its_networks(mirror: bool, tmp_path: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
     parameters = {"network": "ama-cifar10", "mirror": mirror, "spectral_norm": True}
     with pytest.warns(LampblackWarning):
         detector = lampblack.AMADetector(max_steps=1, batch_size=2, **parameters).fit(images)

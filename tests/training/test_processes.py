@@ -427,20 +427,29 @@ def test_processes_that_differ_are_told_apart(monkeypatch: pytest.MonkeyPatch) -
     ranks.agree("mine")
 
 
-def check_it_is_that_of_two_devices(folder: Path, *options: str) -> list[str]:
-    """Fit n.csv in two processes, to the weights of run.model; returns the lines that are said."""
-    here = ["fit", str(folder / "n.csv"), *FIT, "-o", str(folder / "here.model")]
-    result = CliRunner().invoke(app, [*here, "--devices", "2", *options])
+@pytest.fixture(scope="module")
+def two_devices(
+    table: pa.Table, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], dict[str, Tensor]]:
+    """The lines of a fit by the command in two processes, and the weights."""
+    folder = tmp_path_factory.mktemp("two")
+    csv.write_csv(table, folder / "n.csv")
+    command = ["fit", str(folder / "n.csv"), *FIT, "-o", str(folder / "here.model")]
+    result = CliRunner().invoke(app, [*command, "--devices", "2", "--num-nodes", "1"])
     assert result.exit_code == 0, result.output
-    first, second = (
-        lampblack.load(folder / name).networks_.state_dict() for name in ("run.model", "here.model")
-    )
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
-    return result.stdout.splitlines()
+    weights = lampblack.load(folder / "here.model").networks_.state_dict()
+    return result.stdout.splitlines(), weights
+
+
+def equal_weights(model: Path, weights: dict[str, Tensor]) -> bool:
+    loaded = lampblack.load(model).networks_.state_dict()
+    return all(torch.equal(value, weights[name]) for name, value in loaded.items())
 
 
 @pytest.mark.slow
-def test_torchrun_fits_the_same_model_as_devices(table: pa.Table, tmp_path: Path) -> None:
+def test_torchrun_fits_the_same_model_as_devices(
+    table: pa.Table, two_devices: tuple[list[str], dict[str, Tensor]], tmp_path: Path
+) -> None:
     """One of its processes alone prints and saves; the checkpoint holds what each has to itself."""
     csv.write_csv(table, tmp_path / "n.csv")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -457,8 +466,8 @@ def test_torchrun_fits_the_same_model_as_devices(table: pa.Table, tmp_path: Path
     assert [line.split()[0] for line in lines] == ["TollDetector:", "threshold", "saved"]
     with safe_open(tmp_path / "kept" / FILE, framework="np") as file:
         assert {"extra.amplification_scale", "process.1.amplification_scale"} <= {*file.keys()}
-    said = check_it_is_that_of_two_devices(tmp_path, "--num-nodes", "1")
-    assert said[:2] == lines[:2]
+    assert two_devices[0][:2] == lines[:2]
+    assert equal_weights(tmp_path / "run.model", two_devices[1])
 
 
 @pytest.mark.slow
@@ -475,7 +484,9 @@ def test_a_port_that_is_in_use_is_named(normal: np.ndarray, monkeypatch: Any) ->
 
 
 @pytest.mark.slow
-def test_two_machines_fit_the_same_model_as_two_processes(table: pa.Table, tmp_path: Path) -> None:
+def test_two_machines_fit_the_same_model_as_two_processes(
+    table: pa.Table, two_devices: tuple[list[str], dict[str, Tensor]], tmp_path: Path
+) -> None:
     """Two commands, numbered as machines are, that meet at an address and share no folder."""
     csv.write_csv(table, tmp_path / "n.csv")
     with socket.socket() as free:
@@ -498,7 +509,7 @@ def test_two_machines_fit_the_same_model_as_two_processes(table: pa.Table, tmp_p
     assert [machine.returncode for machine in machines] == [0, 0], said
     assert said[0][0] == ""  # the second machine saves and prints nothing
     assert said[1][0].splitlines()[-1] == "saved run.model"
-    check_it_is_that_of_two_devices(tmp_path)
+    assert equal_weights(tmp_path / "run.model", two_devices[1])
 
 
 @pytest.mark.slow
