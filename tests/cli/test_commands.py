@@ -359,7 +359,7 @@ def test_bad_row_is_named_or_skipped_and_counted(
     )
     assert skipping.exit_code == 0, skipping.output
     bad = text.count("\n")
-    assert "1 rows were skipped" in skipping.stderr
+    assert "1 row was skipped" in skipping.stderr
     assert f"row {bad}" in skipping.stderr
     assert bad not in pd.read_csv(tmp_path / "out.csv")["row"].tolist()
     assert len(pd.read_csv(tmp_path / "out.csv")) == text.count("\n") + 1

@@ -168,7 +168,7 @@ def test_array_files(parts: Path, tmp_path: Path) -> None:
 
 def test_one_image(parts: Path) -> None:
     result = run("score", parts / "part.model", parts / "parts" / "test" / "dent" / "003.png")
-    assert "1 images, 1 alarms" in result.stdout
+    assert "1 image, 1 alarm (" in result.stdout
 
 
 def test_calibrate(parts: Path, tmp_path: Path) -> None:

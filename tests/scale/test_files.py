@@ -214,7 +214,7 @@ def test_a_bad_row_names_its_file(folder: Path, tmp_path: Path, action: str) -> 
         return
     result = run(*command, "--on-bad-row", "skip")
     assert result.exit_code == 0, result.output
-    assert f"1 rows of {data / 'b.csv'} were skipped" in result.stderr
+    assert f"1 row of {data / 'b.csv'} was skipped" in result.stderr
     assert "39 rows of 3 files" in result.stdout
     assert list(scores(tmp_path / "out")) == ["a.parquet", "b.parquet"]
     again = run(*command, "--on-bad-row", "skip")
@@ -340,7 +340,7 @@ def test_a_file_without_rows_is_done_without_scores(
     assert run(*command).stdout.startswith("30 rows of 2 files, 2 of them done before, ")
     only = ("score", folder / "a.model", data / f"b.{ending}")
     assert "no rows; give a file" in refused(*only, "-o", tmp_path / "b.csv")  # alone, it is named
-    assert "no row of 1 files was left" in refused(*only, "-o", f"{tmp_path / 'none'}{os.sep}")
+    assert "no row was left to score" in refused(*only, "-o", f"{tmp_path / 'none'}{os.sep}")
 
 
 def test_scores_of_another_file_of_the_name_are_not_written_over(

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lampblack.cli.models import ScoringModel, as_explaining
+from lampblack.cli.output import number_of
 from lampblack.data.schema import Rows
 from lampblack.detectors.results import ScoredRows, score_rows
 from lampblack.explanation import TableExplanation
@@ -56,7 +57,8 @@ class Alarms:
     def summary(self) -> str:
         """How many rows, how many alarms."""
         share = self.alarms / self.rows if self.rows else 0.0
-        return f"{self.rows:,} rows, {self.alarms:,} alarms ({share:.2%})"
+        rows, alarms = number_of(self.rows, "row"), number_of(self.alarms, "alarm")
+        return f"{rows}, {alarms} ({share:.2%})"
 
     def print(self, key_name: str) -> None:
         """Print the summary, and the strongest alarms with the columns that caused them.
@@ -74,7 +76,7 @@ class Alarms:
         if not strongest:
             return
         detector = as_explaining(self.detector)
-        shown = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
+        shown = Table(title=number_of(len(strongest), "strongest alarm"), title_justify="left")
         shown.add_column(escape(key_name), justify="right")
         shown.add_column("score", justify="right")
         shown.add_column("p", justify="right")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from lampblack.cli.output import number_of
 from lampblack.data.images.heat import coloured, peak
 from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import to_unit
@@ -182,7 +183,7 @@ def _sheet(
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * (width + 3 * GAP) + GAP, head + rows * step), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    title = f"{len(pictures)} strongest alarms, threshold {threshold:.4g}"
+    title = f"{number_of(len(pictures), 'strongest alarm')}, threshold {threshold:.4g}"
     draw.text((GAP, GAP), title, INK, font)
     draw.text(
         (GAP, GAP + line), "each: image, what was expected, what answers for the score", INK, font

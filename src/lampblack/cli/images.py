@@ -18,7 +18,7 @@ from lampblack import evaluation
 from lampblack.cli.heatmaps import HeatMaps
 from lampblack.cli.models import ScoringModel, as_explaining
 from lampblack.cli.options import Reading, Selection
-from lampblack.cli.output import Output, refuse_own_input
+from lampblack.cli.output import Output, number_of, refuse_own_input
 from lampblack.data.blocks import block_size
 from lampblack.data.images.folders import ImageSet, find_images
 from lampblack.data.images.samples import ArrayImages, FileImages, FileReader
@@ -168,9 +168,10 @@ def score(
             drawn = draw.finish(calibration.threshold) if draw is not None else 0
     report_unreadable(unreadable)
     share = alarms / rows
-    summary = f"{rows:,} images, {alarms:,} alarms ({share:.2%})"
+    summary = f"{number_of(rows, 'image')}, {number_of(alarms, 'alarm')} ({share:.2%})"
     if heatmaps is not None and output != "-":
-        typer.echo(f"wrote {drawn:,} heat maps and contact-sheet.png to {heatmaps}")
+        pictures = number_of(drawn, "heat map")
+        typer.echo(f"wrote {pictures} and contact-sheet.png to {heatmaps}")
     if output is None:
         _print(detector, found, schema, summary, strongest)
         typer.echo(_hint(detector, heatmaps))
@@ -289,8 +290,8 @@ def report_unreadable(unreadable: list[Unreadable]) -> None:
     """Say how many images could not be read, and why."""
     if not unreadable:
         return
-    noun = "image was" if len(unreadable) == 1 else "images were"
-    typer.echo(f"lampblack: {len(unreadable)} {noun} not readable:", err=True)
+    verb = "was" if len(unreadable) == 1 else "were"
+    typer.echo(f"lampblack: {number_of(len(unreadable), 'image')} {verb} not readable:", err=True)
     for image in unreadable[:1000]:
         typer.echo(f"  {image.reason}", err=True)
 
@@ -312,7 +313,7 @@ def _print(
     console.print(f"{summary}, threshold {calibration.threshold:.6g}", highlight=False)
     if not strongest:
         return
-    table = Table(title=f"{len(strongest)} strongest alarms", title_justify="left")
+    table = Table(title=number_of(len(strongest), "strongest alarm"), title_justify="left")
     for name in ("image", "score", "p"):
         table.add_column(name, justify="left" if name == "image" else "right", overflow="fold")
     places: list[tuple[str, ...]] = [()] * len(strongest)

@@ -8,6 +8,7 @@ from typing import cast
 import typer
 
 from lampblack.cli.options import Cluster, Reading, Selection
+from lampblack.cli.output import number_of
 from lampblack.cli.rows import report_skipped, row_format
 from lampblack.data.file_names import find_files
 from lampblack.exceptions import InvalidInput
@@ -65,7 +66,6 @@ def score(
         report_skipped([row for file, row in outcome.skipped if file == source], str(source))
     share = outcome.alarms / outcome.rows
     kept = f", {outcome.kept} of them done before" if outcome.kept else ""
-    typer.echo(
-        f"{outcome.rows:,} rows of {outcome.files:,} files{kept}, {outcome.alarms:,} alarms "
-        f"({share:.2%}); wrote {output}"
-    )
+    rows, alarms = number_of(outcome.rows, "row"), number_of(outcome.alarms, "alarm")
+    of = number_of(outcome.files, "file")
+    typer.echo(f"{rows} of {of}{kept}, {alarms} ({share:.2%}); wrote {output}")

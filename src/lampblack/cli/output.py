@@ -7,7 +7,16 @@ from pathlib import Path
 from lampblack.data.writing import Output
 from lampblack.exceptions import InvalidInput
 
-__all__ = ["Output", "refuse_own_input"]
+__all__ = ["Output", "number_of", "refuse_own_input"]
+
+
+def number_of(count: int, noun: str) -> str:
+    """So many of something.
+
+    >>> number_of(1, "row"), number_of(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def refuse_own_input(output: Path, model: Path, data: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lampblack.cli.options import Reading, Selection
+from lampblack.cli.output import number_of
 from lampblack.data.files import OnBadRow, RowFormat, SkippedRow
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.model_rows import Batch, ModelRows, usable_rows
@@ -69,7 +70,8 @@ def report_skipped(skipped: list[SkippedRow], source: str = "") -> None:
     if not skipped:
         return
     of = f" of {source}" if source else ""
-    typer.echo(f"lampblack: {len(skipped)} rows{of} were skipped:", err=True)
+    verb = "was" if len(skipped) == 1 else "were"
+    typer.echo(f"lampblack: {number_of(len(skipped), 'row')}{of} {verb} skipped:", err=True)
     for row in skipped[:SHOWN_SKIPS]:
         column = "" if row.column is None else f", column {row.column!r}"
         typer.echo(f"  row {row.row}{column}: {row.reason}", err=True)

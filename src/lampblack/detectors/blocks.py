@@ -38,6 +38,13 @@ def scored_blocks(
         yield _score(networks, *_block(networks, encoder, some), score)
 
 
+def scored_alone(networks: AutoencoderPair, encoder: Encoder, some: Any, score: Score) -> Block:
+    """Score some checked samples outside of a block: a moment for one, but other last bits."""
+    transform: Any = encoder.transform
+    x = torch.from_numpy(transform(some)).to(networks.varying.device)
+    return _score(networks, x, len(x), score)
+
+
 def passed_blocks(
     networks: AutoencoderPair, encoder: Encoder, samples: CheckedSamples
 ) -> Iterator[Passed]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from lampblack.data.images.encoder import ImageEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import blank
 from lampblack.data.schema import Schema
+from lampblack.detectors.blocks import scored_alone
 from lampblack.detectors.building import METHODS, Networks, check_names, initial_networks
 from lampblack.detectors.device import resolve_device
 from lampblack.detectors.scoring import ScoringMixin
@@ -141,7 +141,7 @@ def take_parts(model: ScoringMixin, parts: ModelParts) -> None:
     """Give a model, which has its `parameters_`, all else that its parts hold, on the CPU.
 
     One blank sample is scored, where the networks are not the user's own: what cannot be is refused
-    here, and what is done once is done, as long as the CPU scores. Its score may be anything.
+    here. Its score may be anything.
     """
     config = parts.config
     _set_data(model, parts)
@@ -156,7 +156,8 @@ def take_parts(model: ScoringMixin, parts: ModelParts) -> None:
     model.rows_, model.versions_ = dict(config.rows), dict(config.versions)
     model.threads_, model.reading_ = config.threads, dict(config.reading)
     if not config.own_networks:
-        deque(model._blocks(blank(model.schema_)), maxlen=0)
+        (sample,) = blank(model.schema_).chunks(1)
+        scored_alone(model.networks_, model.encoder_, sample, model._build_score())
 
 
 def _why_unfit(config: ModelConfig, error: Exception) -> str:

@@ -100,7 +100,7 @@ def score_files(
         _warn_of_keys(scoring.id_column, results)
     rows = sum(result.rows for _, result in results)
     if not rows:
-        raise InvalidInput(f"{output}: no row of {len(files)} files was left to score")
+        raise InvalidInput(f"{output}: no row was left to score")
     return Outcome(
         files=len(wanted),
         kept=len(wanted) - len(open_parts),
