@@ -257,8 +257,9 @@ def test_what_a_file_manager_leaves_in_a_folder_is_nobody_s(folder: Path, tmp_pa
 def test_a_damaged_ledger_is_named(folder: Path, tmp_path: Path) -> None:
     command = ("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
     assert run(*command).exit_code == 0
-    (tmp_path / "out" / LEDGER / "d0.parquet.json").write_text("{")
-    assert "d0.parquet.json: is damaged" in refused(*command)
+    for damaged in ("{", "[]", "{}", '{"identity": {}}'):
+        (tmp_path / "out" / LEDGER / "d0.parquet.json").write_text(damaged)
+        assert "d0.parquet.json: is damaged" in refused(*command)
 
 
 def test_patterns_folders_and_names_are_found_once_and_in_order(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -26,7 +26,7 @@ from lampblack.exceptions import InvalidInput
 from lampblack.persistence.folder import MANIFEST, read_folder
 
 LOCK: Final = "lock"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True)
@@ -187,8 +187,8 @@ class Ledger:
         if not file.exists():
             _write(file, self._run)
             return
-        before = _read(file)
-        if before.get("scoring", {}).get("skip_bad_rows") is False:
+        before = _read(file, self._run)
+        if before["scoring"].get("skip_bad_rows") is False:
             # what is done so far has no bad row, so that it stands where such rows are skipped
             before["scoring"]["skip_bad_rows"] = self._run["scoring"]["skip_bad_rows"]
         entries = (entry for entry in self._folder.rglob("*.json") if entry != file)
@@ -208,7 +208,7 @@ class Ledger:
         file = self._file(partition)
         if not file.exists():
             return None
-        entry = _read(file)
+        entry = _read(file, ("identity", "bytes", "rows", "alarms", "skipped", "key"))
         before, now = dict(entry["identity"]), partition.identity()
         if before["input"] != now["input"]:
             if Path(before["input"]).exists():
@@ -217,7 +217,7 @@ class Ledger:
                     f"{now['input']}; give another folder, or delete it"
                 )
             before["input"] = now["input"]  # it was moved
-        there = _size(partition.target) == entry.get("bytes")
+        there = _size(partition.target) == entry["bytes"]
         if not there or before != now:
             return None
         skipped = tuple(SkippedRow(*row) for row in entry["skipped"])
@@ -262,9 +262,9 @@ def _size(file: Path) -> int | None:
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What a folder was written by, where that is something else."""
-    if before.get("format") != now["format"] or before.get("lampblack") != now["lampblack"]:
+    if before["format"] != now["format"] or before["lampblack"] != now["lampblack"]:
         return "another version of lampblack"
-    if before.get("model") != now["model"]:
+    if before["model"] != now["model"]:
         return "another model"
     changed = [
         name for name, value in now["scoring"].items() if before["scoring"].get(name) != value
@@ -272,10 +272,12 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return f"other settings ({', '.join(changed)})"
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, names: Collection[str]) -> dict[str, Any]:
+    """What a file of the ledger holds, all of these names among it. Raises InvalidInput."""
     try:
-        return dict(json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError):
+        content = dict(json.loads(file.read_text()))
+        return {name: content[name] for name in names}
+    except (OSError, ValueError, TypeError, KeyError):
         raise InvalidInput(f"{file}: is damaged; delete the folder and score again") from None
 
 
