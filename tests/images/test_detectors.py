@@ -315,6 +315,13 @@ def test_sizes_out_of_range_are_refused() -> None:
         lampblack.TollDetector().fit(np.zeros((4, 7, 7), np.uint8))
 
 
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of the papers take seconds for 64 images."""
+    monkeypatch.setattr("lampblack.data.blocks.IMAGES", 4)
+
+
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize(
     ("name", "shape", "latent"),
     [
@@ -333,6 +340,7 @@ def test_published_networks_by_name(name: str, shape: tuple[int, ...], latent: i
         lampblack.TollDetector(network=name).fit(discs(10))
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("mirror", [True, False])
 def test_published_critic_comes_with_its_networks(mirror: bool, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
