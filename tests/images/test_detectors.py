@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors import safe_open
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from torch import nn
@@ -27,8 +24,8 @@ from lampblack.exceptions import (
     SchemaMismatch,
     TrainingError,
 )
-from lampblack.training.checkpoint import FILE
 from tests.conftest import FAST, IMAGE_FAST, discs
+from tests.killed import Starts, kill_a_fit
 
 ERRORS = ("l2", "l1", "l2_norm", "ssim")
 
@@ -241,52 +238,20 @@ def test_save_and_load_in_a_new_process(
     assert loaded.schema_ == fitted_images.schema_
 
 
-FIT = """
-import sys, time, numpy as np, torch
-import lampblack
-from lampblack.training.callbacks import Callback
-
-class Slow(Callback):
-    def on_step_end(self, step):
-        time.sleep(0.02)
-
-torch.set_num_threads(1)
-detector = lampblack.TollDetector(
-    max_steps=120, width=4, latent_dim=8, batch_size=16, random_state=0, amplification="quantile",
-    early_stopping=True, patience=1000, false_alarm_rate=0.05,
-)
-slow = [Slow()] if sys.argv[3] == "slow" else []
-detector.fit(sys.argv[1], checkpoint_dir=sys.argv[2], callbacks=slow)
-np.save(sys.argv[4], detector.anomaly_score(sys.argv[1]))
-"""
-
-
-def steps_done(folder: Path) -> int:
-    import json
-
-    with safe_open(folder / FILE, framework="np") as file:
-        return int(json.loads(file.metadata()["progress"])["done"])
-
-
 def test_killed_fit_of_a_folder_resumes_at_the_same_bits(tmp_path: Path) -> None:
-    save_all(tmp_path / "images", discs(120))
-
-    def start(*arguments: object) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", FIT, *map(str, arguments)])
-
+    parameters = {"max_steps": 120, "width": 4, "latent_dim": 8, "batch_size": 16}
+    parameters |= {"random_state": 0, "amplification": "quantile", "false_alarm_rate": 0.05}
+    parameters |= {"early_stopping": True, "patience": 1000}
     data = tmp_path / "images"
-    assert start(data, tmp_path / "whole", "fast", tmp_path / "whole.npy").wait() == 0
-    cut = start(data, tmp_path / "cut", "slow", tmp_path / "never.npy")
-    deadline = time.monotonic() + 90
-    while not (tmp_path / "cut" / FILE).exists() or steps_done(tmp_path / "cut") < 30:
-        assert time.monotonic() < deadline
-        assert cut.poll() is None
-        time.sleep(0.02)
-    cut.send_signal(signal.SIGKILL)
-    cut.wait()
-    assert not (tmp_path / "never.npy").exists()
-    assert start(data, tmp_path / "cut", "fast", tmp_path / "cut.npy").wait() == 0
-    np.testing.assert_array_equal(np.load(tmp_path / "cut.npy"), np.load(tmp_path / "whole.npy"))
+    save_all(data, discs(120))
+    done = kill_a_fit("TollDetector", parameters, data, tmp_path / "cut", 30)
+    assert 30 <= done < 120
+    detector = lampblack.TollDetector(**parameters)
+    whole = detector.fit(data).anomaly_score(data)
+    starts = Starts()
+    resumed = detector.fit(data, checkpoint_dir=tmp_path / "cut", callbacks=[starts])
+    assert starts.first_steps == [done]
+    np.testing.assert_array_equal(resumed.anomaly_score(data), whole)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors import safe_open
 from sklearn.base import clone
 
 import lampblack
@@ -19,59 +14,29 @@ from lampblack.exceptions import InvalidInput, TrainingError
 from lampblack.training.callbacks import Callback
 from lampblack.training.checkpoint import FILE
 from tests.conftest import FAST
+from tests.killed import Starts, kill_a_fit
 
-FIT = """
-import sys, time, numpy as np, torch
-import lampblack
-from lampblack.training.callbacks import Callback
 
-class Slow(Callback):
-    def on_step_end(self, step):
-        time.sleep(0.02)
-
-torch.set_num_threads(1)
-X = np.load(sys.argv[1])
-detector = getattr(lampblack, sys.argv[5])(
-    max_steps=150, hidden=(32, 16), random_state=0, amplification="quantile",
-    early_stopping=True, patience=1000,
-    **({"spectral_norm": True, "score_by": "joint"} if sys.argv[5] == "AMADetector" else {}),
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("TollDetector", {}), ("AMADetector", {"spectral_norm": True, "score_by": "joint"})],
 )
-detector.fit(X, checkpoint_dir=sys.argv[2], callbacks=[Slow()] if sys.argv[3] == "slow" else [])
-np.save(sys.argv[4], detector.anomaly_score(X))
-"""
-
-
-def start(*arguments: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", FIT, *map(str, arguments)])
-
-
-def steps_done(folder: Path) -> int:
-    import json
-
-    with safe_open(folder / FILE, framework="np") as file:
-        return int(json.loads(file.metadata()["progress"])["done"])
-
-
-@pytest.mark.parametrize("name", ["TollDetector", "AMADetector"])
 def test_killed_fit_resumes_and_ends_at_the_same_bits(
-    name: str, normal: np.ndarray, tmp_path: Path
+    name: str, own: dict[str, object], normal: np.ndarray, tmp_path: Path
 ) -> None:
-    data = tmp_path / "X.npy"
-    np.save(data, normal)
-    assert start(data, tmp_path / "whole", "fast", tmp_path / "whole.npy", name).wait() == 0
+    """In another process: the fit that is killed is one of its own, what resumes it is this one."""
+    parameters = {"max_steps": 150, "hidden": (32, 16), "random_state": 0, **own}
+    parameters |= {"amplification": "quantile", "early_stopping": True, "patience": 1000}
+    np.save(tmp_path / "X.npy", normal)
+    done = kill_a_fit(name, parameters, tmp_path / "X.npy", tmp_path / "cut", 30)
+    assert 30 <= done < 150
 
-    interrupted = start(data, tmp_path / "cut", "slow", tmp_path / "never.npy", name)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "cut" / FILE).exists() or steps_done(tmp_path / "cut") < 30:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    interrupted.send_signal(signal.SIGKILL)
-    assert interrupted.wait() == -signal.SIGKILL
-    assert not (tmp_path / "never.npy").exists()
-    assert 30 <= steps_done(tmp_path / "cut") < 150
-
-    assert start(data, tmp_path / "cut", "fast", tmp_path / "cut.npy", name).wait() == 0
-    np.testing.assert_array_equal(np.load(tmp_path / "cut.npy"), np.load(tmp_path / "whole.npy"))
+    detector = getattr(lampblack, name)(**parameters)
+    whole = detector.fit(normal).anomaly_score(normal)
+    starts = Starts()
+    resumed = detector.fit(normal, checkpoint_dir=tmp_path / "cut", callbacks=[starts])
+    assert starts.first_steps == [done]
+    np.testing.assert_array_equal(resumed.anomaly_score(normal), whole)
 
 
 class StopAt(Callback):
@@ -89,16 +54,11 @@ def test_resumed_fit_loses_at_most_one_epoch_and_keeps_its_history(
     detector_class: type, normal: np.ndarray, tmp_path: Path
 ) -> None:
     whole = detector_class(**FAST).fit(normal)
-    starts = []
-
-    class Start(Callback):
-        def on_fit_start(self, budget: object, first_step: int) -> None:
-            starts.append(first_step)
-
+    starts = Starts()
     with pytest.raises(KeyboardInterrupt):
         detector_class(**FAST).fit(normal, checkpoint_dir=tmp_path, callbacks=[StopAt(25)])
-    resumed = detector_class(**FAST).fit(normal, checkpoint_dir=tmp_path, callbacks=[Start()])
-    assert starts == [24]  # epochs of two steps: step 25 was lost
+    resumed = detector_class(**FAST).fit(normal, checkpoint_dir=tmp_path, callbacks=[starts])
+    assert starts.first_steps == [24]  # epochs of two steps: step 25 was lost
     assert resumed.history_ == whole.history_
     np.testing.assert_array_equal(resumed.anomaly_score(normal), whole.anomaly_score(normal))
 
