@@ -42,9 +42,9 @@ def test_scikit_learns_check_passes(estimator: BaseEstimator, check: object) -> 
         pytest.skip(str(reason))
 
 
-def test_a_check_of_outliers_passes_with_the_defaults() -> None:
-    """As the checks above, which every detector passes with few steps."""
-    check_outliers_train("LampblackDetector", lampblack.LampblackDetector())
+def test_a_check_of_outliers_passes_with_the_defaults(detector_class: type) -> None:
+    """As the checks above, which all pass with few steps."""
+    check_outliers_train(detector_class.__name__, detector_class())
 
 
 def test_every_detector_is_final_and_on_the_one_abstract_class(detector_class: type) -> None:
