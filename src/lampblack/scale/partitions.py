@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -72,6 +72,12 @@ class Done:
     alarms: int
     skipped: tuple[SkippedRow, ...]
     key: str | None
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Done:
+        """What `asdict` was told of, also after a way through JSON."""
+        skipped = tuple(SkippedRow(**row) for row in told["skipped"])
+        return cls(int(told["rows"]), int(told["alarms"]), skipped, told["key"])
 
 
 def partitions(files: Mapping[Path, Path], output: Path) -> list[Partition]:
@@ -208,7 +214,8 @@ class Ledger:
         file = self._file(partition)
         if not file.exists():
             return None
-        entry = _read(file, ("identity", "bytes", "rows", "alarms", "skipped", "key"))
+        names = [field.name for field in fields(Done)]
+        entry = _read(file, ("identity", "bytes", *names))
         before, now = dict(entry["identity"]), partition.identity()
         if before["input"] != now["input"]:
             if Path(before["input"]).exists():
@@ -220,8 +227,7 @@ class Ledger:
         there = _size(partition.target) == entry["bytes"]
         if not there or before != now:
             return None
-        skipped = tuple(SkippedRow(*row) for row in entry["skipped"])
-        return Done(entry["rows"], entry["alarms"], skipped, entry["key"])
+        return Done.of(entry)
 
     def begin(self, partition: Partition, most: int) -> None:
         """Note that a process begins with a partition, which none has ended in this run.
@@ -241,10 +247,8 @@ class Ledger:
         """Note that a partition is there. identity: of the input before it was read."""
         if not done.rows:
             partition.target.unlink(missing_ok=True)  # of an input that has changed
-        skipped = [[row.row, row.column, row.reason] for row in done.skipped]
-        entry = {"identity": dict(identity), "bytes": _size(partition.target)}
-        figures = {"rows": done.rows, "alarms": done.alarms, "skipped": skipped, "key": done.key}
-        _write(self._file(partition), {**entry, **figures})
+        entry = {"identity": dict(identity), "bytes": _size(partition.target), **asdict(done)}
+        _write(self._file(partition), entry)
         self._begun(partition).unlink(missing_ok=True)
 
     def _begun(self, partition: Partition) -> Path:

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 from lampblack import exceptions
-from lampblack.data.files import SkippedRow
 from lampblack.detectors.device import resolve_device
 from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import LampblackError, is_lack_of_memory
@@ -107,5 +106,4 @@ def _result(told: dict[str, Any]) -> Done:
     if told.get("error") is not None:
         kind: type[LampblackError] = getattr(exceptions, told["error"])
         raise kind(told["text"])
-    skipped = tuple(SkippedRow(**row) for row in told["skipped"])
-    return Done(int(told["rows"]), int(told["alarms"]), skipped, told["key"])
+    return Done.of(told)
