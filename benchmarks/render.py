@@ -356,8 +356,8 @@ def bounds() -> str:
         reached = row["cpu_ratio"] / row["limit_ratio"]
         spread = f"{row['cpu_ratio']:.2f} ({_range(row['cpu_ratios'])})"
         lines.append(f"| {row['set']} | {spread} | {row['limit_ratio']:.2f} | {reached:.0%} |")
-    where = f"One thread; {_measured(rows, 'pyod')}, {rows[0]['cpu']}"
-    return "\n".join(lines) + f"\n\n{where}; `python benchmarks/speed.py --bounds`.\n"
+    measured = f"One thread; {_measured(rows, 'pyod')}; `python benchmarks/speed.py --bounds`."
+    return "\n".join(lines) + f"\n\n{measured}\n"
 
 
 FASTER = {  # the comparisons of benchmarks/speed.py that the README shows, in its words
@@ -447,10 +447,11 @@ def _measured(rows: Rows, *others: str) -> str:
     """Versions and machine of every row, which must be the same."""
     facts = ("lampblack", "torch", *others, "machine")
     first = rows[0]
-    if any(row[fact] != first[fact] for row in rows for fact in facts):
+    if any(row.get(fact) != first.get(fact) for row in rows for fact in (*facts, "cpu")):
         raise ValueError("the results mix versions or machines; delete them and rerun")
     versions = ", ".join(f"{fact} {first[fact]}" for fact in facts[:-1])
-    return f"{versions}, {first['machine']}"
+    model = [first["cpu"]] if "cpu" in first else []  # results of before do not tell
+    return ", ".join([versions, first["machine"], *model])
 
 
 def kdd() -> str:
