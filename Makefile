@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What is imported is compiled then, and nothing else: half of an installation is compiling.
 PIP := --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# And what is compiled is kept, whatever the shell says: compiling torch takes twice as long as loading
+# it, and tests start a hundred interpreters.
+unexport PYTHONDONTWRITEBYTECODE
 # One thread a worker: the tests run in two processes, and small networks gain nothing from more.
 QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 

@@ -76,10 +76,12 @@ class TableEncoder:
         self._cycles = [_covered_cycles(moments) for moments in rows.dates]
         self._lay_out()
         matrix = self._matrix(rows)
-        self.medians = np.zeros(len(self._value_index))
+        self.medians = np.zeros(self._n_values)
         if self._missing_index:
-            self.medians = _medians(matrix[:, self._value_index].astype(np.float64, copy=False))
-        self.scaler = ColumnScaler.fit(self._features(matrix), self.scaling, self._groups)
+            self.medians = _medians(matrix[:, : self._n_values].astype(np.float64, copy=False))
+        features = np.empty((len(rows), self.width))
+        self._fill(features, matrix)
+        self.scaler = ColumnScaler.fit(features, self.scaling, self._groups)
         return self
 
     def transform(
@@ -90,11 +92,14 @@ class TableEncoder:
         out: a matrix to fill and return.
         """
         encoded = np.empty((len(rows), self.width), dtype=np.float32) if out is None else out
+        size = max(1, PIECE // max(1, self.width))
+        features = np.empty((min(size, len(rows)), self.width))
         filled = 0
-        for some in rows.chunks(max(1, PIECE // max(1, self.width))):
-            features = self._features(self._matrix(some))
-            self.scaler.apply(features, out=encoded[filled : filled + len(some)])
-            filled += len(some)
+        for some in rows.chunks(size):
+            n = len(some)
+            self._fill(features[:n], self._matrix(some))
+            self.scaler.apply(features[:n], out=encoded[filled : filled + n])
+            filled += n
         return encoded
 
     def decode(self, features: npt.NDArray[np.float32]) -> dict[str, Any]:
@@ -136,7 +141,7 @@ class TableEncoder:
         encoder._levels, encoder._cycles = state.levels, state.cycles
         encoder._lay_out()
         widths = [len(state.center), len(state.scale), len(state.constant)]
-        if widths != 3 * [encoder.width] or len(state.medians) != len(encoder._value_index):
+        if widths != 3 * [encoder.width] or len(state.medians) != encoder._n_values:
             raise ValueError(f"the encoder's state is not of {encoder.width} features")
         encoder.medians = np.array(state.medians, dtype=np.float64)
         center, scale = np.array(state.center), np.array(state.scale)
@@ -192,13 +197,13 @@ class TableEncoder:
         may_miss = [i for i, c in enumerate(flat) if self.schema.columns[c].nullable] + [
             n_values + i for i, c in enumerate(date_columns) if c.nullable
         ]
-        self._value_index = list(range(n_values))
+        self._n_values = n_values
         self._missing_index = may_miss
         self._code_index = list(range(n_values + n_dates, n_values + n_dates + len(texts)))
         sources = flat + phases + [position[c.name] for c in date_columns] + texts
         self._n_codes = [len(levels) + 2 for levels in self._levels]
         column_of = (
-            [sources[i] for i in self._value_index]
+            sources[:n_values]
             + [sources[i] for i in may_miss]
             + [c for c, n in zip(texts, self._n_codes, strict=True) for _ in range(n)]
         )
@@ -209,19 +214,17 @@ class TableEncoder:
         shares[n_values + len(may_miss) :] = self.column_of[n_values + len(may_miss) :]
         self._groups = shares
 
-    def _features(self, matrix: Numbers) -> Matrix:
-        """What the scaler takes, a new matrix (n, width): values, indicators, levels."""
-        if not (self._missing_index or self._code_index):
-            return matrix[:, : len(self._value_index)].astype(np.float64)  # without dates' times
-        values = matrix[:, self._value_index]
-        if self._value_index:
-            values = np.where(np.isnan(values), self.medians, values)
-        missing = np.isnan(matrix[:, self._missing_index])
-        levels = [
-            matrix[:, [i]] == np.arange(n)
-            for i, n in zip(self._code_index, self._n_codes, strict=True)
-        ]
-        return np.concatenate([values, missing, *levels], axis=1, dtype=np.float64)
+    def _fill(self, features: Matrix, matrix: Numbers) -> None:
+        """Fill features (n, width), which the scaler takes: values, indicators, levels."""
+        n, first = self._n_values, self.width - sum(self._n_codes)
+        values = matrix[:, :n]
+        np.copyto(features[:, :n], values)
+        if self._missing_index:
+            np.copyto(features[:, :n], self.medians, where=np.isnan(values))
+            features[:, n:first] = np.isnan(matrix[:, self._missing_index])
+        for i, n_codes in zip(self._code_index, self._n_codes, strict=True):
+            features[:, first : first + n_codes] = matrix[:, [i]] == np.arange(n_codes)
+            first += n_codes
 
     def _matrix(self, rows: Rows) -> Numbers:
         """Rows as one matrix: numbers, phases, times, codes of categories."""

@@ -73,7 +73,7 @@ class ColumnScaler:
         values -= _tensor(self.center)
         if self.constant.any():
             X[:, self.constant] = self._departures(X[:, self.constant], self.center[self.constant])
-        values /= _tensor(self.scale)
+        values *= _tensor(1 / self.scale)
         scaled = torch.from_numpy(out)
         scaled.copy_(values)
         scaled.clamp_(-LIMIT, LIMIT)
