@@ -248,8 +248,14 @@ def arrhythmia_jobs() -> list[Job]:
     return [("arrhythmia", method, s) for s in range(10) for method in methods.ARRHYTHMIA]
 
 
+def keep_bytecode() -> None:
+    """Have Python keep what it compiles, whatever the shell says: a user's second command is meant."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def main() -> None:
     """Run the parts that are asked for."""
+    keep_bytecode()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--processes", type=int, default=2)

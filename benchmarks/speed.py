@@ -446,8 +446,9 @@ def run_job(name: str, *, quick: bool) -> dict[str, Any]:
 def main() -> None:
     """Run what is not there yet."""
     from benchmarks import render
-    from benchmarks.evidence import RESULTS, drop_cut_line, provenance
+    from benchmarks.evidence import RESULTS, drop_cut_line, keep_bytecode, provenance
 
+    keep_bytecode()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, two repeats, one thread")
     parser.add_argument("--bounds", action="store_true", help="beside what ours has torch do")

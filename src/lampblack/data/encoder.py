@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -79,9 +80,13 @@ class TableEncoder:
         self.medians = np.zeros(self._n_values)
         if self._missing_index:
             self.medians = _medians(matrix[:, : self._n_values].astype(np.float64, copy=False))
-        features = np.empty((len(rows), self.width))
-        self._fill(features, matrix)
-        self.scaler = ColumnScaler.fit(features, self.scaling, self._groups)
+        size = self._piece
+        starts = range(0, len(rows), size)
+        self.scaler = ColumnScaler.fit(
+            lambda: self._features(matrix[start : start + size] for start in starts),
+            self.scaling,
+            self._groups,
+        )
         return self
 
     def transform(
@@ -92,13 +97,10 @@ class TableEncoder:
         out: a matrix to fill and return.
         """
         encoded = np.empty((len(rows), self.width), dtype=np.float32) if out is None else out
-        size = max(1, PIECE // max(1, self.width))
-        features = np.empty((min(size, len(rows)), self.width))
         filled = 0
-        for some in rows.chunks(size):
-            n = len(some)
-            self._fill(features[:n], self._matrix(some))
-            self.scaler.apply(features[:n], out=encoded[filled : filled + n])
+        for features in self._features(self._matrix(some) for some in rows.chunks(self._piece)):
+            n = len(features)
+            self.scaler.apply(features, out=encoded[filled : filled + n])
             filled += n
         return encoded
 
@@ -214,17 +216,29 @@ class TableEncoder:
         shares[n_values + len(may_miss) :] = self.column_of[n_values + len(may_miss) :]
         self._groups = shares
 
-    def _fill(self, features: Matrix, matrix: Numbers) -> None:
-        """Fill features (n, width), which the scaler takes: values, indicators, levels."""
-        n, first = self._n_values, self.width - sum(self._n_codes)
-        values = matrix[:, :n]
-        np.copyto(features[:, :n], values)
-        if self._missing_index:
-            np.copyto(features[:, :n], self.medians, where=np.isnan(values))
-            features[:, n:first] = np.isnan(matrix[:, self._missing_index])
-        for i, n_codes in zip(self._code_index, self._n_codes, strict=True):
-            features[:, first : first + n_codes] = matrix[:, [i]] == np.arange(n_codes)
-            first += n_codes
+    @property
+    def _piece(self) -> int:
+        """How many rows are encoded at a time."""
+        return max(1, PIECE // max(1, self.width))
+
+    def _features(self, matrices: Iterable[Numbers]) -> Iterator[Matrix]:
+        """What the scaler takes (n, width) of each matrix of `_piece` rows at most, in turn.
+
+        Values, indicators, levels; all in the same memory, which is warm, and may be used up.
+        """
+        memory = np.empty((self._piece, self.width))
+        for matrix in matrices:
+            features = memory[: len(matrix)]
+            n, first = self._n_values, self.width - sum(self._n_codes)
+            values = matrix[:, :n]
+            np.copyto(features[:, :n], values)
+            if self._missing_index:
+                np.copyto(features[:, :n], self.medians, where=np.isnan(values))
+                features[:, n:first] = np.isnan(matrix[:, self._missing_index])
+            for i, n_codes in zip(self._code_index, self._n_codes, strict=True):
+                features[:, first : first + n_codes] = matrix[:, [i]] == np.arange(n_codes)
+                first += n_codes
+            yield features
 
     def _matrix(self, rows: Rows) -> Numbers:
         """Rows as one matrix: numbers, phases, times, codes of categories."""

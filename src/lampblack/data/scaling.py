@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -44,15 +45,28 @@ class ColumnScaler:
 
     @classmethod
     def fit(
-        cls, X: Matrix, scaling: Scaling = "standard", groups: npt.NDArray[np.int64] | None = None
+        cls,
+        pieces: Callable[[], Iterable[Matrix]],
+        scaling: Scaling = "standard",
+        groups: npt.NDArray[np.int64] | None = None,
     ) -> ColumnScaler:
-        """Learn centre and scale from X (n, width), which holds no missing value."""
-        low, high = X.min(axis=0), X.max(axis=0)
+        """Learn centre and scale from rows without a missing value.
+
+        pieces: gives all of them, some (n, width) after others; asked twice, and used up.
+        """
+        n = 0
+        low, high, total = np.array(np.inf), np.array(-np.inf), np.array(0.0)  # soon (width,)
+        for X in pieces():
+            n += len(X)
+            low, high = np.minimum(low, X.min(axis=0)), np.maximum(high, X.max(axis=0))
+            total = total + X.sum(axis=0)
         constant = (high - low) <= ROUNDING * np.maximum(np.abs(low), np.abs(high))
         if scaling == "standard":
-            center = X.mean(axis=0)
-            deviations = X - center  # what `std` does, less a second look for the mean
-            scale = np.sqrt(np.square(deviations, out=deviations).mean(axis=0))
+            center, squares = total / n, np.array(0.0)
+            for X in pieces():
+                X -= center
+                squares = squares + np.square(X, out=X).sum(axis=0)
+            scale = np.sqrt(squares / n)
             if groups is not None:
                 for group in np.unique(groups[groups >= 0]):
                     members = groups == group
@@ -62,7 +76,7 @@ class ColumnScaler:
         center = np.where(constant, low, center)
         scale = np.where(scale < np.finfo(np.float64).tiny, high - low, scale)
         scale = np.where(constant, 1.0, scale)
-        departure = float(np.sqrt(len(X) + 1)) / (4 if scaling == "minmax" else 1)
+        departure = float(np.sqrt(n + 1)) / (4 if scaling == "minmax" else 1)
         return cls(center, scale, constant, departure)
 
     def apply(self, X: Matrix, out: npt.NDArray[np.float32]) -> None:
