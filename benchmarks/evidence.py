@@ -249,7 +249,7 @@ def arrhythmia_jobs() -> list[Job]:
 
 
 def keep_bytecode() -> None:
-    """Have Python keep what it compiles, whatever the shell says: a user's second command is meant."""
+    """Have Python keep what it compiles, whatever the shell says: a second command is meant."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
