@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 FEWEST_ROWS, ROWS = 512, 2048  # rows of a table scored at a time
-VALUES = 1 << 19  # values of them that are enough for the fewest: 2 MiB
+VALUES = 1 << 19  # and values of them at most, unless the fewest rows hold more: 2 MiB
 IMAGES, PIXELS = 64, 1 << 20  # images scored at a time, and values of them at most
 
 
