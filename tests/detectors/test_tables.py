@@ -312,6 +312,19 @@ def test_units_do_not_matter(normal: np.ndarray) -> None:
     assert (tiny.predict(normal * 1e-168) == -1).mean() > 0.9
 
 
+@pytest.mark.parametrize("scaling", ["standard", "minmax"])
+def test_the_smallest_numbers_there_are_have_finite_scores(
+    normal: np.ndarray, scaling: str
+) -> None:
+    """One over the range of such a column is infinite, and infinitely often 0 is no number."""
+    X = normal.copy()
+    X[:, 0] = np.arange(len(X)) % 3 * 5e-311
+    detector = lampblack.TollDetector(scaling=scaling, **FAST).fit(X)
+    X[0, 0] = 1.0
+    assert np.isfinite(detector.anomaly_score(X)).all()
+    assert detector.predict(X[:1]) == -1
+
+
 def test_float32_with_a_hole_is_read_without_a_warning(normal: np.ndarray) -> None:
     rows = normal.astype(np.float32)
     rows[0, 0] = np.nan

@@ -12,8 +12,10 @@ IMAGES, PIXELS = 64, 1 << 20  # images scored at a time, and values of them at m
 def block_size(shape: tuple[int, ...]) -> int:
     """How many samples of this shape are scored at a time; a power of two.
 
-    >>> block_size((30,)), block_size((300,)), block_size((1, 28, 28)), block_size((3, 256, 256))
-    (2048, 1024, 64, 4)
+    >>> [block_size((features,)) for features in (1, 256, 257, 512, 513, 9999)]
+    [2048, 2048, 1024, 1024, 512, 512]
+    >>> block_size((1, 28, 28)), block_size((3, 256, 256))
+    (64, 4)
     """
     if len(shape) == 1:
         return min(ROWS, max(FEWEST_ROWS, _power(VALUES // max(1, shape[0]))))

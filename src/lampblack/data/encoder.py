@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from lampblack.data.scaling import ColumnScaler, Scaling
+from lampblack.data.scaling import LEAST, ColumnScaler, Scaling
 from lampblack.data.schema import Rows, Schema
 
 MOST_LEVELS = 64
@@ -37,7 +37,7 @@ class EncoderState(BaseModel):
     cycles: list[list[Cycle]]
     medians: list[Finite]
     center: list[Finite]
-    scale: list[Positive]
+    scale: list[Annotated[Finite, Field(ge=LEAST)]]
     constant: list[bool]
     departure: Positive
 
@@ -224,7 +224,7 @@ class TableEncoder:
     def _features(self, matrices: Iterable[Numbers]) -> Iterator[Matrix]:
         """What the scaler takes (n, width) of each matrix of `_piece` rows at most, in turn.
 
-        Values, indicators, levels; all in the same memory, which is warm, and may be used up.
+        Values, indicators, levels; all in the same memory, which may be used up.
         """
         memory = np.empty((self._piece, self.width))
         for matrix in matrices:

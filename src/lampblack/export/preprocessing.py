@@ -58,7 +58,7 @@ class Scaling(nn.Module):
     """`ColumnScaler` on float64 (n, width)."""
 
     center: Tensor
-    scale: Tensor
+    rate: Tensor
     constant: Tensor
 
     def __init__(self, scaler: ColumnScaler) -> None:
@@ -66,7 +66,7 @@ class Scaling(nn.Module):
         self.departure = scaler.departure
         self.any_constant = bool(scaler.constant.any())
         self.register_buffer("center", torch.from_numpy(np.array(scaler.center, np.float64)))
-        self.register_buffer("scale", torch.from_numpy(np.array(scaler.scale, np.float64)))
+        self.register_buffer("rate", torch.from_numpy(np.array(scaler.rate, np.float64)))
         self.register_buffer("constant", torch.from_numpy(np.array(scaler.constant, np.bool_)))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Scaling(nn.Module):
             departures = distance.sign() * (self.departure + growth)
             departures = torch.where(away <= ROUNDING * size, 0.0, departures)  # NaN stays
             distance = torch.where(self.constant, departures, distance)
-        return (distance / self.scale).clamp(-LIMIT, LIMIT)
+        return (distance * self.rate).clamp(-LIMIT, LIMIT)
 
 
 class ImagePreprocessing(nn.Module):
