@@ -62,7 +62,7 @@ def scoring(rows: Rows) -> str:
         row = found[case]
         lines.append(
             f"| {case} | {row['rows_per_s']:,} | {row['rows_per_s'] / first['rows_per_s']:.2f} | "
-            f"{row['start_s']:.0f} | {row['wall_s']:.0f} | {row['peak_mib']:,} |"
+            f"{round(row['start_s'])} | {row['wall_s']:.0f} | {row['peak_mib']:,} |"
         )
     return "\n".join(lines) + (
         f"\n\nThe recommended detector, {first['rows']:,} rows of 30 columns in Parquet files; "
