@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from typer.testing import CliRunner
 
 import lampblack
@@ -119,26 +118,6 @@ def test_more_steps_than_fit_read_batches_from_the_file(
     for batch, index in zip(batches, wide, strict=True):
         np.testing.assert_array_equal(batch, detector.encoder_.transform(rows.take(index)))
     assert detector.history_[-1]["loss"] < detector.history_[0]["loss"]
-
-
-@pytest.mark.usefixtures("narrow")
-def test_two_processes_read_the_file_as_it_lies(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parameters = {**FAST, "batch_size": 64}
-    rows = lampblack.find_rows(file, where="mode != 9")
-    streamed = lampblack.TollDetector(**parameters).fit(rows, devices=2)
-    assert streamed.rows_ == {"train": 720, "validation": 0, "calibration": 180}
-    samples = fitting._training_samples
-
-    def in_memory(detector: object, rows: object, device: torch.device) -> object:
-        held = rows.in_memory() if isinstance(rows, stored.StoredRows) else rows
-        return samples(detector, held, device)
-
-    monkeypatch.setattr(fitting, "_training_samples", in_memory)
-    whole = lampblack.TollDetector(**parameters).fit(rows, devices=2)
-    assert streamed.history_ == whole.history_
-    np.testing.assert_array_equal(streamed.anomaly_score(rows), whole.anomaly_score(rows))
 
 
 @pytest.mark.usefixtures("narrow")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import typer
 
 from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.labels import as_labels, is_anomaly
-from lampblack.cli.options import Known, Processes, Reading, Selection
+from lampblack.cli.options import Known, Reading, Selection
 from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
 from lampblack.data.files import RowFormat, column_names, read_rows
 from lampblack.data.filters import parse_where
@@ -25,7 +24,7 @@ from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence import check_target
-from lampblack.training.processes import find_world
+from lampblack.training.runner import has_started_several
 
 IMAGE_PARAMETERS = ("image_size", "network")
 
@@ -39,7 +38,6 @@ def run(
     parameters: dict[str, Any],
     checkpoint: Path | None,
     known: Known,
-    processes: Processes,
     *,
     stream: bool | None = None,
 ) -> None:
@@ -48,17 +46,15 @@ def run(
     Of the processes that torchrun starts, all fit; the first alone saves, and speaks.
     """
     check_target(output)
-    world = find_world(processes.devices, processes.num_nodes)
-    if world is None or world.rank == 0:
-        detector, what = _fit(
-            data, name, reading, selection, parameters, checkpoint, known, processes, stream
-        )
+    how: dict[str, Any] = {"checkpoint_dir": checkpoint, "distributed": has_started_several()}
+    if not how["distributed"] or os.environ["RANK"] == "0":
+        detector, what = _fit(data, name, reading, selection, parameters, known, how, stream)
         detector.save(output)
         _say(output, detector, what)
         return
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         parameters = {**parameters, "verbose": False}
-        _fit(data, name, reading, selection, parameters, checkpoint, known, processes, stream)
+        _fit(data, name, reading, selection, parameters, known, how, stream)
 
 
 def _fit(
@@ -67,13 +63,11 @@ def _fit(
     reading: Reading,
     selection: Selection,
     parameters: dict[str, Any],
-    checkpoint: Path | None,
     known: Known,
-    processes: Processes,
+    how: dict[str, Any],
     stream: bool | None,
 ) -> tuple[ReconstructionDetector, str]:
     """A fitted detector, and what it was fitted to."""
-    how = {"checkpoint_dir": checkpoint, **asdict(processes)}
     if known.label or known.anomaly:
         _refuse_labels_of_others(name)
         parameters = {**parameters, "supervision": "labels"}

@@ -122,13 +122,6 @@ def fit(
             help="Leave rows in a Parquet file and read them as needed. [default: from 1 GiB on]",
         ),
     ] = None,
-    devices: Annotated[
-        int | None,
-        typer.Option(help="Processes to train in, on each machine. [default: torchrun's, or 1]"),
-    ] = None,
-    num_nodes: Annotated[
-        int | None, typer.Option(help="Machines to train on. [default: torchrun's, or 1]")
-    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Fit a detector to normal rows or images and save it as a model folder."""
@@ -165,7 +158,6 @@ def fit(
         given,
         checkpoint,
         options.Known(label, anomaly or [], normal or []),
-        options.Processes(devices, num_nodes),
         stream=stream,
     )
 

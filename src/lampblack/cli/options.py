@@ -207,11 +207,3 @@ class Cluster:
     engine: str
     workers: int | None
     address: str | None
-
-
-@dataclass(frozen=True)
-class Processes:
-    """In how many processes to train: on each machine, and on how many machines."""
-
-    devices: int | None
-    num_nodes: int | None

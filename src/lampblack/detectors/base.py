@@ -27,6 +27,7 @@ from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema, CheckedSamples
 from lampblack.data.scaling import Scaling
 from lampblack.detectors.building import METHODS, PLAIN, Method, Networks, resolved_scaling
+from lampblack.detectors.device import resolve_device
 from lampblack.detectors.fitting import REPEATED, fit_samples
 from lampblack.detectors.folder import to_parts
 from lampblack.detectors.image_reading import ImageSize, learn_images
@@ -36,7 +37,7 @@ from lampblack.exceptions import InvalidInput
 from lampblack.losses import RECONSTRUCTION_ERRORS, Amplification, ReconstructionErrorName
 from lampblack.networks import PUBLISHED, AutoencoderPair, NetworkName
 from lampblack.training.callbacks import Callback
-from lampblack.training.processes import find_world
+from lampblack.training.runner import start_runner
 from lampblack.training.schedule import Schedule
 from lampblack.training.steps import (
     ReconstructionObjective,
@@ -285,8 +286,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
         *,
         checkpoint_dir: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
-        devices: int | None = 1,
-        num_nodes: int | None = 1,
+        distributed: bool = False,
     ) -> Self:
         """Fit to normal rows or images.
 
@@ -295,17 +295,18 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
         state of training is written after every epoch; a later fit with the same data and
         parameters goes on from there and ends at the same bits.
         callbacks: see `lampblack.training.callbacks.Callback`.
-        devices: in how many processes to train on each machine; each takes its part of every
-        batch, in which batch norm is its own. num_nodes: on how many machines, each of which calls
-        this with the same X (docs/scale.md). None: as many as torchrun has started. The same
-        numbers of both give the same bits.
+        distributed: whether to train together with the other processes that torchrun has started,
+        each of which calls this with the same X (docs/scale.md). Each takes its part of every
+        batch, in which batch norm is its own. The same number of processes gives the same bits.
 
         Raises InvalidInput for unusable data or parameters, TrainingError where training breaks
         down. Warns with CalibrationWarning where the rows are too few for `false_alarm_rate`, and
         with CollapseWarning where the network stops telling rows apart.
         """
         self._check_parameters()
-        world = find_world(devices, num_nodes)
+        if distributed and self.random_state is None:
+            raise InvalidInput("processes that fit alike need a seed; give random_state an integer")
+        runner = start_runner(resolve_device(self.device), self.precision, distributed=distributed)
         if hasattr(self, "calibration_"):
             del self.calibration_  # not fitted, should anything below fail
         schema: AnySchema
@@ -316,7 +317,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
             schema, samples = learn(self, X, self.types)
         self._resolve_parameters(schema)
         anomalous = self._known_anomalies(y, len(samples))
-        fit_samples(self, schema, samples, anomalous, checkpoint_dir, callbacks, world)
+        fit_samples(self, schema, samples, anomalous, checkpoint_dir, callbacks, runner)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_parameters: Any) -> npt.NDArray[np.int64]:

@@ -7,9 +7,7 @@ import json
 import math
 import platform
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -32,14 +30,11 @@ from lampblack.data.stored import RowReader, StoredRows
 from lampblack.detectors.blocks import passed_blocks
 from lampblack.detectors.building import initial_networks
 from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
-from lampblack.detectors.device import resolve_device
 from lampblack.exceptions import InvalidInput, TrainingWarning
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Score
-from lampblack.training.alone import Alone
 from lampblack.training.callbacks import Callback, ProgressBar, Record
 from lampblack.training.loop import Loop
-from lampblack.training.processes import World, joined, met, threads_of_each
 from lampblack.training.progress import counted
 from lampblack.training.ranks import Ranks
 from lampblack.training.samples import Samples, StreamedSamples, TensorSamples
@@ -97,27 +92,23 @@ def fit_samples(
     anomalous: npt.NDArray[np.bool_] | None,
     checkpoint_dir: str | Path | None,
     callbacks: Sequence[Callback],
-    world: World | None = None,
+    runner: Runner,
 ) -> None:
     """Fit a detector to checked rows or images: split, encode, train, calibrate.
 
-    world: the processes to train in, None for this one alone. Where torchrun or other machines have
-    part in it, each of their processes fits, to the same samples: they split and calibrate alike.
-    Sets its fitted attributes. anomalous: which samples (n,) are known anomalies; they reach the
-    training step and nothing else. The calibration rows reach nothing that is fitted: not levels,
-    medians, scales or weights, only the threshold, and the watch for collapse, which changes no
-    weight. So their scores are exchangeable with those of new normal rows. The schema alone is read
-    from all rows: which columns there are, their kinds, and which may be missing. That keeps the
-    promise, since it treats all rows alike: a new row with a hole where no fitted row had one is
-    refused, and any other would have left the schema as it is. Known anomalies are among them: a
-    hole that only they have makes a column one that may be missing.
+    runner: what trains. Where it joins several processes, each of them fits, to the same samples:
+    they split and calibrate alike. Sets the detector's fitted attributes. anomalous: which samples
+    (n,) are known anomalies; they reach the training step and nothing else. The calibration rows
+    reach nothing that is fitted: not levels, medians, scales or weights, only the threshold, and
+    the watch for collapse, which changes no weight. So their scores are exchangeable with those of
+    new normal rows. The schema alone is read from all rows: which columns there are, their kinds,
+    and which may be missing. That keeps the promise, since it treats all rows alike: a new row with
+    a hole where no fitted row had one is refused, and any other would have left the schema as it
+    is. Known anomalies are among them: a hole that only they have makes a column one that may be
+    missing.
     """
     if checkpoint_dir is not None and detector.random_state is None:
         raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
-    first = world is None or world.rank == 0
-    several_fit = world is not None and (world.started or world.num_nodes > 1)
-    if several_fit and detector.random_state is None:
-        raise InvalidInput("processes that fit alike need a seed; give random_state an integer")
     seeds = Seeds.draw(detector.random_state)
     anomalies = None
     if anomalous is not None and anomalous.any():
@@ -129,13 +120,13 @@ def fit_samples(
     if isinstance(samples, StoredRows):
         samples, split, stored = _drawn(detector, samples, split)
     if isinstance(samples, FileImages) and samples.n_bytes <= IN_MEMORY:
-        with counted("read", len(samples), "images", not (detector.verbose and first)) as advance:
+        with counted("read", len(samples), "images", not detector.verbose) as advance:
             samples = samples.in_memory(advance)
     detector.schema_ = schema
     detector.encoder_ = _fitted_encoder(detector, schema, samples, split.train)
     silent = _unrepeated_text(detector.encoder_)
     trained = _train(
-        detector, samples, stored, anomalies, split, seeds, checkpoint_dir, callbacks, world
+        detector, samples, stored, anomalies, split, seeds, checkpoint_dir, callbacks, runner
     )
     detector.notes_ = silent + trained
     _calibrate(detector, samples, split)
@@ -244,10 +235,10 @@ def _train(
     seeds: Seeds,
     checkpoint_dir: str | Path | None,
     callbacks: Sequence[Callback],
-    world: World | None,
+    runner: Runner,
 ) -> list[str]:
     """Train, on `stored` rows where there are any; returns what has to be noted about it."""
-    device = process_device(detector.device, world)
+    device = runner.device
     fitted = detector.parameters_
     train = split.train if len(split.train) > 1 else split.train.repeat(2)  # for batch norm
     data, validation = (
@@ -279,29 +270,34 @@ def _train(
         patience=fitted["patience"] if fitted["early_stopping"] else None,
     )
     read = [data, validation] if known is None else [data, validation, TensorSamples(known)]
+    ranks = Ranks.of(runner)
     fingerprint = ""
-    if checkpoint_dir is not None or world is not None:
-        fingerprint = _fingerprint(detector, networks, read, world)
+    if checkpoint_dir is not None or ranks.size > 1:
+        fingerprint = _fingerprint(detector, networks, read, ranks.size)
+    step = detector._training_step(runner, networks, known, seeds.step)
     operations = _operations(networks, detector.encoder_) * min(len(data), budget.batch_size)
-    task = Task(
-        detector,
-        networks,
-        data,
-        known,
-        seeds,
-        budget,
-        operations,
-        fingerprint,
-        None if checkpoint_dir is None else Path(checkpoint_dir),
-    )
-    with joined(world, assist, task, backend=_backend(device)) as joined_world:
-        loop = task.run(
-            joined_world,
+    with (
+        threads_for_step(operations / ranks.size),
+        ranks.generators(seeds.batches, networks_draw=detector.networks is not None) as (
+            generator,
+            noise,
+        ),
+    ):
+        loop = Loop(
+            step,
+            data,
+            budget,
+            generator=generator,
             validation=validation if fitted["early_stopping"] else None,
             watch=watch,
-            callbacks=callbacks if world is None or world.rank == 0 else (),
+            callbacks=callbacks,
+            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
+            fingerprint=fingerprint,
             validation_block=4 * block_size(detector.encoder_.shape),
+            ranks=ranks,
+            noise=noise,
         )
+        loop.run()
     detector.history_ = loop.history
     networks.eval()
     loop.step.finish()
@@ -315,59 +311,6 @@ def _train(
         *_repeated(detector, samples, split, data),
         *_idle_training(detector.history_, loop.step.falling),
     ]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What every process of a training is told; `run` does it."""
-
-    detector: ReconstructionDetector
-    networks: AutoencoderPair
-    data: Samples
-    known: Tensor | None
-    seeds: Seeds
-    budget: Budget
-    operations: float  # of a step
-    fingerprint: str
-    checkpoint_dir: Path | None
-
-    def run(self, world: World | None, **of_the_first: Any) -> Loop:
-        """Train the networks, as one process of `world`.
-
-        of_the_first: what the loop of the first process has besides; see `Loop`.
-        """
-        fabric = _start_fabric(self.detector, world)
-        ranks = Ranks.of(fabric)
-        step = self.detector._training_step(fabric, self.networks, self.known, self.seeds.step)
-        with (
-            threads_for_step(self.operations / ranks.size, threads_of_each(world)),
-            _generators(self.detector, self.seeds.batches, ranks) as (generator, noise),
-        ):
-            loop = Loop(
-                step,
-                self.data,
-                self.budget,
-                generator=generator,
-                checkpoint_dir=self.checkpoint_dir,
-                fingerprint=self.fingerprint,
-                ranks=ranks,
-                noise=noise,
-                **of_the_first,
-            )
-            loop.run()
-        return loop
-
-
-def assist(world: World, task: Task) -> None:
-    """Train as one of the processes that a fit has started; the fit itself keeps the outcome."""
-    device = process_device(task.detector.device, world)
-    with met(world, _backend(device)):
-        replace(task, data=task.data.on(device)).run(world)
-
-
-def _backend(device: torch.device) -> str:
-    """How processes with such devices talk."""
-    return "gloo" if device.type == "cpu" else "nccl"
 
 
 def _fit_score(detector: ReconstructionDetector, samples: CheckedSamples, split: Split) -> None:
@@ -501,62 +444,6 @@ def _idle_training(history: list[Record], falling: str) -> list[str]:
     return [note]
 
 
-@contextmanager
-def _generators(
-    detector: ReconstructionDetector, seed: int, ranks: Ranks
-) -> Iterator[tuple[torch.Generator, torch.Generator | None]]:
-    """What shuffles the rows, and what else is drawn from. A user's own networks may draw.
-
-    For dropout, say. They draw from the global state, which is therefore seeded for the time of the
-    training, written to checkpoints, and put back. One process uses it for both. Several shuffle
-    alike, and must draw otherwise from one another.
-    """
-    if detector.networks is None:
-        yield torch.Generator().manual_seed(seed), None
-        return
-    with torch.random.fork_rng():
-        torch.manual_seed(seed + ranks.rank)
-        if ranks.size == 1:
-            yield torch.default_generator, None
-        else:
-            yield torch.Generator().manual_seed(seed), torch.default_generator
-
-
-def process_device(name: str, world: World | None) -> torch.device:
-    """The device of this process: of several on one machine, each has a GPU of its own."""
-    device = resolve_device(name)
-    if world is None or device.type == "cpu":
-        return device
-    if device.type != "cuda" or device.index is not None:
-        raise InvalidInput(
-            f"device {name!r} is one device, and several processes were asked for; use "
-            'device="cuda" or device="cpu"'
-        )
-    return torch.device("cuda", world.local_rank)
-
-
-def _start_fabric(detector: ReconstructionDetector, world: World | None) -> Runner:
-    device = resolve_device(detector.device)
-    if world is None and detector.precision == "32-true":
-        return Alone(device)
-    from lightning_fabric import Fabric
-
-    if world is None:
-        devices = [device.index] if device.type != "cpu" and device.index is not None else 1
-        return Fabric(accelerator=device.type, devices=devices, precision=detector.precision)
-    from lampblack.training.strategy import AveragedGradients, WorldEnvironment
-
-    fabric = Fabric(
-        accelerator=device.type,
-        devices=world.devices,
-        num_nodes=world.num_nodes,
-        strategy=AveragedGradients(cluster_environment=WorldEnvironment(world)),
-        precision=detector.precision,
-    )
-    fabric.launch()
-    return fabric
-
-
 def _calibrate(detector: ReconstructionDetector, samples: CheckedSamples, split: Split) -> None:
     if detector.contamination:
         scores = detector._score_checked(samples)
@@ -573,7 +460,7 @@ def _fingerprint(
     detector: ReconstructionDetector,
     networks: AutoencoderPair,
     read: Sequence[Samples],
-    world: World | None,
+    processes: int,
 ) -> str:
     """What a checkpoint must agree with: data, first weights, parameters, versions, threads."""
     parameters: dict[str, Any] = dict(detector.parameters_)
@@ -586,7 +473,7 @@ def _fingerprint(
         "device": read[0].device.type,
         "versions": [version("lampblack"), torch.__version__, CHECKPOINT],
         "threads": torch.get_num_threads(),
-        "processes": 1 if world is None else world.size,
+        "processes": processes,
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for samples in read:

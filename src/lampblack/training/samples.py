@@ -27,9 +27,6 @@ class Samples(Protocol):
     def digest(self) -> str:
         """What two fits must agree in to have the same samples."""
 
-    def on(self, device: torch.device) -> Samples:
-        """The same samples on a device."""
-
 
 class TensorSamples:
     """Samples on the device: floats, or bytes of images that stand for 0 to 1."""
@@ -37,10 +34,6 @@ class TensorSamples:
     def __init__(self, values: Tensor) -> None:
         self.values = values
         self.device = values.device
-
-    def on(self, device: torch.device) -> TensorSamples:
-        """The same samples on a device."""
-        return TensorSamples(self.values.to(device))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -80,10 +73,6 @@ class StreamedSamples:
     def __init__(self, reader: Reader, device: torch.device) -> None:
         self._reader = reader
         self.device = device
-
-    def on(self, device: torch.device) -> StreamedSamples:
-        """The same samples on a device."""
-        return StreamedSamples(self._reader, device)
 
     def __len__(self) -> int:
         return len(self._reader)
