@@ -747,8 +747,6 @@ BLOCKS = {
     "sensitivity": sensitivity,
     "arrhythmia": arrhythmia,
     "memory": memory,
-    "scale-training": _of_scale("training"),
-    "scale-gradients": _of_scale("gradients"),
     "scale-scoring": _of_scale("scoring"),
     "scale-paper": _of_scale("paper"),
     "scale-paper-training": _of_scale("paper_training"),

@@ -5,47 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from benchmarks.scale import GRADIENTS, SCORING, TRAINING
+from benchmarks.scale import SCORING, TRAINING
 
 Rows = list[dict[str, Any]]
 
 NONE = "Not measured yet.\n"
 SIZES = {"10⁹": 10**9, "10¹²": 10**12}
-FLOAT = 4  # bytes
 POSITIONS = 3 * 8  # bytes of each row of a file that is fitted as it lies
-
-
-def training(rows: Rows) -> str:
-    """Steps a second in one process and in two."""
-    found = {(row["case"], row["devices"]): row for row in rows if row["kind"] == "training"}
-    if any((case, devices) not in found for case in TRAINING for devices in (1, 2)):
-        return NONE
-    lines = [
-        "| Toll, errors amplified | 1 process, steps/s | 2 processes, steps/s | ratio "
-        "| start of 2, s | message, KiB |",
-        "|---|---|---|---|---|---|",
-    ]
-    for case in TRAINING:
-        one, two = found[case, 1], found[case, 2]
-        ratio = two["steps_per_s"] / one["steps_per_s"]
-        lines.append(
-            f"| {case} | {_rate(one['steps_per_s'])} | {_rate(two['steps_per_s'])} | {ratio:.2f} | "
-            f"{two['start_s'] - one['start_s']:.0f} | {two['weights'] * FLOAT / 1024:,.0f} |"
-        )
-    return "\n".join(lines) + f"\n\n{_provenance(rows)}\n"
-
-
-def gradients(rows: Rows) -> str:
-    """Gradients averaged as the optimiser steps, and in the backward pass."""
-    found = {row["case"]: row["steps_per_s"] for row in rows if row["kind"] == "gradients"}
-    if any(case not in found for case in GRADIENTS):
-        return NONE
-    ours, theirs = (found[case] for case in GRADIENTS)
-    return (
-        f"Two processes take {_rate(ours)} steps a second with gradients averaged as the optimiser "
-        f"steps, and {_rate(theirs)} with torch's `DistributedDataParallel` (dense, 30 → 256 → 128 "
-        "→ 32 and back, 64 rows a process).\n"
-    )
 
 
 def scoring(rows: Rows) -> str:
@@ -101,15 +67,15 @@ def paper(rows: Rows) -> str:
 
 def paper_training(rows: Rows) -> str:
     """What many rows take to train on: from their file, and in a pass over all in memory."""
-    case = list(TRAINING)[2]
-    found = {(row["case"], row["devices"]): row for row in rows if row["kind"] == "training"}
+    (case,) = TRAINING
+    found = {row["case"]: row for row in rows if row["kind"] == "training"}
     memory = next((row["bytes_per_row"] for row in rows if row["kind"] == "memory"), None)
-    if (case, 2) not in found or memory is None:
+    if case not in found or memory is None:
         return NONE
     from lampblack import LampblackDetector
 
     batch = TRAINING[case]["batch_size"]
-    rate = found[case, 2]["steps_per_s"] * batch
+    rate = found[case]["steps_per_s"] * batch
     lines = [
         "| rows | a fit from the file: positions, GiB | a pass in memory: GiB of each machine "
         "| hours of it, one machine | machines for 1 h |",
@@ -125,14 +91,10 @@ def paper_training(rows: Rows) -> str:
     looked_at = defaults["max_steps"] * defaults["batch_size"]
     return "\n".join(lines) + (
         f"\n\nFrom {memory:,} bytes a row, measured on tables of one and two million, and "
-        f"{rate:,.0f} rows a second in two processes at batch {batch:,}. The default budget is "
+        f"{rate:,.0f} rows a second in one process at batch {batch:,}. The default budget is "
         f"{defaults['max_steps']} steps of {defaults['batch_size']} rows: it looks at "
         f"{looked_at:,} rows, however many there are.\n"
     )
-
-
-def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _provenance(rows: Rows) -> str:

@@ -1,8 +1,8 @@
-"""Rates of training in one and two processes, and of scoring files here and by Ray.
+"""Rates of training, and of scoring files here and by Ray.
 
 `python benchmarks/evidence.py scale` runs every case in a process of its own, in about six minutes
-on an idle machine. Each process has one thread, unless the case says otherwise. Rates leave the
-start of processes out, which is a column of its own.
+on an idle machine. Each process has one thread, unless the case says otherwise. Rates of scoring
+leave the start of processes out, which is a column of its own.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 RUN = "from benchmarks.scale import main; main()"
@@ -28,12 +26,8 @@ MEMORY_ROWS = 1_000_000  # of a table that is fitted, and half of one
 WARM_UP = 20  # steps that are not timed
 
 TRAINING: dict[str, dict[str, Any]] = {  # what is trained, and for how many timed steps
-    "table, batch 128": {"shape": (50_000, COLUMNS), "batch_size": 128, "steps": 400},
-    "table, batch 1,024": {"shape": (50_000, COLUMNS), "batch_size": 1024, "steps": 200},
     "table, batch 8,192": {"shape": (50_000, COLUMNS), "batch_size": 8192, "steps": 40},
-    "images 28×28, batch 128": {"shape": (2_000, 28, 28), "batch_size": 128, "steps": 20},
 }
-GRADIENTS = ("averaged at the step", "DistributedDataParallel")  # ways to average them
 SCORING = {  # engine, workers, threads of each
     "this process": ("local", 1, 1),
     "this process, 2 threads": ("local", 1, 2),
@@ -44,17 +38,12 @@ SCORING = {  # engine, workers, threads of each
 
 def cases() -> list[dict[str, Any]]:
     """Everything that is measured; "set" tells one from the other."""
-    training = [
-        {"kind": "training", "case": name, "devices": devices}
-        for name in TRAINING
-        for devices in (1, 2)
-    ]
-    gradients = [{"kind": "gradients", "case": name, "devices": 2} for name in GRADIENTS]
+    training = [{"kind": "training", "case": name} for name in TRAINING]
     scoring = [{"kind": "scoring", "case": name} for name in SCORING]
     memory = [{"kind": "memory", "case": "fit"}]
     return [
-        {"set": f"{case['kind']}: {case['case']}, {case.get('devices', '')}", **case}
-        for case in (*training, *gradients, *scoring, *memory)
+        {"set": f"{case['kind']}: {case['case']}", **case}
+        for case in (*training, *scoring, *memory)
     ]
 
 
@@ -86,8 +75,8 @@ def _call(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     return dict(json.loads(process.stdout.splitlines()[-1]))
 
 
-def run_training(case: str, devices: int) -> dict[str, Any]:
-    """Steps a second of a fit, and what starting its processes took."""
+def run_training(case: str) -> dict[str, Any]:
+    """Steps and rows a second of a fit."""
     import numpy as np
 
     import lampblack
@@ -99,79 +88,17 @@ def run_training(case: str, devices: int) -> dict[str, Any]:
     times: dict[int, float] = {}
 
     class Clock(Callback):
-        def on_fit_start(self, budget: Any, first_step: int) -> None:
-            times[0] = time.perf_counter()
-
         def on_step_end(self, step: int) -> None:
             times[step] = time.perf_counter()
 
-    started = time.perf_counter()
     parameters: dict[str, Any] = {"batch_size": batch, "max_steps": WARM_UP + steps}
     detector = lampblack.TollDetector(amplification="quantile", random_state=0, **parameters)
-    detector.fit(X, callbacks=[Clock()], devices=devices)
+    detector.fit(X, callbacks=[Clock()])
     seconds = times[WARM_UP + steps] - times[WARM_UP]
-    weights = sum(w.numel() for w in detector.networks_.parameters())
     return {
         "steps_per_s": round(steps / seconds, 2),
         "rows_per_s": round(batch * steps / seconds),
-        "weights": weights,
-        "start_s": round(times[0] - started, 2),
-        "columns": COLUMNS,
     }
-
-
-def run_gradients(case: str) -> dict[str, Any]:
-    """Steps a second of a network in two processes, its gradients averaged one way or another."""
-    from lampblack.training.processes import find_world, joined
-
-    with joined(find_world(2, 1), take_part, case, backend="gloo") as world:
-        rate = _steps_a_second(world, case)
-    return {"steps_per_s": round(rate, 2)}
-
-
-def take_part(world: Any, case: str) -> None:
-    """The other process of `run_gradients`."""
-    from lampblack.training.processes import met
-
-    with met(world, "gloo"):
-        _steps_a_second(world, case)
-
-
-def _steps_a_second(world: Any, case: str) -> float:
-    import torch
-    from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
-    from torch import distributed, nn
-
-    from lampblack.training.strategy import AveragedGradients, WorldEnvironment
-
-    class Wrapping(AveragedGradients):
-        setup_module = DDPStrategy.setup_module
-        optimizer_step = DDPStrategy.optimizer_step
-
-    strategy = {GRADIENTS[0]: AveragedGradients, GRADIENTS[1]: Wrapping}[case]
-    fabric = Fabric(
-        accelerator="cpu", devices=2, strategy=strategy(cluster_environment=WorldEnvironment(world))
-    )
-    fabric.launch()
-    torch.manual_seed(0)
-    widths = (COLUMNS, 256, 128, 32, 128, 256, COLUMNS)
-    layers = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU())]
-    network = nn.Sequential(*layers)
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
-    wrapped, stepping = fabric.setup(network, optimizer)
-    x = torch.rand(64, COLUMNS)
-    rates = []
-    for _ in range(6):
-        distributed.barrier()
-        started = time.perf_counter()
-        for _ in range(100):
-            loss = (wrapped(x) - x).square().mean()
-            stepping.zero_grad()
-            fabric.backward(loss)
-            stepping.step()
-        rates.append(100 / (time.perf_counter() - started))
-    return median(rates[1:])
 
 
 def write_files(folder: Path) -> dict[str, Any]:
@@ -303,9 +230,7 @@ def main() -> None:
     """Run one case, as `measure` asks for it."""
     case, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
     if case["kind"] == "training":
-        result = run_training(case["case"], case["devices"])
-    elif case["kind"] == "gradients":
-        result = run_gradients(case["case"])
+        result = run_training(case["case"])
     elif case["kind"] == "memory":
         result = run_memory()
     elif case["kind"] == "files":
