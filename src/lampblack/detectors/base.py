@@ -126,7 +126,8 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
     device : str
         "auto" (CUDA, else MPS, else CPU) or a torch device. Only the CPU is tested.
     precision : {"32-true", "bf16-mixed", "16-mixed"}
-        Of training, as lightning-fabric names it; scores are always computed in float32.
+        Of training, as lightning-fabric names it, which "32-true" alone does without (`pip install
+        'lampblack[distributed]'`); scores are always computed in float32.
     random_state : int or None
         The seed. The same seed, versions and thread count give the same bits. None draws one.
     verbose : bool
