@@ -30,6 +30,7 @@ from lampblack.exceptions import InvalidInput, TrainingError
 from lampblack.losses import amplify_rescaled, latent_norm, reconstruction_error
 from lampblack.losses.reconstruction import elementwise_error
 from lampblack.training.checkpoint import FILE
+from lampblack.training.progress import bar_console
 from lampblack.training.ranks import Ranks, answered
 from lampblack.training.runner import TORCHRUN, has_started_several
 from lampblack.training.schedule import Budget
@@ -322,6 +323,13 @@ def test_a_missing_extra_is_named(
     line = f"^{what} needs lightning-fabric: pip install 'lampblack\\[distributed\\]'$"
     with pytest.raises(InvalidInput, match=line):
         lampblack.TollDetector(**FAST, **parameters).fit(normal, distributed=distributed)
+
+
+def test_one_process_of_a_machine_draws_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    assert bar_console() is not None
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert bar_console() is None
 
 
 def test_a_message_that_is_not_answered_is_one_line() -> None:
