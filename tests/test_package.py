@@ -78,18 +78,18 @@ def test_command_line_offers_every_registered_detector() -> None:
 
 def test_every_detector_has_its_page_and_its_scenario() -> None:
     """Two of the five touches that add a method; the others fail without it anyway."""
-    from benchmarks import images, methods
+    from benchmarks.lab import methods
 
     scenarios, of_images = (
         {getattr(fit, "detector", None) for fit in group.values()}
-        for group in (methods.TABLES, images.IMAGES)
+        for group in (methods.TABLES, methods.IMAGES)
     )
     for name, cls in DETECTORS.items():
         page = ROOT / "docs" / "methods" / f"{name}.md"
         assert page.exists(), f"{cls.__name__} needs {page.relative_to(ROOT)}"
         assert cls.__name__ in page.read_text()
-        assert cls in scenarios, f"{cls.__name__} needs a scenario in benchmarks/methods.py"
-        assert cls in of_images, f"{cls.__name__} needs a scenario in benchmarks/images.py"
+        assert cls in scenarios, f"{cls.__name__} needs a scenario in benchmarks/lab/methods.py"
+        assert cls in of_images, f"{cls.__name__} needs one of images in benchmarks/lab/methods.py"
 
 
 def test_package_is_typed() -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
-from benchmarks.growth import RUN
+from benchmarks.lab.apart import command as measured
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -598,11 +598,7 @@ def test_memory_does_not_grow_with_the_file(
             "score": [model, file, "-o", tmp_path / "o.parquet"],
             "fit": [file, "-o", tmp_path / f"{copies}.model", *QUICK, "--stream"],
         }[command]
-        process = [sys.executable, "-c", RUN, command, *arguments, "--quiet"]
-        finished = subprocess.run(
-            [str(part) for part in process], check=True, capture_output=True, text=True
-        )
-        peaks.append(json.loads(finished.stdout.splitlines()[-1])["peak_mib"])
+        peaks.append(measured(command, *arguments, "--quiet", threads=1)["peak_mib"])
     assert peaks[1] - peaks[0] < growth
     assert peaks[1] < 1024
 

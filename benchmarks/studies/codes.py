@@ -1,0 +1,75 @@
+"""What the codes of digits know, and how compact they are, with AMA and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.lab.ama import ama, note
+from benchmarks.lab.image_sets import load_idx
+from benchmarks.lab.jobs import Fits, Job
+from benchmarks.lab.markdown import NONE, markdown
+from benchmarks.lab.methods import UNTRAINED, ours
+from benchmarks.lab.results import Rows
+from benchmarks.lab.study import Study
+from lampblack import AutoencoderDetector
+
+METHODS: dict[str, Callable[[int], Any]] = {
+    "AMA": ama(),
+    "autoencoder": ours(AutoencoderDetector),
+    "AMA, latent term": ama(latent_weight=0.1),
+    "AMA, no simplex": ama(simplex_weight=0.0),
+    "untrained": ours(AutoencoderDetector, **UNTRAINED),
+}
+
+
+def jobs() -> list[Job]:
+    """Every method on all ten digits."""
+    return [("codes", method, 0) for method in METHODS]
+
+
+def run(_: str, method: str, seed: int) -> dict[str, Any]:
+    """What the codes of all ten digits know, and how compact they are.
+
+    probe: accuracy on 5,000 test images of a linear model fitted to the codes of 5,000 others and
+    their digits. norm: mean ‖z‖₂ of test images. axes: how many axes the codes spread over, (Σλ)² /
+    Σλ² of the eigenvalues of their covariance.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    train, _, test, digits = load_idx("mnist")
+    z = METHODS[method](seed)(train).encode(test)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    accuracy = probe.fit(z[:5000], digits[:5000]).score(z[5000:], digits[5000:])
+    spread = np.linalg.eigvalsh(np.cov(z.T))
+    return {
+        "probe": float(accuracy),
+        "norm": float(np.linalg.norm(z, axis=1).mean()),
+        "axes": float(spread.sum() ** 2 / (spread**2).sum()),
+    }
+
+
+def codes(rows: Rows) -> str:
+    """What codes know of digits, and how compact they are."""
+    own = {row["method"]: row for row in rows if row["set"] == "codes"}
+    if not own:
+        return NONE
+    lines = []
+    for method in (method for method in METHODS if method in own):
+        row = own[method]
+        cells = (f"{100 * row['probe']:.1f}", f"{row['norm']:.2f}", f"{row['axes']:.1f}")
+        lines.append([method, *cells])
+    columns = ["training", "linear probe, accuracy", "mean norm", "axes"]
+    return markdown(columns, lines, note(rows, "codes", [*METHODS], own))
+
+
+STUDY = Study(
+    "What do AMA's codes know, and how compact are they?",
+    results="adversarial",
+    work=Fits(jobs, run),
+    blocks={"codes": codes},
+)
