@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 
 from benchmarks import pages
-from benchmarks.lab.jobs import ALL_SEEDS, Fits, Options
 from benchmarks.lab.results import KEPT
-from benchmarks.lab.study import Study, studies
+from benchmarks.lab.study import ALL_SEEDS, Fits, Options, Study, questions, studies
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     parser = _parser()
     given = parser.parse_args()
     if given.list:
-        print("\n".join(f"{name:20} {study.question}" for name, study in studies().items()))
+        print("\n".join(f"{name:20} {question}" for name, question in questions().items()))
         return
     try:
         chosen = named(given.studies)

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from benchmarks import pages, run
 from benchmarks.lab import image_sets, methods, peers, protocol
-from benchmarks.lab.jobs import Fits, Options, run_job
-from benchmarks.lab.study import jobs_of, studies
+from benchmarks.lab.study import Fits, Options, jobs_of, questions, run_job, studies
 from benchmarks.studies import comparison, false_alarms, images
 from benchmarks.studies.comparison import Comparison
 from benchmarks.studies.copies import shared, unscaled
@@ -202,8 +201,8 @@ def one_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("one_set")
 def test_every_study_has_a_question_and_its_fits_have_jobs() -> None:
+    assert [name for name, question in questions().items() if not question.endswith("?")] == []
     for name, study in studies().items():
-        assert study.question.endswith("?"), name
         assert not isinstance(study.work, Fits) or study.work.chosen(Options()), name
     assert {job[1] for job in jobs_of("tables")} == set(methods.TABLES)
 

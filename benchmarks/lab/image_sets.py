@@ -50,11 +50,6 @@ def load(name: str, seed: int) -> Split:
     return Split(X[y == int(label)], test, test_y != int(label))
 
 
-def load_mnist() -> tuple[Pixels, Pixels, Pixels, Pixels]:
-    """MNIST: training images (n, 1, 28, 28), their digits, test images, theirs."""
-    return load_idx("mnist")
-
-
 def load_idx(name: str) -> tuple[Pixels, Pixels, Pixels, Pixels]:
     """A set written as MNIST is: training images, their labels, test images, theirs."""
     arrays = []

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from benchmarks.lab.results import Rows
+
+Show = str | Callable[[dict[str, Any]], object]
+Columns = Sequence[str] | Mapping[str, Show]
 
 NONE = "Not measured yet.\n"
 
 
-def markdown(columns: Sequence[str], rows: Iterable[Sequence[object]], *notes: str) -> str:
-    """A table; below it the notes, each a paragraph."""
+def markdown(columns: Columns, rows: Iterable[Any], *notes: str) -> str:
+    """A table; below it the notes, each a paragraph.
+
+    columns: headers, of rows that are cells; or headers and what they show of a row of results, a
+    format like "{rows:,}" or a function.
+    """
+    if isinstance(columns, Mapping):
+        rows = [[_shown(show, row) for show in columns.values()] for row in rows]
     header = f"| {' | '.join(columns).lstrip()} |"
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
     table = "\n".join([header, "|---" * len(columns) + "|", *lines])
     return "\n\n".join([table, *notes]) + "\n"
+
+
+def _shown(show: Show, row: dict[str, Any]) -> object:
+    return show.format_map(row) if isinstance(show, str) else show(row)
+
+
+def hundred(name: str, digits: int = 1) -> Show:
+    """A share in per cent."""
+    return lambda row: f"{100 * row[name]:.{digits}f}"
 
 
 def made_with(rows: Rows, *libraries: str, cpu: bool = False) -> str:

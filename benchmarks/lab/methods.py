@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from lampblack import (
 from lampblack.exceptions import LampblackWarning
 
 Fit = Callable[[Matrix], Fitted]
+Method = Callable[[int], Fit]
 
 UNTRAINED = {"max_steps": 1, "learning_rate": 1e-12}
 
@@ -36,23 +39,30 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def ours(cls: type, **parameters: Any) -> Callable[[int], Fit]:
-    """A detector of this library, by seed; `unfitted(seed)` is one before it is fitted."""
+@dataclass(frozen=True)
+class Ours:
+    """A detector of this library with its parameters, to be given a seed and then fitted."""
 
-    def unfitted(seed: int) -> Any:
-        return cls(**{"random_state": seed, **parameters})
+    detector: type
+    parameters: dict[str, Any]
 
-    def with_seed(seed: int) -> Fit:
-        def fit(train: Matrix) -> Fitted:
-            rows, labels = train if isinstance(train, tuple) else (train, None)
-            with quiet():
-                return unfitted(seed).fit(rows, labels)  # type: ignore[no-any-return]
+    def __call__(self, seed: int) -> Fit:
+        return partial(self.fit, seed)
 
-        return fit
+    def unfitted(self, seed: int) -> Any:
+        """One that is not fitted yet."""
+        return self.detector(**{"random_state": seed, **self.parameters})
 
-    with_seed.detector = cls  # type: ignore[attr-defined]
-    with_seed.unfitted = unfitted  # type: ignore[attr-defined]
-    return with_seed
+    def fit(self, seed: int, train: Any) -> Any:
+        """One that is fitted to samples, or to samples and their labels."""
+        samples, labels = train if isinstance(train, tuple) else (train, None)
+        with quiet():
+            return self.unfitted(seed).fit(samples, labels)
+
+
+def ours(detector: type, **parameters: Any) -> Ours:
+    """The same, as it is written."""
+    return Ours(detector, parameters)
 
 
 class Standardised:
@@ -112,8 +122,18 @@ def isolation_forest(seed: int) -> Fit:
     return lambda train: Plain(train, fit)
 
 
+def principal_components(seed: int) -> Fit:
+    """Principal components of pixels."""
+    return lambda train: Plain(train, _components)
+
+
+def nearest_images(seed: int) -> Fit:
+    """Nearest neighbours among images as they are."""
+    return lambda train: Plain(train, _neighbours)
+
+
 RECOMMENDED = "recommended"
-ABLATIONS: dict[str, Callable[[int], Fit]] = {
+ABLATIONS: dict[str, Method] = {
     "its parts weighed equally": ours(LampblackDetector, part_weights=(1, 1, 1, 1)),
     "equal weights, without ranges": ours(LampblackDetector, part_weights=(1, 1, 0, 1)),
     "equal weights, without ranks": ours(LampblackDetector, part_weights=(1, 1, 1, 0)),
@@ -122,7 +142,7 @@ ABLATIONS: dict[str, Callable[[int], Fit]] = {
     "it without LAMP": ours(LampblackDetector, amplification=None),
     "it without Toll": ours(LampblackDetector, latent_weight=0.0),
 }
-TABLES: dict[str, Callable[[int], Fit]] = {
+TABLES: dict[str, Method] = {
     RECOMMENDED: ours(LampblackDetector),
     **ABLATIONS,
     "autoencoder": ours(AutoencoderDetector),
@@ -138,7 +158,7 @@ TABLES: dict[str, Callable[[int], Fit]] = {
     "isolation forest": isolation_forest,
 }
 
-IMAGES: dict[str, Callable[[int], Fit]] = {
+IMAGES: dict[str, Method] = {
     "autoencoder (L2)": ours(AutoencoderDetector),
     "LAMP (L2)": ours(LAMPDetector),
     "autoencoder (L1)": ours(AutoencoderDetector, reconstruction_error="l1"),
@@ -149,6 +169,6 @@ IMAGES: dict[str, Callable[[int], Fit]] = {
     RECOMMENDED: ours(LampblackDetector),
     "untrained autoencoder": ours(AutoencoderDetector, **UNTRAINED),
     "untrained Toll": ours(TollDetector, **UNTRAINED),
-    "PCA reconstruction": lambda seed: lambda train: Plain(train, _components),
-    "kNN on pixels (k = 5)": lambda seed: lambda train: Plain(train, _neighbours),
+    "PCA reconstruction": principal_components,
+    "kNN on pixels (k = 5)": nearest_images,
 }

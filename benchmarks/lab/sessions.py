@@ -11,15 +11,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.lab.jobs import Script
 from benchmarks.lab.protocol import data_folder
 from benchmarks.lab.results import KEPT, Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Script, Study
 
 
 def session(
     name: str,
-    question: str,
     commands: str,
     prepare: Callable[[Path], None],
     keep: Callable[[Path], object] | None = None,
@@ -39,7 +37,7 @@ def session(
     def block(_: Rows) -> str:
         return f"```\n{(KEPT / f'{name}.txt').read_text().rstrip()}\n```\n"
 
-    return Study(question, work=Script(run), blocks={name: block})
+    return Study(work=Script(run), blocks={name: block})
 
 
 def made_by(program: str) -> Callable[[Path], None]:

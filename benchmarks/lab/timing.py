@@ -81,6 +81,7 @@ def summary(pairs: list[tuple[Seconds, Seconds]], share: float = 1.0) -> dict[st
     return found
 
 
-def spread(ratios: list[float], middle: float) -> str:
-    """A ratio, and the range it comes from."""
-    return f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+def ratio(row: dict[str, Any]) -> str:
+    """A ratio of CPU seconds, and the range that it comes from."""
+    ratios = row["cpu_ratios"]
+    return f"{row['cpu_ratio']:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"

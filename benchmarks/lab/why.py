@@ -12,9 +12,9 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.lab.chosen import TWO_DIGITS
-from benchmarks.lab.jobs import Job
 from benchmarks.lab.markdown import made_with
 from benchmarks.lab.results import Rows
+from benchmarks.lab.study import Job
 
 STEPS = 300  # on tables
 SMALL: dict[str, Any] = {"max_steps": 200, "width": 16, "latent_dim": 32, "batch_size": 64}

@@ -1,26 +1,13 @@
-"""The recommended detector with each of its parts taken away."""
+"""What is each part of the recommended detector worth, seen by taking it away?"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from benchmarks.lab.figures import away, means, ordered, over_sets, points, wins
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown, origin
 from benchmarks.lab.methods import ABLATIONS, RECOMMENDED, TABLES
-from benchmarks.lab.protocol import COPIES, judge, of_small_sets, set_names, split_of
+from benchmarks.lab.protocol import COPIES, fits, of_small_sets
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Study
-
-
-def jobs() -> list[Job]:
-    """Every set and part, seed 0."""
-    return [(name, method, 0) for method in ABLATIONS for name in set_names()]
-
-
-def run(name: str, method: str, seed: int) -> dict[str, Any]:
-    """One fit and its figures."""
-    return judge(ABLATIONS[method](seed), split_of(name, seed))
 
 
 def parts(rows: Rows) -> str:
@@ -39,9 +26,4 @@ def parts(rows: Rows) -> str:
     return markdown(["", "AUROC", "− whole", "wins / losses"], lines, origin(own))
 
 
-STUDY = Study(
-    "What is each part of the recommended detector worth?",
-    results="tables",
-    work=Fits(jobs, run, quick=of_small_sets),
-    blocks={"parts-recommended": parts},
-)
+STUDY = Study("tables", fits(ABLATIONS, quick=of_small_sets), blocks={"parts-recommended": parts})

@@ -1,4 +1,4 @@
-"""Toll on points along an arc of the plane: does it collapse, and what do its two parts see?"""
+"""Does Toll collapse on points along an arc of the plane, and what do its two parts see?"""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from benchmarks.lab.drawing import panels
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown
 from benchmarks.lab.methods import UNTRAINED
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import Fits, Picture, Study, every
 from benchmarks.lab.why import STEPS, aurocs_of_parts, mean_of, note, of, short
 from lampblack import TollDetector
 from lampblack.diagnostics import decoder_spectrum
@@ -35,11 +34,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 DRAWN = ("β = 0", "β = 1", "β = 10", "β = 10, neither")  # of which maps are kept
 GRID = np.linspace(-4, 4, 33)
-
-
-def jobs() -> list[Job]:
-    """Every setting, seed 0 to 2."""
-    return [("arc", setting, seed) for seed in range(3) for setting in SETTINGS]
+JOBS = every(["arc"], SETTINGS, range(3))
 
 
 def run(_: str, setting: str, seed: int) -> dict[str, Any]:
@@ -111,7 +106,7 @@ def table(rows: Rows) -> str:
             *("largest singular value", "reconstructions vary"),
         ],
         lines,
-        note(rows, "arc", "Means over seeds 0 to 2", jobs()),
+        note(rows, "arc", "Means over seeds 0 to 2", JOBS),
     )
 
 
@@ -137,9 +132,8 @@ def draw(rows: Rows) -> Any:
 
 
 STUDY = Study(
-    "Does Toll collapse on an arc in the plane?",
-    results="why",
-    work=Fits(jobs, run),
+    "why",
+    Fits(lambda: JOBS, run),
     blocks={"why-arc": table},
     pictures=(Picture(draw, "why-arc.png"),),
 )

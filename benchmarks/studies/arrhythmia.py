@@ -1,16 +1,14 @@
-"""Arrhythmia, the Toll paper's table, with its published settings and with our defaults."""
+"""What becomes of the Toll paper's table, with its published settings and with our defaults?"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 from benchmarks.lab.figures import mean_and_error, ordered, percent, points
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import markdown, origin
-from benchmarks.lab.methods import UNTRAINED, Fit, isolation_forest, nearest_neighbours, ours
-from benchmarks.lab.protocol import judge, split_of
+from benchmarks.lab.methods import UNTRAINED, Method, isolation_forest, nearest_neighbours, ours
+from benchmarks.lab.protocol import fits
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Study
 from lampblack import AutoencoderDetector, LAMPDetector, TollDetector
@@ -24,7 +22,7 @@ PUBLISHED = {  # Toll's settings for Arrhythmia (arXiv 2306.12627); contaminatio
     "schedule": "constant",
     "contamination": 0.1,
 }
-METHODS: dict[str, Callable[[int], Fit]] = {
+METHODS: dict[str, Method] = {
     "published: autoencoder": ours(AutoencoderDetector, **PUBLISHED),
     "published: LAMP": ours(LAMPDetector, **PUBLISHED, amplification="log"),
     "published: Toll": ours(TollDetector, **PUBLISHED, latent_weight=10.0),
@@ -40,16 +38,6 @@ METHODS: dict[str, Callable[[int], Fit]] = {
     "kNN (k = 5)": nearest_neighbours,
     "isolation forest": isolation_forest,
 }
-
-
-def jobs() -> list[Job]:
-    """Every method and seed 0 to 9."""
-    return [("arrhythmia", method, s) for s in range(10) for method in METHODS]
-
-
-def run(name: str, method: str, seed: int) -> dict[str, Any]:
-    """One fit and its figures."""
-    return judge(METHODS[method](seed), split_of(name, seed))
 
 
 def arrhythmia(rows: Rows) -> str:
@@ -81,8 +69,7 @@ def arrhythmia(rows: Rows) -> str:
 
 
 STUDY = Study(
-    "What becomes of the Toll paper's table with its settings, and with ours?",
-    results="arrhythmia",
-    work=Fits(jobs, run),
+    "arrhythmia",
+    fits(METHODS, range(10), lambda: ["arrhythmia"]),
     blocks={"arrhythmia": arrhythmia},
 )

@@ -1,4 +1,4 @@
-"""What ours could reach: some jobs of the speed study, with bare torch as a third side.
+"""How near are fit and score to what torch alone takes, in some jobs of the speed study?
 
 The third side is what ours has torch do, and nothing else. One thread.
 """
@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.lab.apart import apart
-from benchmarks.lab.jobs import Key, Measurements
-from benchmarks.lab.markdown import made_with, markdown
+from benchmarks.lab.markdown import Columns, made_with, markdown
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
-from benchmarks.lab.timing import spread
+from benchmarks.lab.study import Key, Measurements, Study
+from benchmarks.lab.timing import ratio
 from benchmarks.studies import speed
 
 BOUNDS = (  # jobs that have a third side; of fits, those that take minutes and not an hour
@@ -39,26 +38,17 @@ def measure(done: set[Key], quick: bool) -> Iterator[dict[str, Any]]:
 
 def bounds(rows: Rows) -> str:
     """The ratios beside those of bare torch."""
-    lines = [
-        [
-            row["set"],
-            spread(row["cpu_ratios"], row["cpu_ratio"]),
-            f"{row['limit_ratio']:.2f}",
-            f"{row['cpu_ratio'] / row['limit_ratio']:.0%}",
-        ]
-        for row in sorted(rows, key=lambda row: BOUNDS.index(row["set"]))
-    ]
+    columns: Columns = {
+        "figure": "{set}",
+        "ratio, CPU": ratio,
+        "that of bare torch": "{limit_ratio:.2f}",
+        "ours of it": lambda row: f"{row['cpu_ratio'] / row['limit_ratio']:.0%}",
+    }
     made = made_with(rows, "torch", "pyod", cpu=True)
-    return markdown(
-        ["figure", "ratio, CPU", "that of bare torch", "ours of it"],
-        lines,
-        f"One thread; {made}; `python -m benchmarks bounds`.",
-    )
+    note = f"One thread; {made}; `python -m benchmarks bounds`."
+    return markdown(columns, sorted(rows, key=lambda row: BOUNDS.index(row["set"])), note)
 
 
 STUDY = Study(
-    "How near are fit and score to what torch alone takes?",
-    results="bounds",
-    work=Measurements(measure, key=("set", "threads"), quick=True),
-    blocks={"bounds": bounds},
+    "bounds", Measurements(measure, key=("set", "threads"), quick=True), blocks={"bounds": bounds}
 )

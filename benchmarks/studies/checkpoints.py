@@ -1,4 +1,6 @@
-"""The papers' protocol: the checkpoint with the best AUROC on labelled validation data.
+"""What would a checkpoint chosen by labels add?
+
+The papers' protocol: the checkpoint with the best AUROC on labelled validation data.
 
 Toll's and AMA's authors kept such checkpoints; a user who has only normal data cannot. Half of the
 normal test samples and half of the anomalies validate, the others test; both figures are of these
@@ -18,12 +20,11 @@ from torch import Tensor
 
 from benchmarks.lab.chosen import TWO_DIGITS, split_of
 from benchmarks.lab.figures import mean, mean_and_error
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import markdown
 from benchmarks.lab.methods import ours, quiet
 from benchmarks.lab.protocol import Split
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Fits, Study, every
 from benchmarks.studies.arrhythmia import METHODS
 from lampblack import AMADetector, AutoencoderDetector, TollDetector
 from lampblack.networks import AutoencoderPair
@@ -67,10 +68,7 @@ class BestByLabels(Callback):
             self.state = {name: value.clone() for name, value in state.items()}
 
 
-def jobs() -> list[Job]:
-    """Arrhythmia with Toll's published settings, ten seeds; two digits."""
-    rows = [("arrhythmia", method, seed) for seed in range(10) for method in TABLE]
-    return rows + [(name, method, 0) for method in IMAGES for name in TWO_DIGITS]
+JOBS = every(["arrhythmia"], TABLE, range(10)) + every(TWO_DIGITS, IMAGES)
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -116,9 +114,4 @@ def checkpoints(rows: Rows) -> str:
     return markdown(columns, lines, "`python -m benchmarks checkpoints`.")
 
 
-STUDY = Study(
-    "What would a checkpoint chosen by labels add?",
-    results="labelled",
-    work=Fits(jobs, run),
-    blocks={"labelled-checkpoints": checkpoints},
-)
+STUDY = Study("labelled", Fits(lambda: JOBS, run), blocks={"labelled-checkpoints": checkpoints})

@@ -1,4 +1,4 @@
-"""What the codes of digits know, and how compact they are, with AMA and without."""
+"""What do AMA's codes of digits know, and how compact are they, beside those of others?"""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 
 from benchmarks.lab.ama import ama, note
 from benchmarks.lab.image_sets import load_idx
-from benchmarks.lab.jobs import Fits, Job
-from benchmarks.lab.markdown import NONE, markdown
+from benchmarks.lab.markdown import NONE, Columns, hundred, markdown
 from benchmarks.lab.methods import UNTRAINED, ours
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Fits, Study, every
 from lampblack import AutoencoderDetector
 
 METHODS: dict[str, Callable[[int], Any]] = {
@@ -23,11 +22,6 @@ METHODS: dict[str, Callable[[int], Any]] = {
     "AMA, no simplex": ama(simplex_weight=0.0),
     "untrained": ours(AutoencoderDetector, **UNTRAINED),
 }
-
-
-def jobs() -> list[Job]:
-    """Every method on all ten digits."""
-    return [("codes", method, 0) for method in METHODS]
 
 
 def run(_: str, method: str, seed: int) -> dict[str, Any]:
@@ -58,18 +52,14 @@ def codes(rows: Rows) -> str:
     own = {row["method"]: row for row in rows if row["set"] == "codes"}
     if not own:
         return NONE
-    lines = []
-    for method in (method for method in METHODS if method in own):
-        row = own[method]
-        cells = (f"{100 * row['probe']:.1f}", f"{row['norm']:.2f}", f"{row['axes']:.1f}")
-        lines.append([method, *cells])
-    columns = ["training", "linear probe, accuracy", "mean norm", "axes"]
+    columns: Columns = {
+        "training": "{method}",
+        "linear probe, accuracy": hundred("probe"),
+        "mean norm": "{norm:.2f}",
+        "axes": "{axes:.1f}",
+    }
+    lines = [own[method] for method in METHODS if method in own]
     return markdown(columns, lines, note(rows, "codes", [*METHODS], own))
 
 
-STUDY = Study(
-    "What do AMA's codes know, and how compact are they?",
-    results="adversarial",
-    work=Fits(jobs, run),
-    blocks={"codes": codes},
-)
+STUDY = Study("adversarial", Fits(lambda: every(["codes"], METHODS), run), blocks={"codes": codes})

@@ -1,4 +1,4 @@
-"""The recommended detector beside its peers on tables: figures, ranks, significance, cost.
+"""Is the recommended detector better than its peers on tables, and at what cost?
 
 Means are over sets of means over seeds; a copy of another set is not counted (see the study of
 copies). A method that failed on a set has no mean and no rank, and its failures are listed.
@@ -16,14 +16,13 @@ from scipy.stats import rankdata, studentized_range, wilcoxon
 
 from benchmarks.lab.drawing import BLUE, GREY, panels
 from benchmarks.lab.figures import A_WIN
-from benchmarks.lab.jobs import ALL_SEEDS, Fits, Job
 from benchmarks.lab.markdown import NONE, markdown
 from benchmarks.lab.methods import ABLATIONS
 from benchmarks.lab.methods import RECOMMENDED as OURS
 from benchmarks.lab.peers import PEERS, SLOW, judge_peer
 from benchmarks.lab.protocol import COPIES, most_rows, of_small_sets, set_names
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import ALL_SEEDS, Fits, Job, Picture, Study, every
 
 FIGURES = ("auroc", "ap", "f1", "fit_cpu_s", "score_cpu_s")
 LEFT_OUT = (*ABLATIONS, "isolation forest")  # which is scikit-learn's
@@ -34,15 +33,9 @@ Values = npt.NDArray[np.float64]
 
 
 def jobs() -> list[Job]:
-    """Every set, peer and seed 0 to 4; the slow peers last, seed by seed."""
+    """Every set, peer and seed 0 to 4; the slow peers last."""
     fast = [method for method in PEERS if method not in SLOW]
-    return [
-        (name, method, seed)
-        for methods in (fast, SLOW)
-        for seed in range(ALL_SEEDS)
-        for name in set_names()
-        for method in methods
-    ]
+    return [job for some in (fast, SLOW) for job in every(set_names(), some, range(ALL_SEEDS))]
 
 
 def quick(jobs: list[Job]) -> list[Job]:
@@ -262,9 +255,8 @@ def draw_cost(rows: Rows) -> Any:
 
 
 STUDY = Study(
-    "Is the recommended detector better than its peers on tables, and at what cost?",
-    results="peers",
-    work=Fits(jobs, judge_peer, quick=quick),
+    "peers",
+    Fits(jobs, judge_peer, quick=quick),
     reads=("tables", "peers"),
     blocks={"benchmark": benchmark, "benchmark-sets": sets},
     pictures=(

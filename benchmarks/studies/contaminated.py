@@ -1,4 +1,4 @@
-"""Unnoticed anomalies among the training rows: what a growing share of them does to each method."""
+"""What do anomalies among the training rows, of which nobody knows, do to each method?"""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from benchmarks.lab import shares
 from benchmarks.lab.ama import NAMES, ama, judge
 from benchmarks.lab.chosen import TABLES
 from benchmarks.lab.drawing import BLUE, GREY, panels
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.methods import isolation_forest, nearest_neighbours, ours
 from benchmarks.lab.protocol import split_of
 from benchmarks.lab.results import Rows
 from benchmarks.lab.shares import SHARES, contaminated_split
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import Fits, Picture, Study, every
 from lampblack import AutoencoderDetector, LAMPDetector, TollDetector
 
 METHODS: dict[str, Callable[[int], Any]] = {
@@ -25,16 +24,7 @@ METHODS: dict[str, Callable[[int], Any]] = {
     "kNN (k = 5)": nearest_neighbours,
     "isolation forest": isolation_forest,
 }
-
-
-def jobs() -> list[Job]:
-    """Every method, share and table, seed 0."""
-    return [
-        (f"{name}, {share} % contaminated", method, 0)
-        for method in METHODS
-        for share in SHARES
-        for name in TABLES
-    ]
+JOBS = every([f"{n}, {s} % contaminated" for s in SHARES for n in TABLES], METHODS)
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -92,9 +82,8 @@ def _apart(values: list[float], least: float) -> list[float]:
 
 
 STUDY = Study(
-    "What do unnoticed anomalies among the training rows do?",
-    results="adversarial",
-    work=Fits(jobs, run),
+    "adversarial",
+    Fits(lambda: JOBS, run),
     blocks={"contaminated": contaminated},
     pictures=(Picture(draw, "contaminated.svg", "Unnoticed anomalies among the training rows."),),
 )

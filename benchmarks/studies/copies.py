@@ -1,4 +1,4 @@
-"""Which ADBench tables are copies or parts of others: each source is to be counted once.
+"""Which of ADBench's tables are copies of others?
 
 It prints, for every pair of tables, which share of the smaller one's distinct rows is found in the
 other, where that is 10 % or more. Tables of the same width are compared as they are, and with every
@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.lab.jobs import Script
 from benchmarks.lab.protocol import Matrix, adbench_sets, load_adbench
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Script, Study
 
 LEAST = 0.1
 
@@ -46,4 +45,4 @@ def print_pairs(_: Path) -> None:
                 print(f"{a} and {b}, {width} columns: {100 * share:.0f} % of the smaller")
 
 
-STUDY = Study("Which of ADBench's tables are copies of others?", work=Script(print_pairs))
+STUDY = Study(work=Script(print_pairs))

@@ -1,4 +1,7 @@
-"""MNIST from the shell, the digit 8 normal."""
+"""What do the commands say on MNIST as it is?
+
+MNIST from the shell, the digit 8 normal.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,4 @@ lampblack fit train-images-idx3-ubyte.gz --normal 8 -o eight.model
 lampblack evaluate eight.model t10k-images-idx3-ubyte.gz --normal 8
 """
 
-STUDY = session(
-    "digits-session", "What do the commands say on MNIST as it is?", COMMANDS, of_data("mnist")
-)
+STUDY = session("digits-session", COMMANDS, of_data("mnist"))

@@ -1,4 +1,4 @@
-"""How a score goes on once it has left the normal ones: along rays, and towards one colour."""
+"""Does a score that has left the normal ones come back?"""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 
 from benchmarks.lab.chosen import TABLES, TWO_DIGITS, split_of
 from benchmarks.lab.drawing import panels
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown
 from benchmarks.lab.methods import UNTRAINED, ours
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import Fits, Picture, Study, every
 from benchmarks.lab.why import BLUE, GREY, RED, SMALL, mean_of, note, of, short
 from lampblack import (
     AMADetector,
@@ -32,11 +31,7 @@ METHODS: dict[str, tuple[type, dict[str, Any]]] = {
     "AMA": (AMADetector, {}),
     "untrained autoencoder": (AutoencoderDetector, UNTRAINED),
 }
-
-
-def jobs() -> list[Job]:
-    """Every method on eight tables and two digits."""
-    return [(f"rays: {name}", m, 0) for name in (*TABLES, *TWO_DIGITS) for m in METHODS]
+JOBS = every([f"rays: {name}" for name in (*TABLES, *TWO_DIGITS)], METHODS)
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -83,7 +78,7 @@ def rays(rows: Rows) -> str:
             "extrapolation",
             "Per cent of 100 rays a table to 1,000 standard deviations, and of 50 ways a digit to "
             f"an image of one colour, seed 0; tables {', '.join(TABLES)}",
-            jobs(),
+            JOBS,
         ),
     )
 
@@ -114,9 +109,8 @@ def draw(rows: Rows) -> Any:
 
 
 STUDY = Study(
-    "Does a score that has left the normal ones come back?",
-    results="why",
-    work=Fits(jobs, run),
+    "why",
+    Fits(lambda: JOBS, run),
     blocks={"why-rays": rays},
     pictures=(Picture(draw, "why-rays.png"),),
 )

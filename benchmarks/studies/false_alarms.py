@@ -1,4 +1,4 @@
-"""The false-alarm promise on tables: what was promised, and what came of it."""
+"""Is the promised rate of false alarms kept on tables?"""
 
 from __future__ import annotations
 
@@ -49,20 +49,15 @@ def _above(row: dict[str, Any], alpha: float) -> float:
 
 def false_alarms(rows: Rows) -> str:
     """Promised and realised rates over all sets and seeds, and how many runs exceed."""
-    return markdown(
-        ["method", "promised", "realised", "runs above", "expected above", "runs"],
-        [
-            [
-                method,
-                f"{100 * alpha:.0f} %",
-                f"{100 * rates.mean():.2f} %",
-                int((rates > alpha).sum()),
-                f"{expected:.1f}",
-                len(rates),
-            ]
-            for method, alpha, rates, expected in promises(rows)
-        ],
-    )
+    lines = [
+        (
+            *(method, f"{100 * alpha:.0f} %", f"{100 * rates.mean():.2f} %"),
+            *(int((rates > alpha).sum()), f"{expected:.1f}", len(rates)),
+        )
+        for method, alpha, rates, expected in promises(rows)
+    ]
+    columns = ["method", "promised", "realised", "runs above", "expected above", "runs"]
+    return markdown(columns, lines)
 
 
 def draw(rows: Rows) -> Any:
@@ -84,14 +79,11 @@ def draw(rows: Rows) -> Any:
 
 
 STUDY = Study(
-    "Is the promised rate of false alarms kept on tables?",
     reads=("tables",),
     blocks={"false-alarms": false_alarms},
     pictures=(
         Picture(
-            draw,
-            "promise.svg",
-            f"False alarms of the recommended detector, {len(RATES)} promises.",
+            draw, "promise.svg", f"False alarms of the recommended detector, {len(RATES)} promises."
         ),
     ),
     report={"The false-alarm promise": false_alarms},

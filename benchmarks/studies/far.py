@@ -1,4 +1,4 @@
-"""Where plain error fails: photographs, or digits, against images that are easy to reconstruct.
+"""Which score tells images of another kind, that are easy to reconstruct?
 
 Train on training images of all classes, without their labels; compare test images with images of
 another kind.
@@ -12,11 +12,10 @@ from typing import Any
 
 from benchmarks.lab.ama import AUTHORS, NAMES, NO_CRITIC, SCORES, ama, note, scores_of
 from benchmarks.lab.figures import percent
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown
 from benchmarks.lab.methods import UNTRAINED, ours
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Block, Study
+from benchmarks.lab.study import Block, Fits, Study, every
 from benchmarks.lab.unlike import (
     OTHERS,
     OTHERS_THAN_DIGITS,
@@ -36,11 +35,6 @@ METHODS: dict[str, Callable[[int], Any]] = {
     "the authors' parts": ama(**AUTHORS),
 }
 SETS = {"far": normal_and_others, "far from digits": digits_and_others}
-
-
-def jobs() -> list[Job]:
-    """Every set and method, seed 0."""
-    return [(name, method, 0) for name in SETS for method in METHODS]
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -79,9 +73,8 @@ def table(name: str, others: tuple[str, ...], scores: tuple[str, ...] = ("", *SC
 
 
 STUDY = Study(
-    "Which score tells images of another kind, that are easy to reconstruct?",
-    results="adversarial",
-    work=Fits(jobs, run),
+    "adversarial",
+    Fits(lambda: every(SETS, METHODS), run),
     blocks={
         "far": table("far", OTHERS),
         "far-in-short": table("far", OTHERS, ("", "joint")),

@@ -1,4 +1,4 @@
-"""What fit and score cost as work grows: rows to 10⁷, columns to 2,000, image side to 256.
+"""How do time and memory of fit and score grow with rows, columns and pixels?
 
 Each fit and each scoring is a process of its own: CPU and wall seconds of the call, and the peak of
 memory above what the process takes before (`extra_mib`) and altogether (`peak_mib`). Rows are in
@@ -19,11 +19,10 @@ from typing import Any
 from benchmarks.lab.apart import apart, command
 from benchmarks.lab.drawing import grid
 from benchmarks.lab.generated import table
-from benchmarks.lab.jobs import Key, Measurements
 from benchmarks.lab.markdown import made_with, markdown
 from benchmarks.lab.memory import Peak
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import Key, Measurements, Picture, Study
 
 AXES: dict[str, tuple[int, ...]] = {
     "rows": (10_000, 100_000, 1_000_000, 10_000_000),  # of 30 columns
@@ -225,9 +224,8 @@ def _draw_lines(plot: Any, rows: Rows, axis: str, name: str) -> None:
 
 
 STUDY = Study(
-    "How do time and memory of fit and score grow with rows, columns and pixels?",
-    results="growth",
-    work=Measurements(measure, key=("set", "size")),
+    "growth",
+    Measurements(measure, key=("set", "size")),
     blocks={"growth": growth},
     pictures=(Picture(draw, "growth.svg", style={"font.size": 8}),),
 )

@@ -1,4 +1,7 @@
-"""The README's tour of images: made-up photographs of washers, some with a dent or a stain."""
+"""What do the commands print on photographs?
+
+The README's tour of images: made-up photographs of washers, some with a dent or a stain.
+"""
 
 from __future__ import annotations
 
@@ -60,10 +63,4 @@ def keep_contact_sheet(folder: Path) -> None:
     shutil.copy(folder / "maps" / "contact-sheet.png", PICTURES)
 
 
-STUDY = session(
-    "image-tour",
-    "What do the commands print on photographs?",
-    COMMANDS,
-    made_by(PARTS),
-    keep_contact_sheet,
-)
+STUDY = session("image-tour", COMMANDS, made_by(PARTS), keep_contact_sheet)

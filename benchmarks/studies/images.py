@@ -1,22 +1,18 @@
-"""One-class images: MNIST, CIFAR-10 (as JPEG), solar cells, and what else is in the data folder."""
+"""Which of our detectors is best on one-class images?"""
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
+from functools import partial
 from typing import Any
-
-import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.lab.figures import away, mean, means, methods_of, points, wins
 from benchmarks.lab.image_sets import further_sets, load
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown, missing, origin, seeds_of
-from benchmarks.lab.memory import Peak
 from benchmarks.lab.methods import IMAGES, ours
+from benchmarks.lab.protocol import judge
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Block, Study
+from benchmarks.lab.study import Block, Fits, Job, Study, every
 from lampblack import AutoencoderDetector, LAMPDetector
 
 DIGITS = ["elpv", *(f"mnist {digit}" for digit in range(10))]
@@ -32,43 +28,21 @@ METHODS = {**IMAGES, **SSIM}
 
 def jobs() -> list[Job]:
     """Every class, method and seed; what matters most comes first."""
-    first = [(name, method, 0) for method in FIRST for name in DIGITS]
+    first = every(DIGITS, FIRST)
     brief = [method for method in IMAGES if method != "AMA"]  # five times the time of the others
-    rest = [(name, method, 0) for method in IMAGES for name in DIGITS]
-    cifar = [(name, method, 0) for method in brief for name in CIFAR_CLASSES]
-    later = [(name, method, s) for s in (1, 2) for method in brief for name in DIGITS]
-    ssim = [(name, method, 0) for method in SSIM for name in DIGITS]
-    more = [(name, method, 0) for method in brief for name in further_sets()]
-    return list(dict.fromkeys([*first, *rest, *cifar, *later, *ssim, *more]))
+    rest = every(DIGITS, IMAGES)
+    cifar = every(CIFAR_CLASSES, brief)
+    later = every(DIGITS, brief, (1, 2))
+    return list(
+        dict.fromkeys(
+            [*first, *rest, *cifar, *later, *every(DIGITS, SSIM), *every(further_sets(), brief)]
+        )
+    )
 
 
-def run(name: str, method: str, seed: int) -> dict[str, Any]:
-    """One fit and its figures."""
-    return judge(METHODS[method](seed), name, seed)
-
-
-def judge(fit: Any, name: str, seed: int) -> dict[str, Any]:
-    """Fit on the training images, score the test images; figures, time and memory of the fit."""
-    split = load(name, seed)
-    with Peak() as peak:
-        before, wall = time.process_time(), time.perf_counter()
-        detector = fit(split.train)
-        cpu, wall = time.process_time() - before, time.perf_counter() - wall
-    facts: dict[str, Any] = {
-        "fit_cpu_s": round(cpu, 2),
-        "fit_wall_s": round(wall, 2),
-        "peak_mib": peak.mib,
-    }
-    scores = detector.anomaly_score(split.test)
-    facts["auroc"] = float(roc_auc_score(split.is_anomaly, scores))
-    facts["ap"] = float(average_precision_score(split.is_anomaly, scores))
-    weight = getattr(detector, "parameters_", {}).get("latent_weight", 0)
-    if weight:
-        norm = weight * np.linalg.norm(detector.encode(split.test), axis=1)
-        facts["auroc_norm"] = float(roc_auc_score(split.is_anomaly, norm))
-        facts["auroc_error"] = float(roc_auc_score(split.is_anomaly, scores - norm))
-        facts["norm_share"] = float((norm / scores)[~split.is_anomaly].mean())
-    return facts
+def judge_class(methods: Any, name: str, method: str, seed: int) -> dict[str, Any]:
+    """One fit to the training images of a class, and its figures."""
+    return judge(methods[method](seed), load(name, seed))
 
 
 def complete(rows: Rows, kind: str) -> tuple[Rows, list[str]]:
@@ -159,9 +133,8 @@ def amplification(rows: Rows) -> str:
 
 
 STUDY = Study(
-    "Which of our detectors is best on one-class images?",
-    results="images",
-    work=Fits(jobs, run, fresh=True),
+    "images",
+    Fits(jobs, partial(judge_class, METHODS), fresh=True),
     blocks={
         "mnist": table("mnist"),
         "cifar10": table("cifar10"),

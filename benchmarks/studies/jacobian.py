@@ -1,4 +1,4 @@
-"""The decoder's Jacobian under Toll: what it can express as β grows."""
+"""What can Toll's decoder still express as β grows, by its Jacobian?"""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from benchmarks.lab.chosen import TWO_DIGITS, split_of
-from benchmarks.lab.jobs import Fits, Job
-from benchmarks.lab.markdown import NONE, markdown
+from benchmarks.lab.markdown import NONE, Columns, hundred, markdown
 from benchmarks.lab.methods import ours
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Fits, Study
 from benchmarks.lab.why import aurocs_of_parts, beta_of, budget, note, of, short
 from lampblack import TollDetector
 from lampblack.diagnostics import decoder_spectrum
@@ -21,15 +20,11 @@ from lampblack.diagnostics.samples import encoded
 SETS = ("6_cardio", "26_optdigits", "mnist 8")
 OF_TABLES = (0.0, 0.1, 1.0, 10.0, 100.0)
 OF_DIGITS = (0.0, 1.0, 10.0, 100.0, 1000.0)
-
-
-def jobs() -> list[Job]:
-    """Every set and β."""
-    return [
-        (f"jacobian: {name}", f"β = {beta}", 0)
-        for name in SETS
-        for beta in (OF_DIGITS if name in TWO_DIGITS else OF_TABLES)
-    ]
+JOBS = [
+    (f"jacobian: {name}", f"β = {beta}", 0)
+    for name in SETS
+    for beta in (OF_DIGITS if name in TWO_DIGITS else OF_TABLES)
+]
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -56,33 +51,21 @@ def run(name: str, method: str, seed: int) -> dict[str, Any]:
 
 def jacobian(rows: Rows) -> str:
     """The spectrum against β."""
-    own = [row for name, method, _ in jobs() for row in of(rows, name, [method])]
+    own = [row for name, method, _ in JOBS for row in of(rows, name, [method])]
     if not own:
         return NONE
-    return markdown(
-        [
-            *("set", "β", "effective rank", "largest singular value", "norm of normal codes"),
-            *("reconstructions vary", "AUROC", "error alone", "norm alone"),
-        ],
-        [
-            [
-                row["set"].removeprefix("jacobian: "),
-                f"{beta_of(row['method']):g}",
-                f"{row['effective_rank']:.1f}",
-                f"{row['largest']:.3g}",
-                f"{row['code_norm']:.3g}",
-                f"{row['reconstructions_vary']:.3f}",
-                *(f"{100 * row[part]:.1f}" for part in ("auroc", "auroc_error", "auroc_norm")),
-            ]
-            for row in own
-        ],
-        note(rows, "jacobian", "Seed 0", jobs()),
-    )
+    columns: Columns = {
+        "set": lambda row: row["set"].removeprefix("jacobian: "),
+        "β": lambda row: f"{beta_of(row['method']):g}",
+        "effective rank": "{effective_rank:.1f}",
+        "largest singular value": "{largest:.3g}",
+        "norm of normal codes": "{code_norm:.3g}",
+        "reconstructions vary": "{reconstructions_vary:.3f}",
+        "AUROC": hundred("auroc"),
+        "error alone": hundred("auroc_error"),
+        "norm alone": hundred("auroc_norm"),
+    }
+    return markdown(columns, own, note(rows, "jacobian", "Seed 0", JOBS))
 
 
-STUDY = Study(
-    "What can Toll's decoder still express as β grows?",
-    results="why",
-    work=Fits(jobs, run),
-    blocks={"why-jacobian": jacobian},
-)
+STUDY = Study("why", Fits(lambda: JOBS, run), blocks={"why-jacobian": jacobian})

@@ -1,4 +1,7 @@
-"""KDD Cup 99 from the shell; the rare "normal." rows are the anomalies, as in the papers."""
+"""What do the commands say on KDD Cup 99 as it is?
+
+KDD Cup 99 from the shell; the rare "normal." rows are the anomalies, as in the papers.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,4 @@ lampblack evaluate attacks.model corrected.gz --label c42 --anomaly normal.
 lampblack score attacks.model corrected.gz --explain 2 -o scores.parquet
 """
 
-STUDY = session(
-    "kdd", "What do the commands say on KDD Cup 99 as it is?", COMMANDS, of_data("kddcup99")
-)
+STUDY = session("kdd", COMMANDS, of_data("kddcup99"))

@@ -1,4 +1,6 @@
-"""Peers where AMA argues: what a generative model, and neighbours, say of images unlike CIFAR-10.
+"""What do a likelihood and neighbours say of images unlike CIFAR-10?
+
+Peers where AMA argues: what a generative model, and neighbours, say of images unlike CIFAR-10.
 
 The likelihood of a variational autoencoder is known to be *higher* for simple images than for those
 it was trained on (Nalisnick et al. 2019). Beside it: its two-sided typicality (Nalisnick et al.
@@ -21,10 +23,9 @@ from torch.nn import functional
 
 from benchmarks.lab.figures import mean
 from benchmarks.lab.image_sets import Pixels
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import markdown
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Fits, Study, every
 from benchmarks.lab.unlike import OTHERS, normal_and_others, told_apart
 from lampblack import AutoencoderDetector
 from lampblack.networks import convolutional_networks
@@ -137,11 +138,6 @@ def neighbour_scores(train: Pixels, seed: int) -> Callable[[Pixels], Scores]:
 METHODS = {"VAE": likelihood_scores, "five nearest": neighbour_scores}
 
 
-def jobs() -> list[Job]:
-    """Both methods, on CIFAR-10 as the normal images."""
-    return [("far", method, 0) for method in METHODS]
-
-
 def run(_: str, method: str, seed: int) -> dict[str, Any]:
     """One fit, and the AUROC of every score against every kind of image."""
     train, normal, others = normal_and_others(seed)
@@ -168,8 +164,5 @@ def likelihood(rows: Rows) -> str:
 
 
 STUDY = Study(
-    "What do a likelihood and neighbours say of images unlike CIFAR-10?",
-    results="likelihood",
-    work=Fits(jobs, run),
-    blocks={"likelihood": likelihood},
+    "likelihood", Fits(lambda: every(["far"], METHODS), run), blocks={"likelihood": likelihood}
 )

@@ -1,4 +1,6 @@
-"""Toll's loss for one number and two weights: where it goes, in closed form and by simulation.
+"""Where does Toll's loss go for one number and two weights?
+
+Toll's loss for one number and two weights: where it goes, in closed form and by simulation.
 
 x is a number (or a point on one line), z = w·x, x̂ = v·z, m = mean |x|. The mean loss is
 m·(|1 − v·w| + β·|w|), for w > 0 in time scaled by m:
@@ -25,10 +27,9 @@ import numpy as np
 from scipy.optimize import brentq
 
 from benchmarks.lab.drawing import panels
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import Fits, Picture, Study, every
 from benchmarks.lab.why import BLUE, GREY, RED, beta_of, note, of, short
 
 BARRIER = 4 / 3**0.75  # β below which the ridge attracts everywhere
@@ -155,9 +156,7 @@ def sum_of_steps(done: int, steps: int, step: float, *, decays: bool) -> float:
     return step * (done - done * (done - 1) / (2 * steps)) if decays else step * done
 
 
-def jobs() -> list[Job]:
-    """Every β."""
-    return [("linear", f"β = {beta}", 0) for beta in BETAS]
+JOBS = every(["linear"], [f"β = {beta}" for beta in BETAS])
 
 
 def run(_: str, method: str, seed: int) -> dict[str, Any]:
@@ -201,7 +200,7 @@ def linear(rows: Rows) -> str:
             *("decoder held to 3", "norm", "squared norms", "norm"),
         ],
         lines,
-        note(rows, "linear-toll", f"From w = 2, v = ½, after a time of {TIME:g}", jobs()),
+        note(rows, "linear-toll", f"From w = 2, v = ½, after a time of {TIME:g}", JOBS),
     )
 
 
@@ -232,9 +231,8 @@ def draw(rows: Rows) -> Any:
 
 
 STUDY = Study(
-    "Where does Toll's loss go for one number and two weights?",
-    results="why",
-    work=Fits(jobs, run),
+    "why",
+    Fits(lambda: JOBS, run),
     blocks={"why-linear": linear},
     pictures=(Picture(draw, "why-linear.png"),),
 )

@@ -1,4 +1,4 @@
-"""Peak memory of `lampblack score` as its file grows: a few rows, and 5 GB of them."""
+"""Does the memory of `lampblack score` grow with its file, up to 5 GB?"""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lab.apart import command
-from benchmarks.lab.jobs import Key, Measurements
-from benchmarks.lab.markdown import made_with, markdown
+from benchmarks.lab.markdown import Columns, made_with, markdown
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Key, Measurements, Study
 
 BYTES = 5_000_000_000  # of CSV
 ROWS = 200_000  # of one block; the file repeats it
@@ -95,25 +94,16 @@ def block_of_rows() -> Any:
 def memory(rows: Rows) -> str:
     """Peak memory of scoring by file, and what it is above scoring a few rows."""
     least = rows[0]["peak_mib"]
-    columns = ["`lampblack score` of", "file, MB", "rows", "peak memory, MiB"]
-    lines = [
-        [
-            row["set"],
-            f"{row['file_mb']:,}",
-            f"{row['rows']:,}",
-            f"{row['peak_mib']:,}",
-            f"{row['peak_mib'] - least:,}",
-            f"{row['cpu_s']:,.0f}",
-        ]
-        for row in rows
-    ]
+    columns: Columns = {
+        "`lampblack score` of": "{set}",
+        "file, MB": "{file_mb:,}",
+        "rows": "{rows:,}",
+        "peak memory, MiB": "{peak_mib:,}",
+        "above the first row, MiB": lambda row: f"{row['peak_mib'] - least:,}",
+        "CPU s": "{cpu_s:,.0f}",
+    }
     note = f"{made_with(rows, 'pyarrow')}; `python -m benchmarks memory`."
-    return markdown([*columns, "above the first row, MiB", "CPU s"], lines, note)
+    return markdown(columns, rows, note)
 
 
-STUDY = Study(
-    "Does the memory of scoring grow with the file?",
-    results="memory",
-    work=Measurements(measure),
-    blocks={"memory": memory},
-)
+STUDY = Study("memory", Measurements(measure), blocks={"memory": memory})

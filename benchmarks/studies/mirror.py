@@ -1,4 +1,4 @@
-"""AMA's mirror: critic distances over training, and at its end beside the typicality band."""
+"""What does AMA's critic tell apart as it trains?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.lab.chosen import split_of
 from benchmarks.lab.drawing import panels
-from benchmarks.lab.jobs import Fits, Job
-from benchmarks.lab.markdown import NONE, markdown
+from benchmarks.lab.markdown import NONE, Columns, hundred, markdown
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import Fits, Picture, Study, every
 from benchmarks.lab.why import (
     BLUE,
     SHOWN,
@@ -27,11 +26,7 @@ from lampblack import AMADetector
 from lampblack.diagnostics import CriticDistances, critic_distances
 
 SETS = ("mirror: 6_cardio", "mirror: mnist 8")
-
-
-def jobs() -> list[Job]:
-    """A table and a digit."""
-    return [(name, "AMA", 0) for name in SETS]
+JOBS = every(SETS, ["AMA"])
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -57,30 +52,24 @@ def run(name: str, method: str, seed: int) -> dict[str, Any]:
 
 def mirror(rows: Rows) -> str:
     """Critic distances beside the band, at the end of training."""
-    lines = []
-    for row in (row for row in rows if row["set"] in SETS):
-        for group, (below, above) in row["outside"].items():
-            last = group == "anomalies"
-            lines.append(
-                [
-                    row["set"].removeprefix("mirror: "),
-                    group,
-                    f"{100 * below:.1f}",
-                    f"{100 * above:.1f}",
-                    f"{100 * row['auroc_distance']:.1f}" if last else "",
-                    f"{100 * row['auroc_typicality']:.1f}" if last else "",
-                ]
-            )
+    lines = [
+        {**row, "group": group, "below": below, "above": above, "last": group == "anomalies"}
+        for row in rows
+        if row["set"] in SETS
+        for group, (below, above) in row["outside"].items()
+    ]
     if not lines:
         return NONE
-    return markdown(
-        [
-            *("set", "group", "below the band, %", "above, %"),
-            *("AUROC of the distance", "of its typicality"),
-        ],
-        lines,
-        note(rows, "mirror", "AMA, scored by typicality, seed 0", jobs()),
-    )
+    columns: Columns = {
+        "set": lambda row: row["set"].removeprefix("mirror: "),
+        "group": "{group}",
+        "below the band, %": hundred("below"),
+        "above, %": hundred("above"),
+        "AUROC of the distance": lambda row: (row["last"] and hundred("auroc_distance")(row)) or "",
+        "of its typicality": lambda row: (row["last"] and hundred("auroc_typicality")(row)) or "",
+    }
+    facts = "AMA, scored by typicality, seed 0"
+    return markdown(columns, lines, note(rows, "mirror", facts, JOBS))
 
 
 def draw(rows: Rows) -> Any:
@@ -104,9 +93,8 @@ def draw(rows: Rows) -> Any:
 
 
 STUDY = Study(
-    "What does AMA's critic tell apart as it trains?",
-    results="why",
-    work=Fits(jobs, run),
+    "why",
+    Fits(lambda: JOBS, run),
     blocks={"why-mirror": mirror},
     pictures=(Picture(draw, "why-mirror.png"),),
 )

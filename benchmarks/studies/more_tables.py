@@ -1,24 +1,23 @@
-"""Tables that are not ADBench's: ours and the peers, but for the slow ones."""
+"""Does the comparison hold on tables that are not ADBench's?"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from benchmarks.lab.figures import mean, means, methods_of
-from benchmarks.lab.jobs import ALL_SEEDS, Fits, Job
 from benchmarks.lab.markdown import NONE, markdown, seeds_of
 from benchmarks.lab.methods import ABLATIONS, TABLES
 from benchmarks.lab.peers import PEERS, SLOW, judge_peer
 from benchmarks.lab.protocol import MORE, judge, split_of
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import ALL_SEEDS, Fits, Job, Study, every
 
 
 def jobs() -> list[Job]:
     """Every table, method and seed 0 to 4."""
     ours = [method for method in TABLES if method not in ABLATIONS]
     methods = [*ours, *(method for method in PEERS if method not in SLOW)]
-    return [(name, method, s) for s in range(ALL_SEEDS) for name in MORE for method in methods]
+    return every(MORE, methods, range(ALL_SEEDS))
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -46,9 +45,4 @@ def more_tables(rows: Rows) -> str:
     )
 
 
-STUDY = Study(
-    "Does the comparison hold on tables that are not ADBench's?",
-    results="more",
-    work=Fits(jobs, run),
-    blocks={"more-tables": more_tables},
-)
+STUDY = Study("more", Fits(jobs, run), blocks={"more-tables": more_tables})

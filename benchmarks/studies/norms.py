@@ -1,4 +1,4 @@
-"""Norms of codes over Toll's training, of normal test digits and of all others."""
+"""How do norms of codes fall as Toll trains, of normal test digits and of others?"""
 
 from __future__ import annotations
 
@@ -8,19 +8,14 @@ import numpy as np
 
 from benchmarks.lab.chosen import split_of
 from benchmarks.lab.drawing import panels
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import Fits, Picture, Study, every
 from benchmarks.lab.why import SHOWN, SMALL, beta_of, draw_bands, groups_of, short_records
 from lampblack import TollDetector
 from lampblack.diagnostics import CodeNorms
 
 SET = "norms: mnist 8"
-
-
-def jobs() -> list[Job]:
-    """Three β on one digit."""
-    return [(SET, f"β = {beta}", 0) for beta in (0.0, 10.0, 1000.0)]
+JOBS = every([SET], [f"β = {beta}" for beta in (0.0, 10.0, 1000.0)])
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -49,9 +44,4 @@ def draw(rows: Rows) -> Any:
     return figure
 
 
-STUDY = Study(
-    "How do the norms of codes fall as Toll trains?",
-    results="why",
-    work=Fits(jobs, run),
-    pictures=(Picture(draw, "why-norms.png"),),
-)
+STUDY = Study("why", Fits(lambda: JOBS, run), pictures=(Picture(draw, "why-norms.png"),))

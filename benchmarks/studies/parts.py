@@ -1,4 +1,4 @@
-"""AMA by its parts, each switched alone, on eight tables and three digits."""
+"""What is each part of AMA worth, switched alone, on eight tables and three digits?"""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 from benchmarks.lab.ama import AUTHORS, NO_CRITIC, SCORES, ama, judge, note
 from benchmarks.lab.chosen import DIGITS, TABLES, split_of
 from benchmarks.lab.figures import held_out, mean, percent
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown
 from benchmarks.lab.methods import UNTRAINED
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Block, Study
+from benchmarks.lab.study import Block, Fits, Job, Study, every
 
 DEFAULT = {"tables": "reconstruction", "images": "joint"}
 PARTS: dict[str, Callable[[int], Any]] = {
@@ -40,11 +39,8 @@ PARTS: dict[str, Callable[[int], Any]] = {
 
 def jobs() -> list[Job]:
     """Every set and part; what matters most comes first."""
-    first = [(name, "AMA", 0) for name in DIGITS]
-    tables = [(name, method, 0) for method in PARTS for name in TABLES]
-    again = [(name, method, 1) for method in PARTS for name in TABLES]
-    digits = [(name, method, 0) for method in PARTS for name in DIGITS]
-    return list(dict.fromkeys([*first, *tables, *again, *digits]))
+    first, second = every(TABLES, PARTS), every(TABLES, PARTS, (1,))
+    return list(dict.fromkeys([*every(DIGITS, ["AMA"]), *first, *second, *every(DIGITS, PARTS)]))
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -148,9 +144,8 @@ def of_images(rows: Rows) -> dict[str, dict[str, float]]:
 
 
 STUDY = Study(
-    "What is each part of AMA worth?",
-    results="adversarial",
-    work=Fits(jobs, run),
+    "adversarial",
+    Fits(jobs, run),
     blocks={
         "parts-tables": by_part(TABLES),
         "parts-digits": by_part(DIGITS),

@@ -1,16 +1,15 @@
-"""Toll on two digits, one setting at a time off its default, and what its two parts say alone."""
+"""Do Toll's settings matter on digits, and what do its error and its norm say alone?"""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from benchmarks.lab.figures import percent
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import markdown
 from benchmarks.lab.methods import UNTRAINED, ours
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
-from benchmarks.studies.images import judge
+from benchmarks.lab.study import Fits, Study, every
+from benchmarks.studies.images import judge_class
 from lampblack import TollDetector
 
 SETS = ("mnist 8", "mnist 2")
@@ -25,16 +24,6 @@ SETTINGS = {
     "Toll, code of 32": ours(TollDetector, latent_dim=32),
     "untrained Toll": ours(TollDetector, **UNTRAINED),
 }
-
-
-def jobs() -> list[Job]:
-    """Every setting and digit, seed 0 to 2."""
-    return [(name, method, s) for s in range(3) for method in SETTINGS for name in SETS]
-
-
-def run(name: str, method: str, seed: int) -> dict[str, Any]:
-    """One fit and its figures."""
-    return judge(SETTINGS[method](seed), name, seed)
 
 
 def plateau(rows: Rows) -> str:
@@ -61,8 +50,7 @@ def _range(values: list[float]) -> str:
 
 
 STUDY = Study(
-    "Do Toll's settings matter on digits?",
-    results="images",
-    work=Fits(jobs, run, fresh=True),
+    "images",
+    Fits(lambda: every(SETS, SETTINGS, range(3)), partial(judge_class, SETTINGS), fresh=True),
     blocks={"plateau": plateau},
 )

@@ -1,4 +1,6 @@
-"""Portable models beside the detectors they were exported from: scores, decisions, time.
+"""Does a portable model score as the detector that it was exported from, and how fast?
+
+Portable models beside the detectors they were exported from: scores, decisions, time.
 
 Each detector is fitted by the one-class protocol (label-free), exported, and scores its training
 and test samples twice: by torch, and by onnxruntime from the file. Times are CPU seconds of one
@@ -21,12 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.lab.image_sets import load
-from benchmarks.lab.jobs import Fits, Job
-from benchmarks.lab.markdown import NONE, markdown, origin
+from benchmarks.lab.markdown import NONE, Columns, markdown, origin
 from benchmarks.lab.methods import IMAGES, TABLES
 from benchmarks.lab.protocol import set_names, split_of
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Fits, Job, Study
 from benchmarks.lab.timing import timed
 
 TOLERANCE = 1e-4  # of the score or the threshold, whichever is larger
@@ -165,25 +166,24 @@ def accuracy(rows: Rows) -> str:
     rows = [row for row in rows if row["set"] not in SPEED]
     if not rows:
         return NONE
-    groups: dict[tuple[str, str], Rows] = {}
+    groups: dict[str, Rows] = {}
     for row in rows:
         kind = "tables" if row["set"][0].isdigit() else "images"
-        groups.setdefault((kind, row["method"]), []).append(row)
-    lines = []
-    for (kind, method), own in groups.items():
-        worst = max(own, key=lambda row: row["largest"])
-        total = {k: sum(row[k] for row in own) for k in ("samples", "near", "otherwise")}
-        largest = (f"{worst['largest']:.1e}", worst["set"])
-        counts = (total["otherwise"], total["near"])
-        lines.append([f"{method}, {kind}", len(own), f"{total['samples']:,}", *largest, *counts])
-    return markdown(
-        [
-            *("detector", "sets", "samples", "largest \\|Δ\\| / max(score, threshold)", "on"),
-            *("decisions that differ", "within 1e-4 of the threshold"),
-        ],
-        lines,
-        f"{origin(rows)} onnxruntime {rows[0]['onnxruntime']}.",
-    )
+        groups.setdefault(f"{row['method']}, {kind}", []).append(row)
+    columns: Columns = {
+        "detector": "{name}",
+        "sets": lambda group: len(group["own"]),
+        "samples": lambda group: f"{sum(row['samples'] for row in group['own']):,}",
+        "largest \\|Δ\\| / max(score, threshold)": "{worst[largest]:.1e}",
+        "on": "{worst[set]}",
+        "decisions that differ": lambda group: sum(row["otherwise"] for row in group["own"]),
+        "within 1e-4 of the threshold": lambda group: sum(row["near"] for row in group["own"]),
+    }
+    found = [
+        {"name": name, "own": own, "worst": max(own, key=lambda row: row["largest"])}
+        for name, own in groups.items()
+    ]
+    return markdown(columns, found, f"{origin(rows)} onnxruntime {rows[0]['onnxruntime']}.")
 
 
 def speed(rows: Rows) -> str:
@@ -191,33 +191,20 @@ def speed(rows: Rows) -> str:
     rows = [row for row in rows if row["set"] in SPEED]
     if not rows:
         return NONE
-    lines = []
-    for row in sorted(rows, key=lambda row: (SPEED.index(row["set"]), row["method"])):
-        one, many, start = row["one_ms"], row["per_s"], row["start_cpu_s"]
-        lines.append(
-            [
-                row["set"],
-                row["method"],
-                f"{one['torch']:.1f}",
-                f"{one['onnx']:.2f}",
-                *(f"{many[kind]:,}" for kind in ("torch", "onnx")),
-                *(f"{start[kind]:.1f}" for kind in ("torch", "onnx")),
-            ]
-        )
-    text = "CPU time of one thread; the last pair is that of a whole new process, imports included"
+    cells = (
+        *("{set}", "{method}", "{one_ms[torch]:.1f}", "{one_ms[onnx]:.2f}", "{per_s[torch]:,}"),
+        *("{per_s[onnx]:,}", "{start_cpu_s[torch]:.1f}", "{start_cpu_s[onnx]:.1f}"),
+    )
+    rows = sorted(rows, key=lambda row: (SPEED.index(row["set"]), row["method"]))
     return markdown(
         [
             *("fitted on and scored", "detector", "one sample, ms: torch", "ONNX"),
             *("a second: torch", "ONNX", "start and score one, s: torch", "ONNX"),
         ],
-        lines,
-        f"{text}; `python -m benchmarks portable`.",
+        [[cell.format_map(row) for cell in cells] for row in rows],
+        "CPU time of one thread; the last pair is that of a whole new process, imports included; "
+        "`python -m benchmarks portable`.",
     )
 
 
-STUDY = Study(
-    "Does a portable model score as the detector that it was exported from, and how fast?",
-    results="portable",
-    work=Fits(jobs, run),
-    blocks={"portable": accuracy, "portable-speed": speed},
-)
+STUDY = Study("portable", Fits(jobs, run), blocks={"portable": accuracy, "portable-speed": speed})

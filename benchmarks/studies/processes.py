@@ -1,4 +1,4 @@
-"""Rates of training in one and two processes, and what a fit in memory takes of it."""
+"""How fast do two processes train beside one, and what does a fit in memory take?"""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from statistics import median
 from typing import Any
 
 from benchmarks.lab.apart import apart
-from benchmarks.lab.jobs import Key, Measurements
-from benchmarks.lab.markdown import NONE, markdown
+from benchmarks.lab.markdown import NONE, Columns, markdown
 from benchmarks.lab.memory import Peak
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
-from benchmarks.studies.scale import COLUMNS, SIZES, note
+from benchmarks.lab.study import Key, Measurements, Study
+from benchmarks.studies.scale import COLUMNS, note, sizes
 
 MEMORY_ROWS = 1_000_000  # of a table that is fitted, and half of one
 WARM_UP = 20  # steps that are not timed
@@ -168,21 +167,19 @@ def training(rows: Rows) -> str:
     found = {(row["case"], row["devices"]): row for row in rows if row["kind"] == "training"}
     if any((case, devices) not in found for case in TRAINING for devices in (1, 2)):
         return NONE
-    lines = []
-    for case in TRAINING:
-        one, two = found[case, 1], found[case, 2]
-        lines.append(
-            [
-                case,
-                _rate(one["steps_per_s"]),
-                _rate(two["steps_per_s"]),
-                f"{two['steps_per_s'] / one['steps_per_s']:.2f}",
-                f"{two['start_s'] - one['start_s']:.0f}",
-                f"{two['weights'] * FLOAT / 1024:,.0f}",
-            ]
-        )
-    columns = ["Toll, errors amplified", "1 process, steps/s", "2 processes, steps/s", "ratio"]
-    return markdown([*columns, "start of 2, s", "message, KiB"], lines, note(rows))
+    lines = [
+        {**found[case, 1], "two": found[case, 2]["steps_per_s"], "start": found[case, 2]["start_s"]}
+        for case in TRAINING
+    ]
+    columns: Columns = {
+        "Toll, errors amplified": "{case}",
+        "1 process, steps/s": lambda row: _rate(row["steps_per_s"]),
+        "2 processes, steps/s": lambda row: _rate(row["two"]),
+        "ratio": lambda row: f"{row['two'] / row['steps_per_s']:.2f}",
+        "start of 2, s": lambda row: f"{row['start'] - row['start_s']:.0f}",
+        "message, KiB": lambda row: f"{row['weights'] * FLOAT / 1024:,.0f}",
+    }
+    return markdown(columns, lines, note(rows))
 
 
 def gradients(rows: Rows) -> str:
@@ -209,29 +206,18 @@ def paper_training(rows: Rows) -> str:
 
     batch = TRAINING[case]["batch_size"]
     rate = found[case, 2]["steps_per_s"] * batch
-    lines = []
-    for name, count in SIZES.items():
-        hours = count / rate / 3600
-        lines.append(
-            [
-                name,
-                f"{count * POSITIONS / 2**30:,.0f}",
-                f"{count * memory / 2**30:,.0f}",
-                f"{hours:,.1f}",
-                f"{math.ceil(hours):,}",
-            ]
-        )
+    columns: Columns = {
+        "rows": "{name}",
+        "a fit from the file: positions, GiB": lambda s: f"{s['rows'] * POSITIONS / 2**30:,.0f}",
+        "a pass in memory: GiB of each machine": lambda s: f"{s['rows'] * memory / 2**30:,.0f}",
+        "hours of it, one machine": "{hours:,.1f}",
+        "machines for 1 h": lambda s: f"{math.ceil(s['hours']):,}",
+    }
     defaults = LampblackDetector.DEFAULTS["table"]
     looked_at = defaults["max_steps"] * defaults["batch_size"]
     return markdown(
-        [
-            "rows",
-            "a fit from the file: positions, GiB",
-            "a pass in memory: GiB of each machine",
-            "hours of it, one machine",
-            "machines for 1 h",
-        ],
-        lines,
+        columns,
+        sizes(rate),
         f"From {memory:,} bytes a row, measured on tables of one and two million, and "
         f"{rate:,.0f} rows a second in two processes at batch {batch:,}. The default budget is "
         f"{defaults['max_steps']} steps of {defaults['batch_size']} rows: it looks at "
@@ -244,9 +230,8 @@ def _rate(value: float) -> str:
 
 
 STUDY = Study(
-    "How fast do two processes train beside one?",
-    results="scale",
-    work=Measurements(measure),
+    "scale",
+    Measurements(measure),
     blocks={
         "scale-training": training,
         "scale-gradients": gradients,

@@ -1,4 +1,4 @@
-"""Far from all data: does a score stay above those of normal rows along random rays?
+"""Does a score stay high far from all data?
 
 From the centre of the training rows, in random directions over the columns that vary, at 10 to
 1,000 standard deviations: the share of points whose score is above the 99th percentile of the
@@ -13,22 +13,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lab.figures import percent
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import markdown
 from benchmarks.lab.methods import TABLES
 from benchmarks.lab.protocol import of_small_sets, set_names, split_of
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Fits, Study, every
 from lampblack.diagnostics import along_rays
 
 METHODS = ("recommended", "autoencoder", "Toll", "LAMP × Toll", "untrained autoencoder")
 DISTANCES = (10.0, 30.0, 100.0, 300.0, 1000.0)
 RAYS = 100
-
-
-def jobs() -> list[Job]:
-    """Every set and method, seed 0."""
-    return [(name, method, 0) for name in set_names() for method in METHODS]
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -59,8 +53,7 @@ def rays(rows: Rows) -> str:
 
 
 STUDY = Study(
-    "Does a score stay high far from all data?",
-    results="rays",
-    work=Fits(jobs, run, quick=of_small_sets),
+    "rays",
+    Fits(lambda: every(set_names(), METHODS), run, quick=of_small_sets),
     blocks={"rays": rays},
 )

@@ -1,18 +1,16 @@
-"""The recommended detector on tables, one setting at a time off its default."""
+"""Do the settings of the recommended detector matter on tables, one at a time?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from benchmarks.lab.drawing import BLUE, panels
 from benchmarks.lab.figures import held_out, means, over_sets
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown, origin
-from benchmarks.lab.methods import Fit, ours
-from benchmarks.lab.protocol import judge, of_small_sets, set_names, split_of
+from benchmarks.lab.methods import Method, ours
+from benchmarks.lab.protocol import fits, of_small_sets
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Picture, Study
 from lampblack import LampblackDetector
@@ -27,7 +25,7 @@ _VARIED: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {  # the default, an
     "seed": ("0", {str(n): {"random_state": n} for n in (1,)}),
 }
 DEFAULT = "as it comes"
-SETTINGS: dict[str, Callable[[int], Fit]] = {DEFAULT: ours(LampblackDetector)} | {
+SETTINGS: dict[str, Method] = {DEFAULT: ours(LampblackDetector)} | {
     f"{group}: {value}": ours(LampblackDetector, **setting)
     for group, (_, settings) in _VARIED.items()
     for value, setting in settings.items()
@@ -41,16 +39,6 @@ GROUPS = {  # by method, its value; in order
     )
     for group, (default, settings) in _VARIED.items()
 }
-
-
-def jobs() -> list[Job]:
-    """Every set and setting, seed 0."""
-    return [(name, method, 0) for method in SETTINGS for name in set_names()]
-
-
-def run(name: str, method: str, seed: int) -> dict[str, Any]:
-    """One fit and its figures."""
-    return judge(SETTINGS[method](seed), split_of(name, seed))
 
 
 def settings(rows: Rows) -> str:
@@ -89,15 +77,12 @@ def draw(rows: Rows) -> Any:
 
 
 STUDY = Study(
-    "Do the settings of the recommended detector matter on tables?",
-    results="recommended",
-    work=Fits(jobs, run, quick=of_small_sets),
+    "recommended",
+    fits(SETTINGS, quick=of_small_sets),
     blocks={"recommended-settings": settings},
     pictures=(
         Picture(
-            draw,
-            "sensitivity.svg",
-            "The recommended detector as one setting at a time varies.",
+            draw, "sensitivity.svg", "The recommended detector as one setting at a time varies."
         ),
     ),
 )

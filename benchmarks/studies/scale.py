@@ -1,4 +1,4 @@
-"""Rates of scoring files here and by Ray, and what they mean for more rows than were measured.
+"""How many rows a second do one process and Ray score?
 
 Every case runs in a process of its own, in about six minutes on an idle machine. Each process has
 one thread, unless the case says otherwise. Rates leave the start of processes out, which is a
@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.lab.apart import apart
-from benchmarks.lab.jobs import Key, Measurements
-from benchmarks.lab.markdown import NONE, made_with, markdown
+from benchmarks.lab.markdown import NONE, Columns, made_with, markdown
 from benchmarks.lab.memory import Peak
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Key, Measurements, Study
 
 COLUMNS = 30
 ROWS = 50_000  # of a file to score
 FILES = 40
-SIZES = {"10⁹": 10**9, "10¹²": 10**12}
 SCORING = {  # engine, workers, threads of each
     "this process": ("local", 1, 1),
     "this process, 2 threads": ("local", 1, 2),
@@ -115,26 +113,17 @@ def scoring(rows: Rows) -> str:
     found = {row["case"]: row for row in rows if row["kind"] == "scoring"}
     if any(case not in found for case in SCORING):
         return NONE
-    first = found[next(iter(SCORING))]
-    lines = [
-        [
-            case,
-            f"{found[case]['rows_per_s']:,}",
-            f"{found[case]['rows_per_s'] / first['rows_per_s']:.2f}",
-            round(found[case]["start_s"]),
-            f"{found[case]['wall_s']:.0f}",
-            f"{found[case]['peak_mib']:,}",
-        ]
-        for case in SCORING
-    ]
-    columns = ["`score` by", "rows/s", "ratio", "start and end, s", "whole run, s"]
-    return markdown(
-        [*columns, "peak memory, MiB"],
-        lines,
-        f"The recommended detector, {first['rows']:,} rows of 30 columns in Parquet files; "
-        "memory is that of all processes together.",
-        note(rows),
-    )
+    own = [found[case] for case in SCORING]
+    columns: Columns = {
+        "`score` by": "{case}",
+        "rows/s": "{rows_per_s:,}",
+        "ratio": lambda row: f"{row['rows_per_s'] / own[0]['rows_per_s']:.2f}",
+        "start and end, s": lambda row: round(row["start_s"]),
+        "whole run, s": "{wall_s:.0f}",
+        "peak memory, MiB": "{peak_mib:,}",
+    }
+    facts = f"The recommended detector, {own[0]['rows']:,} rows of 30 columns in Parquet files; "
+    return markdown(columns, own, facts + "memory is that of all processes together.", note(rows))
 
 
 def note(rows: Rows) -> str:
@@ -146,40 +135,35 @@ def note(rows: Rows) -> str:
 def paper(rows: Rows) -> str:
     """What many rows take to score: hours of one machine, machines for a day and for an hour."""
     found = {row["case"]: row for row in rows if row["kind"] == "scoring"}
-    busiest = list(SCORING)[-1]
-    if busiest not in found:
+    row = found.get(list(SCORING)[-1])
+    if row is None:
         return NONE
-    row = found[busiest]
-    rate = row["rows_per_s"]
-    lines = []
-    for name, count in SIZES.items():
-        hours = count / rate / 3600
-        lines.append(
-            [
-                name,
-                f"{count * row['bytes_per_row'] / 1e12:,.2f}",
-                f"{count * row['score_bytes_per_row'] / 1e12:,.2f}",
-                f"{hours:,.1f}",
-                f"{math.ceil(hours / 24):,}",
-                f"{math.ceil(hours):,}",
-                f"{row['peak_mib'] / 1024:.1f}",
-            ]
-        )
-    read = rate * row["bytes_per_row"] / 1e6
-    written = rate * row["score_bytes_per_row"] / 1e6
-    columns = ["rows", "input, TB", "scores, TB", "hours of one machine", "machines for 24 h"]
+    rate, read, written = row["rows_per_s"], row["bytes_per_row"], row["score_bytes_per_row"]
+    columns: Columns = {
+        "rows": "{name}",
+        "input, TB": lambda size: f"{size['rows'] * read / 1e12:,.2f}",
+        "scores, TB": lambda size: f"{size['rows'] * written / 1e12:,.2f}",
+        "hours of one machine": "{hours:,.1f}",
+        "machines for 24 h": lambda size: f"{math.ceil(size['hours'] / 24):,}",
+        "machines for 1 h": lambda size: f"{math.ceil(size['hours']):,}",
+        "memory of each, GiB": lambda _: f"{row['peak_mib'] / 1024:.1f}",
+    }
     return markdown(
-        [*columns, "machines for 1 h", "memory of each, GiB"],
-        lines,
+        columns,
+        sizes(rate),
         f"From {rate:,} rows a second of one machine of {row['machine'].split(',')[0]} with "
-        f"{row['workers']} workers, which reads {read:.0f} and writes {written:.1f} MB a second: "
-        "what the storage must give to every machine at once.",
+        f"{row['workers']} workers, which reads {rate * read / 1e6:.0f} and writes "
+        f"{rate * written / 1e6:.1f} MB a second: what the storage must give to every machine at "
+        "once.",
     )
 
 
+def sizes(rate: float) -> Rows:
+    """Numbers of rows that nobody measured here, and the hours they take at a rate a second."""
+    numbers = {"10⁹": 10**9, "10¹²": 10**12}
+    return [{"name": n, "rows": rows, "hours": rows / rate / 3600} for n, rows in numbers.items()]
+
+
 STUDY = Study(
-    "How many rows a second do one process and Ray score?",
-    results="scale",
-    work=Measurements(measure),
-    blocks={"scale-scoring": scoring, "scale-paper": paper},
+    "scale", Measurements(measure), blocks={"scale-scoring": scoring, "scale-paper": paper}
 )

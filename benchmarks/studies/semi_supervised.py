@@ -1,4 +1,4 @@
-"""AMA with labelled anomalies among the training rows, as the share of them grows."""
+"""What are labelled anomalies among the training rows worth to AMA?"""
 
 from __future__ import annotations
 
@@ -9,26 +9,16 @@ import numpy as np
 from benchmarks.lab import shares
 from benchmarks.lab.ama import ama, judge
 from benchmarks.lab.chosen import TABLES
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.protocol import split_of
 from benchmarks.lab.results import Rows
 from benchmarks.lab.shares import SHARES, contaminated_split
-from benchmarks.lab.study import Study
+from benchmarks.lab.study import Fits, Study, every
 
 METHODS = {
     "AMA, labels": ama(supervision="labels"),
     "AMA, labels, no reconstruction term": ama(supervision="labels", reconstruction_weight=0.0),
 }
-
-
-def jobs() -> list[Job]:
-    """Every method, share above none and table, seed 0."""
-    return [
-        (f"{name}, {share} % labelled", method, 0)
-        for method in METHODS
-        for share in SHARES[1:]
-        for name in TABLES
-    ]
+JOBS = every([f"{n}, {s} % labelled" for s in SHARES[1:] for n in TABLES], METHODS)
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -46,9 +36,4 @@ def labelled(rows: Rows) -> str:
     return shares.table(rows, METHODS, SHARES[1:], "labelled", "semi-supervised")
 
 
-STUDY = Study(
-    "What are labelled anomalies worth to AMA?",
-    results="adversarial",
-    work=Fits(jobs, run),
-    blocks={"labelled": labelled},
-)
+STUDY = Study("adversarial", Fits(lambda: JOBS, run), blocks={"labelled": labelled})

@@ -1,21 +1,18 @@
-"""Toll on tables, one setting at a time off its default."""
+"""Do Toll's settings matter on tables, one at a time?"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 from benchmarks.lab.figures import away, held_out, means, methods_of, ordered, over_sets, points
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import markdown, origin
-from benchmarks.lab.methods import Fit, ours
-from benchmarks.lab.protocol import judge, set_names, split_of
+from benchmarks.lab.methods import Method, ours
+from benchmarks.lab.protocol import fits
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Study
 from lampblack import TollDetector
 
-SETTINGS: dict[str, Callable[[int], Fit]] = {
+SETTINGS: dict[str, Method] = {
     "Toll": ours(TollDetector),
     "Toll, β = 0": ours(TollDetector, latent_weight=0.0),
     "Toll, β = 0.01": ours(TollDetector, latent_weight=0.01),
@@ -27,16 +24,6 @@ SETTINGS: dict[str, Callable[[int], Fit]] = {
     "Toll, rate 2e-3": ours(TollDetector, learning_rate=2e-3),
     "Toll, code of 8": ours(TollDetector, latent_dim=8),
 }
-
-
-def jobs() -> list[Job]:
-    """Every set and setting, seed 0 to 2."""
-    return [(name, method, s) for s in range(3) for name in set_names() for method in SETTINGS]
-
-
-def run(name: str, method: str, seed: int) -> dict[str, Any]:
-    """One fit and its figures."""
-    return judge(SETTINGS[method](seed), split_of(name, seed))
 
 
 def sensitivity(rows: Rows) -> str:
@@ -64,9 +51,4 @@ def sensitivity(rows: Rows) -> str:
     )
 
 
-STUDY = Study(
-    "Do Toll's settings matter on tables?",
-    results="sensitivity",
-    work=Fits(jobs, run),
-    blocks={"sensitivity": sensitivity},
-)
+STUDY = Study("sensitivity", fits(SETTINGS, range(3)), blocks={"sensitivity": sensitivity})

@@ -1,4 +1,4 @@
-"""Amplified against plain training: is the minimum flatter, and is the detector better for it?
+"""Does amplification find flatter minima, and is it better for them?
 
 The same network, seed, data and steps, with and without amplification.
 """
@@ -16,12 +16,11 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.lab.chosen import TABLES, TWO_DIGITS, split_of
 from benchmarks.lab.drawing import panels
-from benchmarks.lab.jobs import Fits, Job
 from benchmarks.lab.markdown import NONE, markdown
 from benchmarks.lab.methods import ours
 from benchmarks.lab.protocol import Split
 from benchmarks.lab.results import Rows
-from benchmarks.lab.study import Picture, Study
+from benchmarks.lab.study import Fits, Picture, Study
 from benchmarks.lab.why import GREY, SMALL, STEPS, note, short
 from lampblack import AutoencoderDetector, LAMPDetector
 from lampblack.diagnostics.curvature import (
@@ -42,16 +41,12 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "digits, L1": ("log", "l1", SMALL),
     "digits, L2": ("log", "l2", SMALL),
 }
-
-
-def jobs() -> list[Job]:
-    """Every seed, pair and set."""
-    return [
-        (f"sharpness: {name}", pair, seed)
-        for seed in SEEDS
-        for pair in PAIRS
-        for name in (TWO_DIGITS if pair.startswith("digits") else TABLES)
-    ]
+JOBS = [
+    (f"sharpness: {name}", pair, seed)
+    for seed in SEEDS
+    for pair in PAIRS
+    for name in (TWO_DIGITS if pair.startswith("digits") else TABLES)
+]
 
 
 def run(name: str, pair: str, seed: int) -> dict[str, Any]:
@@ -193,7 +188,7 @@ def correlation(rows: Rows) -> str:
 
 
 def _table(columns: list[str], lines: list[list[Any]], rows: Rows, facts: str) -> str:
-    return markdown(columns, lines, note(rows, "sharpness", facts, jobs())) if lines else NONE
+    return markdown(columns, lines, note(rows, "sharpness", facts, JOBS)) if lines else NONE
 
 
 def _measured_pairs(rows: Rows, least: int = 1) -> list[tuple[str, Rows]]:
@@ -264,9 +259,8 @@ def draw(rows: Rows) -> Any:
 
 
 STUDY = Study(
-    "Does amplification find flatter minima, and is it better for them?",
-    results="why",
-    work=Fits(jobs, run),
+    "why",
+    Fits(lambda: JOBS, run),
     blocks={"why-sharpness": sharpness, "why-errors": errors, "why-correlation": correlation},
     pictures=(Picture(draw, "why-sharpness.png"),),
 )

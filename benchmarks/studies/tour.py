@@ -1,4 +1,7 @@
-"""The README's tour: two made-up files, the second with a leak and an unknown site."""
+"""What do the commands print on a table?
+
+The README's tour: two made-up files, the second with a leak and an unknown site.
+"""
 
 from __future__ import annotations
 
@@ -38,4 +41,4 @@ today.loc[250, ["site", "verdict"]] = ["Atlantis", "leak"]
 today.to_csv("today.csv", index=False)
 """
 
-STUDY = session("tour", "What do the commands print on a table?", COMMANDS, made_by(PUMP))
+STUDY = session("tour", COMMANDS, made_by(PUMP))
