@@ -10,19 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.lab import unlike
 from benchmarks.lab.ama import AUTHORS, NAMES, NO_CRITIC, SCORES, ama, note, scores_of
 from benchmarks.lab.figures import percent
 from benchmarks.lab.markdown import NONE, markdown
 from benchmarks.lab.methods import UNTRAINED, ours
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Block, Fits, Study, every
-from benchmarks.lab.unlike import (
-    OTHERS,
-    OTHERS_THAN_DIGITS,
-    digits_and_others,
-    normal_and_others,
-    told_apart,
-)
 from lampblack import AutoencoderDetector, LAMPDetector, TollDetector
 
 METHODS: dict[str, Callable[[int], Any]] = {
@@ -34,7 +28,7 @@ METHODS: dict[str, Callable[[int], Any]] = {
     "LAMP": ours(LAMPDetector),
     "the authors' parts": ama(**AUTHORS),
 }
-SETS = {"far": normal_and_others, "far from digits": digits_and_others}
+SETS = {"far": unlike.normal_and_others, "far from digits": unlike.digits_and_others}
 
 
 def run(name: str, method: str, seed: int) -> dict[str, Any]:
@@ -43,7 +37,7 @@ def run(name: str, method: str, seed: int) -> dict[str, Any]:
     started = time.process_time()
     detector = METHODS[method](seed)(train)
     seconds = round(time.process_time() - started, 1)
-    figures = told_apart(lambda images: scores_of(detector, images), normal, others)
+    figures = unlike.told_apart(lambda images: scores_of(detector, images), normal, others)
     return {"fit_cpu_s": seconds, "auroc": figures}
 
 
@@ -76,8 +70,8 @@ STUDY = Study(
     "adversarial",
     Fits(lambda: every(SETS, METHODS), run),
     blocks={
-        "far": table("far", OTHERS),
-        "far-in-short": table("far", OTHERS, ("", "joint")),
-        "far-from-digits": table("far from digits", OTHERS_THAN_DIGITS),
+        "far": table("far", unlike.OTHERS),
+        "far-in-short": table("far", unlike.OTHERS, ("", "joint")),
+        "far-from-digits": table("far from digits", unlike.OTHERS_THAN_DIGITS),
     },
 )

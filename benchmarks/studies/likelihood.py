@@ -1,7 +1,5 @@
 """What do a likelihood and neighbours say of images unlike CIFAR-10?
 
-Peers where AMA argues: what a generative model, and neighbours, say of images unlike CIFAR-10.
-
 The likelihood of a variational autoencoder is known to be *higher* for simple images than for those
 it was trained on (Nalisnick et al. 2019). Beside it: its two-sided typicality (Nalisnick et al.
 2019b), its correction by input complexity (Serrà et al. 2020), and nearest neighbours on pixels and

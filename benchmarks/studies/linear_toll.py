@@ -1,7 +1,5 @@
 """Where does Toll's loss go for one number and two weights?
 
-Toll's loss for one number and two weights: where it goes, in closed form and by simulation.
-
 x is a number (or a point on one line), z = w·x, x̂ = v·z, m = mean |x|. The mean loss is
 m·(|1 − v·w| + β·|w|), for w > 0 in time scaled by m:
 

@@ -1,7 +1,5 @@
 """Does a portable model score as the detector that it was exported from, and how fast?
 
-Portable models beside the detectors they were exported from: scores, decisions, time.
-
 Each detector is fitted by the one-class protocol (label-free), exported, and scores its training
 and test samples twice: by torch, and by onnxruntime from the file. Times are CPU seconds of one
 thread, so that another process on the machine does not change them.

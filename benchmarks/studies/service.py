@@ -1,12 +1,11 @@
 """What does the service do under load, and after a crash?
 
-The service under load, on loopback, by engine: torch, and where it is there, ONNX.
-
-A model of the README's tour is served in a process of its own, of one thread. 64 clients send
-requests of 1, 10, 100 and 1,000 rows, JSON and CSV, one after the other on connections that stay
-open. Every answer must have the decisions, and to 1e-6 the scores, that the same request got when
-nothing else ran. Then: the latency of one row without other load, and the time from `kill -9` to
-ready again beside what importing torch costs in the same environment.
+A model of the README's tour is served by torch, and where it is there by ONNX, in a process of its
+own, of one thread. 64 clients send requests of 1, 10, 100 and 1,000 rows, JSON and CSV, one after
+the other on connections that stay open. Every answer must have the decisions, and to 1e-6 the
+scores, that the same request got when nothing else ran. Then: the latency of one row without other
+load, and the time from `kill -9` to ready again beside what importing torch costs in the same
+environment.
 """
 
 from __future__ import annotations
