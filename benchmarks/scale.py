@@ -199,7 +199,7 @@ def run_scoring(case: str, folder: Path) -> dict[str, Any]:
     The rate is that between two moments at which all workers are busy: when a quarter of the files
     is done, and when all but one for each worker are. A file is done when its entry is written.
     """
-    from lampblack.data.files import RowFormat
+    from lampblack.data.tables.files import RowFormat
     from lampblack.scale import Scoring, find_files, score_files
     from lampblack.scale.partitions import LEDGER
     from lampblack.scale.partitions import RUN as RUN_FILE

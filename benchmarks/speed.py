@@ -178,7 +178,7 @@ def search_products(detector: Any, X: Any) -> None:
     """The products alone of a search for neighbours in three views, in the blocks of the search."""
     import torch
 
-    from lampblack.networks.remembering import TOGETHER
+    from lampblack.scores.nearest.memory import TOGETHER
 
     memory = detector.networks_.memory
     rows = torch.randn(TOGETHER, memory.shape[1] + 1)

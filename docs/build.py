@@ -12,7 +12,7 @@ import lampblack
 MODULES = (
     "lampblack",
     "lampblack.detectors.base",
-    "lampblack.detectors.scoring",
+    "lampblack.model.scoring",
     "lampblack.detectors.ama",
     "lampblack.detectors.autoencoder",
     "lampblack.detectors.lamp",
@@ -37,12 +37,12 @@ MODULES = (
     "lampblack.scale.runs",
     "lampblack.scale.dataset",
     "lampblack.scores.attribution",
-    "lampblack.scores.nearest",
+    "lampblack.scores.nearest.score",
     "lampblack.scores.reconstruction",
     "lampblack.training.callbacks",
     "lampblack.training.schedule",
-    "lampblack.data.encoder",
-    "lampblack.data.schema",
+    "lampblack.data.tables.encoder",
+    "lampblack.data.tables.schema",
 )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lampblack.data.images.folders import find_images
-    from lampblack.data.stored import find_rows
+    from lampblack.data.tables.stored import find_rows
     from lampblack.detectors.ama import AMADetector
     from lampblack.detectors.autoencoder import AutoencoderDetector
     from lampblack.detectors.lamp import LAMPDetector
@@ -32,7 +32,7 @@ _HOMES = {
     "TollDetector": "lampblack.detectors.toll",
     "export_onnx": "lampblack.export",
     "find_images": "lampblack.data.images.folders",
-    "find_rows": "lampblack.data.stored",
+    "find_rows": "lampblack.data.tables.stored",
     "load": "lampblack.detectors.registry",
     "load_portable": "lampblack.portable",
     "recommended": "lampblack.detectors.registry",

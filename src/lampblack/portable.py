@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 
 from lampblack.calibration import Calibration, DecisionsMixin
 from lampblack.data.checking import check_samples, joined_scores
-from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema, to_unit
-from lampblack.data.reading import as_matrix
-from lampblack.data.schema import Rows, Schema
+from lampblack.data.images.stored import ArrayImages
+from lampblack.data.tables.inputs import as_matrix
+from lampblack.data.tables.schema import Rows, Schema
 from lampblack.exceptions import InvalidInput, ModelFileError
 from lampblack.persistence.portable import PortableFacts, parse_portable, read_portable
 

@@ -637,7 +637,7 @@ def test_too_little_memory_is_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("lampblack.detectors.blocks._pass", fail)
+    monkeypatch.setattr("lampblack.model.blocks._pass", fail)
     line = refused("score", folder / "pump.model", folder / "normal.csv", "-o", tmp_path / "o.csv")
     assert "not enough memory" in line
 

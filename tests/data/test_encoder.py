@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from lampblack.data import encoder
-from lampblack.data.encoder import EncoderState, TableEncoder
-from lampblack.data.scaling import Scaling
-from lampblack.data.schema import Schema
+from lampblack.data.tables import encoder
+from lampblack.data.tables.encoder import EncoderState, TableEncoder
+from lampblack.data.tables.scaling import Scaling
+from lampblack.data.tables.schema import Schema
 from tests.conftest import mixed_frame
 
 

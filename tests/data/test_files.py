@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from lampblack.data import layout
-from lampblack.data.files import (
+from lampblack.data.tables import layout
+from lampblack.data.tables.column_kinds import ARROW_TYPES, COLUMN_KINDS
+from lampblack.data.tables.files import (
     FileRows,
     RowFormat,
     SkippedRow,
@@ -27,8 +28,7 @@ from lampblack.data.files import (
     iter_rows,
     read_rows,
 )
-from lampblack.data.kinds import ARROW_TYPES, KINDS
-from lampblack.data.writing import open_writer
+from lampblack.data.tables.writing import open_writer
 from lampblack.exceptions import InvalidInput
 
 PLAIN = RowFormat()
@@ -82,7 +82,7 @@ def both(path, format=PLAIN, **options) -> list[str]:
 
 
 def test_every_kind_has_an_arrow_type():
-    assert set(ARROW_TYPES) == set(KINDS)
+    assert set(ARROW_TYPES) == set(COLUMN_KINDS)
 
 
 def test_types_are_inferred_over_the_whole_file(save):
@@ -688,7 +688,7 @@ def test_batches_have_the_rows_asked_for(save, batch_rows):
 
 
 def test_batches_of_wide_rows_are_smaller(save, monkeypatch):
-    monkeypatch.setattr("lampblack.data.files.BATCH_BYTES", 1000)
+    monkeypatch.setattr("lampblack.data.tables.files.BATCH_BYTES", 1000)
     path = save("a,b\n" + "".join(f"{i},{'x' * 500}\n" for i in range(5000)))
     batches = list(iter_rows(path, PLAIN, kinds={"a": "number"}))
     assert len(batches) > 1
@@ -697,7 +697,7 @@ def test_batches_of_wide_rows_are_smaller(save, monkeypatch):
 
 MEASURE = """
     import resource, sys
-    from lampblack.data.files import RowFormat, iter_rows
+    from lampblack.data.tables.files import RowFormat, iter_rows
     def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     path, kinds = sys.argv[1], {f"c{i}": "number" for i in range(1, 9)}
     before, rows = peak(), 0
@@ -842,7 +842,7 @@ def test_full_disk_is_one_line(tmp_path):
         pytest.skip("needs /dev/full")
     code = """
         import sys, pyarrow as pa
-        from lampblack.data.writing import open_writer
+        from lampblack.data.tables.writing import open_writer
         from lampblack.exceptions import InvalidInput
         table = pa.table({"n": list(range(1_000_000))})
         try:
@@ -887,7 +887,7 @@ VALUES = {
 
 @st.composite
 def tables(draw):
-    kinds = draw(st.dictionaries(NAMES, st.sampled_from(KINDS), min_size=1, max_size=4))
+    kinds = draw(st.dictionaries(NAMES, st.sampled_from(COLUMN_KINDS), min_size=1, max_size=4))
     rows = draw(st.integers(1, 12))
     columns = {
         name: pa.array(

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lampblack.data.filters import parse_where
+from lampblack.data.tables.filters import parse_where
 from lampblack.exceptions import InvalidInput
 
 TABLE = pa.table(

@@ -92,7 +92,7 @@ def test_kernel_density_follows_a_skewed_distribution_where_a_normal_one_cannot(
 @pytest.mark.parametrize("name", LEARNED)
 def test_learned_scores_see_no_calibration_row(normal: np.ndarray, name: str) -> None:
     """Calibration rows that change leave every score as it was."""
-    from lampblack.detectors.fitting import Seeds, split_rows
+    from lampblack.fitting.fit import Seeds, split_rows
 
     detector = lampblack.AMADetector(score_by=name, **FAST)
     before = detector.fit(normal).anomaly_score(normal[:50])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import lampblack
-from lampblack.detectors.fitting import split_rows
 from lampblack.exceptions import CalibrationWarning, InvalidInput
+from lampblack.fitting.fit import split_rows
 from tests.conftest import FAST
 
 
@@ -23,7 +23,7 @@ def test_calibration_rows_reach_nothing_that_is_fitted(normal: np.ndarray) -> No
     """Move the held-out rows far away: scaling, weights and scores must not change by a bit."""
     detector = lampblack.TollDetector(**FAST).fit(normal)
     before = detector.anomaly_score(normal)
-    from lampblack.detectors.fitting import Seeds
+    from lampblack.fitting.fit import Seeds
 
     split = split_rows(len(normal), detector, Seeds.draw(0).split)
     moved = normal.copy()

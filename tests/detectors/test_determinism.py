@@ -16,8 +16,8 @@ import torch
 from sklearn.base import clone
 
 import lampblack
-from lampblack.detectors import blocks
 from lampblack.detectors.registry import DETECTORS
+from lampblack.model import blocks
 from tests.conftest import FAST
 
 REFIT = """

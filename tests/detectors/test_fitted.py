@@ -19,18 +19,18 @@ from scipy import sparse
 
 import lampblack
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.building import METHODS, check_names
-from lampblack.detectors.fitted import FittedModel, load_fitted
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput, ModelFileError
-from lampblack.networks.remembering import Remembered
+from lampblack.model.fitted import FittedModel, load_fitted
+from lampblack.model.recipe import METHODS, check_names
+from lampblack.scores.nearest.memory import Remembered
 from tests.conftest import FAST, discs
 from tests.persistence.test_model_folder import change_config
 
 ALONE = """
 import sys
 from pathlib import Path
-from lampblack.detectors.fitted import load_fitted
+from lampblack.model.fitted import load_fitted
 from lampblack.data.samples import blank
 for name in sys.argv[1:]:
     model = load_fitted(Path(name))

@@ -18,12 +18,11 @@ import lampblack
 from lampblack.calibration import Calibration
 from lampblack.cli.main import app
 from lampblack.exceptions import InvalidInput, ModelFileError
-from lampblack.networks import RememberingPair
-from lampblack.networks.remembering import Remembered
-from lampblack.networks.views import ByRange, ByRank
 from lampblack.persistence.parts import ModelParts
 from lampblack.scores import NearestScore, Passed, ReconstructionScore, Score
-from lampblack.scores.nearest import _separating_weights, distorted
+from lampblack.scores.nearest.memory import Remembered, RememberingPair
+from lampblack.scores.nearest.score import _separating_weights, distorted
+from lampblack.scores.nearest.views import ByRange, ByRank
 from tests.conftest import FAST, mixed_frame
 
 FARTHEST = 1000.0  # standard deviations
@@ -381,7 +380,7 @@ def test_a_model_of_another_lampblack_is_said_to_be_one(
 
 @pytest.mark.parametrize("m", [13, 14, 139, 140, 999, 1400, 1417, 10_000])
 def test_the_largest_values_are_found_among_groups(m: int) -> None:
-    from lampblack.networks.remembering import _largest
+    from lampblack.scores.nearest.memory import _largest
 
     generator = torch.Generator().manual_seed(m)
     few = torch.randint(0, 50, (64, m), generator=generator).float()

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 import lampblack
 from lampblack.cli.main import app
-from lampblack.data import stored
-from lampblack.detectors import fitting
+from lampblack.data.tables import stored
 from lampblack.exceptions import InvalidInput
+from lampblack.fitting import fit as fitting
 from lampblack.training.callbacks import Callback
 from tests.conftest import FAST, mixed_frame
 
@@ -202,7 +202,7 @@ def test_a_row_that_cannot_be_used_is_named_or_skipped(
     values[237, 1] = np.inf
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"a": values[:, 0], "b": values[:, 1]}), path, row_group_size=50)
-    monkeypatch.setattr("lampblack.data.files.BATCH_BYTES", 800)
+    monkeypatch.setattr("lampblack.data.tables.files.BATCH_BYTES", 800)
     with pytest.raises(InvalidInput, match="row 238, column 'b': the value is infinite"):
         lampblack.find_rows(path)
     rows = lampblack.find_rows(path, on_bad_row="skip")

@@ -92,7 +92,7 @@ def test_images_go_to_one_colour(fitted_images, images: np.ndarray) -> None:
 
 
 def test_no_samples_are_refused(fitted, normal: np.ndarray) -> None:
-    from lampblack.data.schema import Rows
+    from lampblack.data.tables.schema import Rows
 
     with pytest.raises(InvalidInput, match="there is no sample"):
         along_rays(fitted, Rows(normal[:0]))

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from lampblack.calibration import Calibration
-from lampblack.data.encoder import TableEncoder
-from lampblack.data.scaling import LIMIT
-from lampblack.data.schema import Schema
-from lampblack.data.table import to_arrow
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.data.tables.scaling import LIMIT
+from lampblack.data.tables.schema import Schema
+from lampblack.data.tables.table import to_arrow
 from lampblack.export.graph import Decision
 from lampblack.export.preprocessing import TablePreprocessing
 from lampblack.losses.reconstruction import elementwise_error

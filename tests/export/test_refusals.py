@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 import lampblack
 from lampblack import export_onnx, load_portable
-from lampblack.data.reading import as_matrix
-from lampblack.data.schema import Schema
-from lampblack.data.table import to_arrow
+from lampblack.data.tables.inputs import as_matrix
+from lampblack.data.tables.schema import Schema
+from lampblack.data.tables.table import to_arrow
 from lampblack.exceptions import ExportError, InvalidInput, LampblackError, ModelFileError
 from lampblack.export import onnx_file
 from lampblack.persistence.portable import HASH, PortableFacts, parse_portable, sealed

@@ -12,8 +12,8 @@ from PIL import Image
 
 from lampblack.data.images import decoding
 from lampblack.data.images.decoding import decode, decode_mask, read_header
-from lampblack.data.images.samples import FileImages
 from lampblack.data.images.schema import ImageSchema, check_array, to_unit
+from lampblack.data.images.stored import FileImages
 from lampblack.exceptions import InvalidInput
 from tests.conftest import discs
 

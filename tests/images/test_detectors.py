@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import lampblack
-from lampblack.data.images import samples
+from lampblack.data.images import stored as samples
 from lampblack.exceptions import (
     InvalidInput,
     LampblackWarning,
@@ -206,7 +206,7 @@ def test_folder_larger_than_memory_gives_the_same_bits(
     in_memory = lampblack.TollDetector(**parameters).fit(paths)
     if workers:
         monkeypatch.setattr(samples, "FEWEST_FOR_WORKERS", 0)
-    monkeypatch.setattr("lampblack.detectors.fitting.IN_MEMORY", 0)
+    monkeypatch.setattr("lampblack.fitting.fit.IN_MEMORY", 0)
     asked = []
     read = samples.FileReader.read
     monkeypatch.setattr(

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lampblack
-from lampblack.detectors.fitted import load_fitted
 from lampblack.exceptions import InvalidInput, LampblackError, ModelFileError
+from lampblack.model.fitted import load_fitted
 from lampblack.persistence import read_config
 from tests.conftest import FAST
 
@@ -272,7 +272,7 @@ def test_what_the_machine_lacks_is_not_taken_for_damage(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("lampblack.detectors.folder.initial_networks", fail)
+    monkeypatch.setattr("lampblack.model.folder.initial_networks", fail)
     with pytest.raises(type(error)):
         load(saved)
 

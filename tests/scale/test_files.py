@@ -21,7 +21,7 @@ import lampblack
 from lampblack.cli.main import app
 from lampblack.cli.options import EngineName
 from lampblack.data.file_names import find_files, is_pattern
-from lampblack.data.files import RowFormat
+from lampblack.data.tables.files import RowFormat
 from lampblack.exceptions import InvalidInput
 from lampblack.scale import partitions, runs
 from lampblack.scale.partitions import LEDGER

@@ -16,10 +16,10 @@ import pytest
 import torch
 
 import lampblack
-from lampblack.data.files import RowFormat
+from lampblack.data.tables.files import RowFormat
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.fitted import load_fitted
 from lampblack.exceptions import InvalidInput
+from lampblack.model.fitted import load_fitted
 from lampblack.scale import (
     Scoring,
     dataset,

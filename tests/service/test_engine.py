@@ -156,7 +156,7 @@ def test_samples_are_joined_and_cut_without_loss(client: httpx.Client) -> None:
 def test_images_of_bytes_and_floats_are_joined_to_the_same_bits(
     image_client: httpx.Client,
 ) -> None:
-    from lampblack.data.images.samples import ArrayImages
+    from lampblack.data.images.stored import ArrayImages
     from tests.conftest import discs
 
     engine = image_client.service.engine

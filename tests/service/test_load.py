@@ -131,7 +131,7 @@ def test_a_row_that_cannot_be_scored_fails_its_own_request_alone(
 def test_short_requests_do_not_wait_for_the_whole_of_a_long_one(slow: tuple[Engine, Slow]) -> None:
     engine, scorer = slow
     scorer.seconds = 0.01
-    from lampblack.data.schema import Rows
+    from lampblack.data.tables.schema import Rows
 
     def samples(n: int) -> Rows:
         return Rows(np.arange(3.0 * n).reshape(n, 3))

@@ -36,7 +36,7 @@ def test_examples_are_of_the_models_columns_and_are_scored(client: httpx.Client)
 
 
 def test_names_with_commas_and_quotes_are_quoted(client: httpx.Client) -> None:
-    from lampblack.data.schema import Column, Schema
+    from lampblack.data.tables.schema import Column, Schema
 
     names = ("a,b", 'say "x"')
     columns = tuple(Column(name=name, kind="number", nullable=False) for name in names)

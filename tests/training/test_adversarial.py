@@ -11,8 +11,8 @@ from lightning_fabric import Fabric
 from torch import nn
 
 import lampblack
-from lampblack.detectors import building
 from lampblack.exceptions import CollapseWarning, TrainingError, TrainingWarning
+from lampblack.model import recipe as building
 from lampblack.networks import AdversarialPair, Critic, dense_critic
 from lampblack.training.adversarial import AdversarialSettings, AdversarialStep
 from lampblack.training.steps import ReconstructionObjective

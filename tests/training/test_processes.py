@@ -27,11 +27,11 @@ from typer.testing import CliRunner
 import lampblack
 from lampblack.cli.main import app
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.building import initial_networks
-from lampblack.detectors.fitting import Seeds, split_rows
 from lampblack.exceptions import InvalidInput, TrainingError
+from lampblack.fitting.fit import Seeds, split_rows
 from lampblack.losses import amplify_rescaled, latent_norm, reconstruction_error
 from lampblack.losses.reconstruction import elementwise_error
+from lampblack.model.recipe import initial_networks
 from lampblack.training import processes
 from lampblack.training.callbacks import Callback
 from lampblack.training.checkpoint import FILE

@@ -11,8 +11,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import lampblack
-from lampblack.detectors.collapse import CollapseWatch
 from lampblack.exceptions import CollapseWarning, TrainingError
+from lampblack.fitting.collapse import CollapseWatch
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import ReconstructionScore
 from lampblack.training.callbacks import Callback

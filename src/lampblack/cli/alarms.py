@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from lampblack.cli.models import ScoringModel, as_explaining
 from lampblack.cli.output import number_of
-from lampblack.data.schema import Rows
-from lampblack.detectors.results import ScoredRows, score_rows
+from lampblack.data.tables.schema import Rows
 from lampblack.explanation import TableExplanation
+from lampblack.results import ScoredRows, score_rows
 
 SHOWN = 10
 REASONS = 3

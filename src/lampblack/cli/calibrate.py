@@ -13,7 +13,6 @@ from lampblack.cli.options import Reading, Selection
 from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
 from lampblack.data.images.folders import find_images, holds_images
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.fitting import MOST_REPEATED
 from lampblack.detectors.registry import load
 from lampblack.diagnostics.samples import (
     COMPARED_VALUES,
@@ -23,6 +22,7 @@ from lampblack.diagnostics.samples import (
     remembers,
 )
 from lampblack.exceptions import InvalidInput
+from lampblack.fitting.fit import MOST_REPEATED
 from lampblack.persistence import check_target
 
 

@@ -17,8 +17,8 @@ from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import refuse_own_input
 from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
 from lampblack.data.images.folders import find_images, holds_images
-from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import to_unit
+from lampblack.data.images.stored import ArrayImages
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
 from lampblack.diagnostics import Diagnosis, diagnose

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema, to_unit
+from lampblack.data.images.stored import ArrayImages
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.diagnostics import checks, diagnose
 from lampblack.diagnostics.checks import FAR

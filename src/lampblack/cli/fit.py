@@ -15,12 +15,12 @@ from lampblack.cli.images import refuse_image_options, refuse_table_options
 from lampblack.cli.labels import as_labels, is_anomaly
 from lampblack.cli.options import Known, Processes, Reading, Selection
 from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
-from lampblack.data.files import RowFormat, column_names, read_rows
-from lampblack.data.filters import parse_where
 from lampblack.data.images.folders import find_images, holds_images
-from lampblack.data.names import known_names
-from lampblack.data.schema import Schema
-from lampblack.data.stored import find_rows, is_large
+from lampblack.data.tables.files import RowFormat, column_names, read_rows
+from lampblack.data.tables.filters import parse_where
+from lampblack.data.tables.names import known_names
+from lampblack.data.tables.schema import Schema
+from lampblack.data.tables.stored import find_rows, is_large
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lampblack.cli.output import number_of
 from lampblack.data.images.heat import coloured, peak
-from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import to_unit
+from lampblack.data.images.stored import ArrayImages
 from lampblack.exceptions import InvalidInput
 
 SHEET, IMAGES = "contact-sheet.png", "images"

@@ -21,8 +21,8 @@ from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import Output, number_of, refuse_own_input
 from lampblack.data.blocks import block_size
 from lampblack.data.images.folders import ImageSet, find_images
-from lampblack.data.images.samples import ArrayImages, FileImages, FileReader
 from lampblack.data.images.schema import ImageSchema
+from lampblack.data.images.stored import ArrayImages, FileImages, FileReader
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 from lampblack.training.progress import counted
 
@@ -91,7 +91,7 @@ def batches(found: ImageSet, schema: ImageSchema, *, skip_unreadable: bool) -> I
     """Images block by block. Without `skip_unreadable`, one that cannot be read ends it."""
     size = block_size(schema.shape)
     if not isinstance(found.source, list):
-        from lampblack.data.images.reading import check_images
+        from lampblack.data.images.inputs import check_images
 
         images = check_images(found.source, schema)
         assert isinstance(images, ArrayImages)

@@ -6,13 +6,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lampblack.detectors.results import ScoringModel
 from lampblack.exceptions import InvalidInput, ModelFileError
 from lampblack.persistence import is_model_folder
 from lampblack.persistence.portable import is_portable
+from lampblack.results import ScoringModel
 
 if TYPE_CHECKING:
-    from lampblack.detectors.scoring import ScoringMixin
+    from lampblack.model.scoring import ScoringMixin
 
 __all__ = ["ScoringModel", "as_explaining", "load_model", "refuse_explanations", "refuse_missing"]
 
@@ -21,7 +21,7 @@ def load_model(path: Path, device: str) -> ScoringModel:
     """The model at `path`; a portable one is run by onnxruntime, and torch is not loaded."""
     refuse_missing(path)
     if not is_portable(path):
-        from lampblack.detectors.fitted import load_fitted
+        from lampblack.model.fitted import load_fitted
 
         return load_fitted(path, device=device)
     if device not in ("auto", "cpu"):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lampblack.data.names import split_names
+from lampblack.data.tables.names import split_names
 from lampblack.exceptions import InvalidInput
 
 

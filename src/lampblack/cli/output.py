@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lampblack.data.writing import Output
+from lampblack.data.tables.writing import Output
 from lampblack.exceptions import InvalidInput
 
 __all__ = ["Output", "number_of", "refuse_own_input"]

@@ -10,10 +10,10 @@ import typer
 
 from lampblack.cli.options import Reading, Selection
 from lampblack.cli.output import number_of
-from lampblack.data.files import OnBadRow, RowFormat, SkippedRow
 from lampblack.data.images.schema import ImageSchema
-from lampblack.data.model_rows import Batch, ModelRows, usable_rows
-from lampblack.data.schema import Schema
+from lampblack.data.tables.files import OnBadRow, RowFormat, SkippedRow
+from lampblack.data.tables.model_rows import Batch, ModelRows, usable_rows
+from lampblack.data.tables.schema import Schema
 from lampblack.exceptions import InvalidInput
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped
 from lampblack.data.ahead import ahead
 from lampblack.data.file_names import ending_below, holds_rows, is_pattern
 from lampblack.data.images.folders import holds_images
-from lampblack.detectors.results import check_columns, key_of, result_columns
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.config import read_config
 from lampblack.persistence.portable import is_portable
+from lampblack.results import check_columns, key_of, result_columns
 from lampblack.training.progress import counted
 
 

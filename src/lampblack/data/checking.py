@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.data.images.reading import are_images, check_images
-from lampblack.data.images.samples import Images
+from lampblack.data.images.inputs import are_images, check_images
 from lampblack.data.images.schema import ImageSchema
-from lampblack.data.reading import check_rows
-from lampblack.data.schema import Rows, Schema
-from lampblack.data.stored import StoredRows
+from lampblack.data.images.stored import Images
+from lampblack.data.tables.inputs import check_rows
+from lampblack.data.tables.schema import Rows, Schema
+from lampblack.data.tables.stored import StoredRows
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 
 

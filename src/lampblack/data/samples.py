@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.encoder import ImageEncoder
-from lampblack.data.images.samples import ArrayImages, FileImages
 from lampblack.data.images.schema import ImageSchema
-from lampblack.data.schema import Rows, Schema
-from lampblack.data.stored import StoredRows
+from lampblack.data.images.stored import ArrayImages, FileImages
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.data.tables.schema import Rows, Schema
+from lampblack.data.tables.stored import StoredRows
 
 CheckedSamples = Rows | StoredRows | ArrayImages | FileImages
 Encoder = TableEncoder | ImageEncoder

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from lampblack.data.kinds import Kind
-from lampblack.data.scaling import Scaling
+from lampblack.data.images.learning import ImageSize
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.scaling import Scaling
 from lampblack.detectors.base import Precision, ReconstructionDetector
-from lampblack.detectors.building import Networks
-from lampblack.detectors.image_reading import ImageSize
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import AdversarialLoss, Amplification, ReconstructionErrorName
+from lampblack.model.recipe import Networks
 from lampblack.networks import AdversarialPair, AutoencoderPair, NetworkName
 from lampblack.scores import CriticScoreName, Density
 from lampblack.training.adversarial import AdversarialSettings, AdversarialStep, Atypical
@@ -165,7 +165,7 @@ class AMADetector(ReconstructionDetector):
         latent_dim: int | None = None,
         networks: Networks | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
-        types: Mapping[str, Kind] | None = None,
+        types: Mapping[str, ColumnKind] | None = None,
         batch_size: int | None = None,
         max_steps: int | None = None,
         learning_rate: float | None = None,

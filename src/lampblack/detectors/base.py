@@ -21,19 +21,19 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from lampblack.calibration import Calibration
-from lampblack.data.images.reading import are_images
+from lampblack.data.images.inputs import are_images
+from lampblack.data.images.learning import ImageSize, learn_images
 from lampblack.data.images.schema import ImageSchema
-from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema, CheckedSamples
-from lampblack.data.scaling import Scaling
-from lampblack.detectors.building import METHODS, PLAIN, Method, Networks, resolved_scaling
-from lampblack.detectors.fitting import REPEATED, fit_samples
-from lampblack.detectors.folder import to_parts
-from lampblack.detectors.image_reading import ImageSize, learn_images
-from lampblack.detectors.reading import as_array, learn
-from lampblack.detectors.scoring import ScoringMixin
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.learning import as_array, learn
+from lampblack.data.tables.scaling import Scaling
 from lampblack.exceptions import InvalidInput
+from lampblack.fitting.fit import REPEATED, fit_samples
 from lampblack.losses import RECONSTRUCTION_ERRORS, Amplification, ReconstructionErrorName
+from lampblack.model.folder import to_parts
+from lampblack.model.recipe import METHODS, PLAIN, Method, Networks, resolved_scaling
+from lampblack.model.scoring import ScoringMixin
 from lampblack.networks import PUBLISHED, AutoencoderPair, NetworkName
 from lampblack.training.callbacks import Callback
 from lampblack.training.processes import find_world
@@ -71,7 +71,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
     floats in [0, 1], a list of paths or PIL images, or the path of a folder or file of images (see
     `lampblack.find_images`). uint8 and the same values over 255 give the same bits.
 
-    What builds a method's networks and its score is in `detectors/building.py`; its class says how
+    What builds a method's networks and its score is in `model/recipe.py`; its class says how
     it trains (`_training_step`) and overrides nothing else but checks of parameters and labels.
 
     Parameters
@@ -206,7 +206,7 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
         latent_dim: int | None,
         networks: Networks | None,
         scaling: Scaling | str,
-        types: Mapping[str, Kind] | None,
+        types: Mapping[str, ColumnKind] | None,
         batch_size: int | None,
         max_steps: int | None,
         learning_rate: float | None,

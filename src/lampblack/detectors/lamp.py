@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
-from lampblack.data.kinds import Kind
-from lampblack.data.scaling import Scaling
+from lampblack.data.images.learning import ImageSize
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.scaling import Scaling
 from lampblack.detectors.base import Precision, ReconstructionDetector
-from lampblack.detectors.building import Networks
-from lampblack.detectors.image_reading import ImageSize
 from lampblack.losses import Amplification, ReconstructionErrorName
+from lampblack.model.recipe import Networks
 from lampblack.networks import NetworkName
 from lampblack.training.schedule import Schedule
 
@@ -61,7 +61,7 @@ class LAMPDetector(ReconstructionDetector):
         latent_dim: int | None = None,
         networks: Networks | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
-        types: Mapping[str, Kind] | None = None,
+        types: Mapping[str, ColumnKind] | None = None,
         batch_size: int | None = None,
         max_steps: int | None = None,
         learning_rate: float | None = None,

@@ -9,15 +9,15 @@ from typing import Any, ClassVar, Literal, final
 
 from sklearn.utils._param_validation import Interval
 
+from lampblack.data.images.learning import ImageSize
 from lampblack.data.images.schema import ImageSchema
-from lampblack.data.kinds import Kind
 from lampblack.data.samples import AnySchema
-from lampblack.data.scaling import Scaling
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.scaling import Scaling
 from lampblack.detectors.base import Precision, ReconstructionDetector
-from lampblack.detectors.building import Networks
-from lampblack.detectors.image_reading import ImageSize
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import Amplification, ReconstructionErrorName
+from lampblack.model.recipe import Networks
 from lampblack.networks import NetworkName
 from lampblack.training.schedule import Schedule
 
@@ -94,7 +94,7 @@ class LampblackDetector(ReconstructionDetector):
         latent_dim: int | None = None,
         networks: Networks | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
-        types: Mapping[str, Kind] | None = None,
+        types: Mapping[str, ColumnKind] | None = None,
         batch_size: int | None = None,
         max_steps: int | None = None,
         learning_rate: float | None = None,

@@ -8,11 +8,11 @@ from typing import Any
 from lampblack.detectors.ama import AMADetector
 from lampblack.detectors.autoencoder import AutoencoderDetector
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.building import Networks
-from lampblack.detectors.folder import from_parts, read_parts
 from lampblack.detectors.lamp import LAMPDetector
 from lampblack.detectors.lampblack import LampblackDetector
 from lampblack.detectors.toll import TollDetector
+from lampblack.model.folder import from_parts, read_parts
+from lampblack.model.recipe import Networks
 
 DETECTORS: dict[str, type[ReconstructionDetector]] = {
     "ama": AMADetector,

@@ -14,10 +14,8 @@ from scipy.stats import beta
 
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import CheckedSamples
-from lampblack.data.schema import Rows
+from lampblack.data.tables.schema import Rows
 from lampblack.detectors.base import DRIFT, MOVED, ReconstructionDetector
-from lampblack.detectors.collapse import CONSTANT, TOLD, chimeras_told, spread
-from lampblack.detectors.fitting import MOST_REPEATED, REPEATED
 from lampblack.diagnostics.codes import decoder_spectrum
 from lampblack.diagnostics.rays import Extrapolation, along_rays
 from lampblack.diagnostics.samples import (
@@ -29,6 +27,8 @@ from lampblack.diagnostics.samples import (
     some,
 )
 from lampblack.exceptions import InvalidInput
+from lampblack.fitting.collapse import CONSTANT, TOLD, chimeras_told, spread
+from lampblack.fitting.fit import MOST_REPEATED, REPEATED
 from lampblack.losses import latent_norm
 
 SURE = 0.95  # confidence of the bound on the realised rate

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import to_unit
-from lampblack.data.schema import LARGEST, Rows
+from lampblack.data.images.stored import ArrayImages
+from lampblack.data.tables.schema import LARGEST, Rows
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import checked, some

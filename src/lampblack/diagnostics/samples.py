@@ -12,7 +12,7 @@ from torch import Tensor
 from lampblack.data.samples import CheckedSamples
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.exceptions import InvalidInput
-from lampblack.networks import RememberingPair
+from lampblack.scores.nearest.memory import RememberingPair
 
 MOST_COMPARED = 10_000  # samples
 COMPARED_VALUES = 1 << 27  # of all samples that are held against each other, 512 MiB

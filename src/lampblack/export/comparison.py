@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from lampblack.data.encoder import TableEncoder
-from lampblack.data.images.samples import ArrayImages
-from lampblack.data.schema import Rows
+from lampblack.data.images.stored import ArrayImages
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.data.tables.schema import Rows
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.exceptions import ExportError
 from lampblack.portable import PortableModel

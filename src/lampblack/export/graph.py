@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lampblack.calibration import Calibration
-from lampblack.data.encoder import TableEncoder
+from lampblack.data.tables.encoder import TableEncoder
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.export.preprocessing import ImagePreprocessing, TablePreprocessing
 from lampblack.scores import Passed

@@ -12,11 +12,11 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from lampblack.data.encoder import TableEncoder
-from lampblack.data.schema import listed
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.data.tables.schema import listed
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.folder import to_parts
 from lampblack.exceptions import ExportError, InvalidInput, ModelFileError
+from lampblack.model.folder import to_parts
 from lampblack.persistence.portable import (
     MOST_BYTES,
     CategoryTexts,

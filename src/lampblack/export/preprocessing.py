@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lampblack.data.encoder import TableEncoder
-from lampblack.data.scaling import LIMIT, ROUNDING, ColumnScaler
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.data.tables.scaling import LIMIT, ROUNDING, ColumnScaler
 
 
 class TablePreprocessing(nn.Module):

@@ -10,7 +10,6 @@ from lampblack.networks.critic import (
 from lampblack.networks.dense import dense_networks
 from lampblack.networks.pair import AutoencoderPair
 from lampblack.networks.published import PUBLISHED, NetworkName
-from lampblack.networks.remembering import RememberingPair
 from lampblack.networks.residual import ama_cifar10_critic
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "AutoencoderPair",
     "Critic",
     "NetworkName",
-    "RememberingPair",
     "ama_cifar10_critic",
     "convolutional_critic",
     "convolutional_networks",

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lampblack.data.images.schema import ImageSchema
-from lampblack.data.kinds import Kind
-from lampblack.data.schema import Schema
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.schema import Schema
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.folder import read_folder
 
@@ -51,7 +51,7 @@ class ModelConfig(BaseModel):
     images: ImageSchema | None = None
     rows: dict[str, int]
     calibration: CalibrationFacts
-    reading: dict[str, bool | str | list[str] | dict[str, Kind] | None] = {}
+    reading: dict[str, bool | str | list[str] | dict[str, ColumnKind] | None] = {}
     history: list[dict[str, int | float]]
     notes: list[str]
     versions: dict[str, str]

@@ -11,7 +11,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from lampblack.data.encoder import EncoderState
+from lampblack.data.tables.encoder import EncoderState
 from lampblack.exceptions import ModelFileError
 from lampblack.persistence.config import CONFIG, ModelConfig, first_fault, parse_config
 from lampblack.persistence.folder import read_folder, write_folder

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lampblack.data.images.schema import ImageSchema
-from lampblack.detectors.fitted import load_fitted
-from lampblack.detectors.results import check_columns, result_columns, score_rows
-from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import InvalidInput
+from lampblack.model.fitted import load_fitted
+from lampblack.model.scoring import ScoringMixin
+from lampblack.results import check_columns, result_columns, score_rows
 from lampblack.scale.ray_files import fetched
 from lampblack.scale.session import actor_options, import_ray
 

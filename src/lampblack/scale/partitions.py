@@ -17,13 +17,13 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from lampblack.data.file_names import ENDINGS, LEDGER, RUN, holds_scores
-from lampblack.data.files import RowFormat, SkippedRow
-from lampblack.data.layout import unreadable
-from lampblack.data.model_rows import ModelRows
-from lampblack.data.writing import Output, unwritable
-from lampblack.detectors.results import ScoringModel, key_of, result_columns, score_rows
+from lampblack.data.tables.files import RowFormat, SkippedRow
+from lampblack.data.tables.layout import unreadable
+from lampblack.data.tables.model_rows import ModelRows
+from lampblack.data.tables.writing import Output, unwritable
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.folder import MANIFEST, read_folder
+from lampblack.results import ScoringModel, key_of, result_columns, score_rows
 
 LOCK: Final = "lock"
 FORMAT: Final = 2

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from lampblack import exceptions
-from lampblack.detectors.device import resolve_device
-from lampblack.detectors.scoring import ScoringMixin
 from lampblack.exceptions import LampblackError, is_lack_of_memory
+from lampblack.model.device import resolve_device
+from lampblack.model.scoring import ScoringMixin
 from lampblack.scale.partitions import Done, Ledger, Partition, Scoring
 from lampblack.scale.runs import finish
 from lampblack.scale.session import actor_options, most_workers, ray_session

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from lampblack.data.files import SkippedRow
 from lampblack.data.images.schema import ImageSchema
-from lampblack.detectors.fitted import load_fitted
-from lampblack.detectors.results import check_columns
-from lampblack.detectors.scoring import ScoringMixin
+from lampblack.data.tables.files import SkippedRow
 from lampblack.exceptions import InvalidInput, LampblackWarning
+from lampblack.model.fitted import load_fitted
+from lampblack.model.scoring import ScoringMixin
+from lampblack.results import check_columns
 from lampblack.scale.partitions import (
     Done,
     Ledger,

@@ -3,7 +3,7 @@
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
 from lampblack.scores.critic import CriticScore, CriticScoreName, Density
-from lampblack.scores.nearest import NearestScore
+from lampblack.scores.nearest.score import NearestScore
 from lampblack.scores.reconstruction import ReconstructionScore, error_contributions
 
 __all__ = [

@@ -18,7 +18,7 @@ from lampblack.data.images.schema import ImageSchema
 from lampblack.explanation import Explanation, TableExplanation
 from lampblack.persistence.card import promise_of
 from lampblack.service.engine import Engine
-from lampblack.service.reading import Received
+from lampblack.service.requests import Received
 
 Values = npt.NDArray[np.float64]
 

@@ -35,7 +35,8 @@ from lampblack.service.batching import Batcher
 from lampblack.service.body import Admission, Upload, files_of
 from lampblack.service.engine import Engine, load_engine
 from lampblack.service.metrics import Metrics
-from lampblack.service.reading import (
+from lampblack.service.refusal import Refusal, busy
+from lampblack.service.requests import (
     ANY,
     BODY,
     CSV,
@@ -47,7 +48,6 @@ from lampblack.service.reading import (
     read_files,
     read_json,
 )
-from lampblack.service.refusal import Refusal, busy
 from lampblack.service.settings import ServiceSettings
 
 READERS = 2  # threads that parse bodies and write answers

@@ -1,6 +1,6 @@
 """One thread that scores: requests that wait together are scored together.
 
-A row's score does not depend on its neighbours (detectors/blocks.py), so that requests can be cut
+A row's score does not depend on its neighbours (model/blocks.py), so that requests can be cut
 and joined freely. Long requests are scored a slice at a time, in turn with the others: a short one
 waits for a slice of a long one, never for all of it.
 """
@@ -223,6 +223,6 @@ class Batcher:
 
 def _most(job: Job) -> int:
     """How many samples of this kind are scored in a turn."""
-    from lampblack.data.schema import Rows
+    from lampblack.data.tables.schema import Rows
 
     return ROWS_A_TURN if isinstance(job.samples, Rows) else IMAGES_A_TURN

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.calibration import Calibration
-from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema
+from lampblack.data.images.stored import ArrayImages
 from lampblack.data.samples import blank
-from lampblack.data.schema import Rows, Schema
+from lampblack.data.tables.schema import Rows, Schema
 from lampblack.exceptions import InvalidInput, ModelFileError
 from lampblack.explanation import Explanation
 
@@ -118,7 +118,7 @@ def digest_of(path: Path) -> str:
 def _load(path: Path, digest: str, device: str) -> Engine:
     if path.suffix == ".onnx":
         return _load_portable(path, digest)
-    from lampblack.detectors.fitted import load_fitted
+    from lampblack.model.fitted import load_fitted
     from lampblack.persistence.config import read_config
     from lampblack.persistence.parts import CARD
 

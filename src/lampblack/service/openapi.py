@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from lampblack.data.images.schema import ImageSchema
-from lampblack.data.schema import LARGEST, Column, Schema
+from lampblack.data.tables.schema import LARGEST, Column, Schema
 from lampblack.service.answers import Error
-from lampblack.service.reading import ANY, CSV, JSON, MULTIPART, PARQUET_TYPES
+from lampblack.service.requests import ANY, CSV, JSON, MULTIPART, PARQUET_TYPES
 from lampblack.service.settings import ServiceSettings
 
 Responses = dict[int | str, dict[str, Any]]

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from lampblack.data.layout import RowFormat
-from lampblack.data.parquet_rows import told
-from lampblack.data.schema import Schema
+from lampblack.data.tables.layout import RowFormat
+from lampblack.data.tables.parquet_rows import told
+from lampblack.data.tables.schema import Schema
 from lampblack.exceptions import InvalidInput
 from lampblack.service.body import Upload
 from lampblack.service.refusal import Refusal, too_large

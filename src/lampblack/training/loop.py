@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from lampblack.exceptions import TrainingError
+from lampblack.training.batches import Samples
 from lampblack.training.callbacks import Callback, Record
 from lampblack.training.checkpoint import read_checkpoint, write_checkpoint
 from lampblack.training.ranks import Ranks
-from lampblack.training.samples import Samples
 from lampblack.training.schedule import Budget
 from lampblack.training.steps import Terms, TrainingStep
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema, to_unit
+from lampblack.data.images.stored import ArrayImages
 
 
 class ImageEncoder:

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from lampblack.calibration import Calibration
-from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.encoder import ImageEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import blank
-from lampblack.data.schema import Schema
-from lampblack.detectors.blocks import scored_alone
-from lampblack.detectors.building import METHODS, Networks, check_names, initial_networks
-from lampblack.detectors.device import resolve_device
-from lampblack.detectors.scoring import ScoringMixin
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.data.tables.schema import Schema
 from lampblack.exceptions import InvalidInput, ModelFileError, is_lack_of_memory
+from lampblack.model.blocks import scored_alone
+from lampblack.model.device import resolve_device
+from lampblack.model.recipe import METHODS, Networks, check_names, initial_networks
+from lampblack.model.scoring import ScoringMixin
 from lampblack.persistence.card import model_card
 from lampblack.persistence.config import CalibrationFacts, ModelConfig
 from lampblack.persistence.parts import ModelParts

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from lampblack.data.kinds import ARROW_TYPES, Kind
+from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
 from lampblack.exceptions import InvalidInput
 
 OnBadRow = Literal["fail", "skip"]
@@ -69,7 +69,7 @@ class BadRows:
 
 
 def parse_columns(
-    table: pa.Table, kinds: Mapping[str, Kind], missing: tuple[str, ...], numbers: RowNumbers
+    table: pa.Table, kinds: Mapping[str, ColumnKind], missing: tuple[str, ...], numbers: RowNumbers
 ) -> tuple[pa.Table, Mask, list[SkippedRow]]:
     """Parse the text columns named in `kinds`.
 
@@ -94,7 +94,7 @@ def with_columns(table: pa.Table, columns: Iterable[pa.ChunkedArray]) -> pa.Tabl
 
 
 def bad_cells(
-    name: str, text: pa.ChunkedArray, mask: Mask, kind: Kind, numbers: RowNumbers
+    name: str, text: pa.ChunkedArray, mask: Mask, kind: ColumnKind, numbers: RowNumbers
 ) -> list[SkippedRow]:
     """Name each marked cell of a column."""
     values = text.filter(pa.array(mask)).to_pylist()
@@ -110,7 +110,7 @@ def shown(value: str) -> str:
 
 
 def parse(
-    text: pa.ChunkedArray, kind: Kind, missing: tuple[str, ...]
+    text: pa.ChunkedArray, kind: ColumnKind, missing: tuple[str, ...]
 ) -> tuple[pa.ChunkedArray, Mask | None]:
     """The values of a text column, and which cells have none though they are not missing.
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lampblack.networks import RememberingPair
 from lampblack.scores.base import Passed, Score, Scored
+from lampblack.scores.nearest.memory import RememberingPair
 from lampblack.scores.reconstruction import ReconstructionScore
 
 LEAST_UNIT = 0.01  # of the samples' distance from their centre, below which no mean distance counts

@@ -12,8 +12,8 @@ from PIL import Image
 
 from lampblack.data.images.decoding import pixels_of
 from lampblack.data.images.folders import ImageSet, find_images
-from lampblack.data.images.samples import ArrayImages, FileImages, Images
 from lampblack.data.images.schema import ImageSchema, Pixels, check_array, to_unit
+from lampblack.data.images.stored import ArrayImages, FileImages, Images
 from lampblack.exceptions import InvalidInput
 
 

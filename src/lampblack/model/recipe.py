@@ -12,15 +12,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lampblack.data.encoder import TableEncoder
 from lampblack.data.samples import Encoder
-from lampblack.data.scaling import Scaling
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.data.tables.scaling import Scaling
 from lampblack.networks import (
     PUBLISHED,
     AdversarialPair,
     AutoencoderPair,
     Critic,
-    RememberingPair,
     ama_cifar10_critic,
     convolutional_critic,
     convolutional_networks,
@@ -28,6 +27,7 @@ from lampblack.networks import (
     dense_networks,
 )
 from lampblack.scores import CriticScore, NearestScore, ReconstructionScore, Score
+from lampblack.scores.nearest.memory import RememberingPair
 
 Parameters = Mapping[str, Any]  # of a detector, every default filled in
 Networks = tuple[nn.Module, nn.Module]

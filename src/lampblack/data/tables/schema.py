@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from lampblack.data.kinds import KINDS, Kind
+from lampblack.data.tables.column_kinds import COLUMN_KINDS, ColumnKind
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 
 LARGEST = 1e100  # beyond it, sums of squares overflow
-NOUNS: dict[Kind, str] = {
+NOUNS: dict[ColumnKind, str] = {
     "number": "numbers",
     "boolean": "true/false values",
     "category": "text",
@@ -47,7 +47,7 @@ class Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     nullable: bool
 
 
@@ -103,7 +103,7 @@ class Schema(BaseModel):
         """Names of the columns, in order."""
         return [column.name for column in self.columns]
 
-    def of_kind(self, *kinds: Kind) -> list[Column]:
+    def of_kind(self, *kinds: ColumnKind) -> list[Column]:
         """The columns of these kinds, in order."""
         return [column for column in self.columns if column.kind in kinds]
 
@@ -118,7 +118,7 @@ class Schema(BaseModel):
         return cls(columns=tuple(columns), named=False)
 
     @classmethod
-    def of_table(cls, table: pa.Table, types: Mapping[str, Kind] | None = None) -> Schema:
+    def of_table(cls, table: pa.Table, types: Mapping[str, ColumnKind] | None = None) -> Schema:
         """The schema of a table, `types` overriding the kind of some columns.
 
         Raises InvalidInput where a column repeats, has no usable type, or `types` names no column.
@@ -131,9 +131,10 @@ class Schema(BaseModel):
                     f"types names {name!r}, which is not there; "
                     f"there are {listed(table.column_names)}"
                 )
-            if kind not in KINDS:
+            if kind not in COLUMN_KINDS:
                 raise InvalidInput(
-                    f"types: column {name!r}: unknown type {kind!r}; use one of {', '.join(KINDS)}"
+                    f"types: column {name!r}: unknown type {kind!r}; "
+                    f"use one of {', '.join(COLUMN_KINDS)}"
                 )
         kinds = {name: types.get(name) or _kind_of(table, name) for name in table.column_names}
         columns = (
@@ -250,7 +251,7 @@ def refuse_repeated_names(names: Sequence[str]) -> None:
         raise InvalidInput(f"{listed(repeated)}: the name occurs more than once; rename one")
 
 
-def _kind_of(table: pa.Table, name: str) -> Kind:
+def _kind_of(table: pa.Table, name: str) -> ColumnKind:
     """The kind that a column's type implies."""
     kind = table.schema.field(name).type
     if pa.types.is_boolean(kind):

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.data.reading import as_matrix
-from lampblack.detectors.building import METHODS, Method, check_names
-from lampblack.detectors.device import resolve_device
-from lampblack.detectors.folder import (
+from lampblack.data.tables.inputs import as_matrix
+from lampblack.model.device import resolve_device
+from lampblack.model.folder import (
     fitting_together,
     read_parts,
     refuse_own_networks,
     take_parts,
 )
-from lampblack.detectors.scoring import ScoringMixin
+from lampblack.model.recipe import METHODS, Method, check_names
+from lampblack.model.scoring import ScoringMixin
 from lampblack.persistence.parts import ModelParts
 
 

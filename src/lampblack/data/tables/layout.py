@@ -17,7 +17,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from lampblack.data.kinds import KINDS, Kind
+from lampblack.data.tables.column_kinds import COLUMN_KINDS, ColumnKind
 from lampblack.exceptions import InvalidInput
 
 PARQUET: Final = b"PAR1"
@@ -45,7 +45,7 @@ class RowFormat:
 
     header: bool = True
     delimiter: str | None = None
-    types: Mapping[str, Kind] = field(default_factory=dict)
+    types: Mapping[str, ColumnKind] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -58,8 +58,10 @@ class RowFormat:
                 )
             object.__setattr__(self, "delimiter", delimiter)
         for name, kind in self.types.items():
-            if kind not in KINDS:
-                raise InvalidInput(f"column {name!r}: {kind!r} is no type; use {', '.join(KINDS)}")
+            if kind not in COLUMN_KINDS:
+                raise InvalidInput(
+                    f"column {name!r}: {kind!r} is no type; use {', '.join(COLUMN_KINDS)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def check_names(path: Path, names: Sequence[str], hint: str = "") -> None:
         raise InvalidInput(f"{path}: two columns are named {twice!r}; rename one{hint}")
 
 
-def check_types(path: Path, names: Sequence[str], types: Mapping[str, Kind]) -> None:
+def check_types(path: Path, names: Sequence[str], types: Mapping[str, ColumnKind]) -> None:
     """Refuse a told type for a column that the file does not have."""
     for name in types:
         if name not in names:

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from lampblack.data.kinds import ARROW_TYPES, Kind
-from lampblack.data.layout import LONGEST_ROW, CsvLayout, unreadable
-from lampblack.data.parsing import (
+from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
+from lampblack.data.tables.layout import LONGEST_ROW, CsvLayout, unreadable
+from lampblack.data.tables.parsing import (
     MISSING,
     RowNumbers,
     SkippedRow,
@@ -97,7 +97,7 @@ def _read(
     )
 
 
-def typed_tables(layout: CsvLayout, kinds: Mapping[str, Kind]) -> Iterator[pa.Table]:
+def typed_tables(layout: CsvLayout, kinds: Mapping[str, ColumnKind]) -> Iterator[pa.Table]:
     """Blocks with columns of the given kinds, the others as text.
 
     Raises ArrowInvalid at the first block that does not convert.

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.data.kinds import Kind
+from lampblack.data.tables.column_kinds import ColumnKind
 
 Scalar = str | bool | int | float
 
@@ -43,7 +43,7 @@ class Condition(Protocol):
 
     def mask(self, table: pa.Table) -> pa.ChunkedArray: ...
 
-    def wanted(self) -> Iterator[tuple[str, Kind | None]]:
+    def wanted(self) -> Iterator[tuple[str, ColumnKind | None]]:
         """Each column used, with the kind that its constants ask for, in order of appearance."""
 
 
@@ -77,7 +77,7 @@ class Compare:
             raise Refusal(f"columns of text cannot be put in order by {symbol}; use == or !=")
         return compare(left, right)
 
-    def wanted(self) -> Iterator[tuple[str, Kind | None]]:
+    def wanted(self) -> Iterator[tuple[str, ColumnKind | None]]:
         if isinstance(self.right, ColumnName):
             yield from ((self.left, None), (self.right.name, None))
         else:
@@ -100,7 +100,7 @@ class Among:
         found = pc.is_in(column, value_set=known)
         return pc.if_else(pc.is_valid(column), found, pa.scalar(None, pa.bool_()))
 
-    def wanted(self) -> Iterator[tuple[str, Kind | None]]:
+    def wanted(self) -> Iterator[tuple[str, ColumnKind | None]]:
         yield self.column, kind_of(self.values[0]) if self.values else None
 
 
@@ -111,7 +111,7 @@ class Missing:
     def mask(self, table: pa.Table) -> pa.ChunkedArray:
         return pc.is_null(table[self.column], nan_is_null=True)
 
-    def wanted(self) -> Iterator[tuple[str, Kind | None]]:
+    def wanted(self) -> Iterator[tuple[str, ColumnKind | None]]:
         yield self.column, None
 
 
@@ -128,7 +128,7 @@ class Truth:
             )
         return column.cast(pa.bool_())
 
-    def wanted(self) -> Iterator[tuple[str, Kind | None]]:
+    def wanted(self) -> Iterator[tuple[str, ColumnKind | None]]:
         yield self.column, "boolean"
 
 
@@ -139,7 +139,7 @@ class Negation:
     def mask(self, table: pa.Table) -> pa.ChunkedArray:
         return pc.invert(self.part.mask(table))
 
-    def wanted(self) -> Iterator[tuple[str, Kind | None]]:
+    def wanted(self) -> Iterator[tuple[str, ColumnKind | None]]:
         return self.part.wanted()
 
 
@@ -151,18 +151,18 @@ class Joined:
     def mask(self, table: pa.Table) -> pa.ChunkedArray:
         return reduce(self.join, (part.mask(table) for part in self.parts))
 
-    def wanted(self) -> Iterator[tuple[str, Kind | None]]:
+    def wanted(self) -> Iterator[tuple[str, ColumnKind | None]]:
         for part in self.parts:
             yield from part.wanted()
 
 
-def kind_of(value: Scalar) -> Kind:
+def kind_of(value: Scalar) -> ColumnKind:
     if isinstance(value, bool):
         return "boolean"
     return "category" if isinstance(value, str) else "number"
 
 
-def _column(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, Kind | None]:
+def _column(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, ColumnKind | None]:
     """A column in a type that compares well, and its kind (None: every value is missing)."""
     column = table[name]
     if pa.types.is_dictionary(column.type):
@@ -187,7 +187,7 @@ def _column(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, Kind | None]:
     raise Refusal(f"column {name!r} is of type {column.type}, which cannot be compared")
 
 
-def _constant(name: str, kind: Kind | None, value: Scalar) -> pa.Scalar:
+def _constant(name: str, kind: ColumnKind | None, value: Scalar) -> pa.Scalar:
     """The constant as Arrow's, if it is comparable with a column of that kind."""
     if kind == "date" and isinstance(value, str):
         try:

@@ -15,8 +15,8 @@ from lampblack.data.ahead import by_threads
 from lampblack.data.blocks import block_size
 from lampblack.data.samples import CheckedSamples, Encoder
 from lampblack.networks import AutoencoderPair
-from lampblack.networks.remembering import TOGETHER, RememberingPair
 from lampblack.scores import Passed, Score, Scored
+from lampblack.scores.nearest.memory import TOGETHER, RememberingPair
 
 WORTH_THREADS = 2e8  # floating-point operations on a block, about
 HELD = 32  # values that scoring a sample by its neighbours holds for each of its own, about

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.schema import Rows, Schema
-from lampblack.data.stored import StoredRows
-from lampblack.data.table import from_object_array, is_frame, to_arrow
+from lampblack.data.tables.schema import Rows, Schema
+from lampblack.data.tables.stored import StoredRows
+from lampblack.data.tables.table import from_object_array, is_frame, to_arrow
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 
 Matrix = npt.NDArray[np.floating[Any]]

@@ -11,23 +11,23 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from lampblack.data.kinds import Kind
-from lampblack.data.reading import (
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.inputs import (
     as_table,
     is_table,
     one_line,
     refuse_unordered,
     unmasked,
 )
-from lampblack.data.schema import Rows, Schema
-from lampblack.data.stored import StoredRows
+from lampblack.data.tables.schema import Rows, Schema
+from lampblack.data.tables.stored import StoredRows
 from lampblack.exceptions import InvalidInput
 
 FEWEST_ROWS = 2
 
 
 def learn(
-    detector: BaseEstimator, X: Any, types: Mapping[str, Kind] | None
+    detector: BaseEstimator, X: Any, types: Mapping[str, ColumnKind] | None
 ) -> tuple[Schema, Rows | StoredRows]:
     """The schema of the rows to be fitted, and the rows.
 

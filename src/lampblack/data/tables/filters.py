@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.data.conditions import (
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.conditions import (
     Among,
     ColumnName,
     Compare,
@@ -31,7 +32,6 @@ from lampblack.data.conditions import (
     Scalar,
     Truth,
 )
-from lampblack.data.kinds import Kind
 from lampblack.exceptions import InvalidInput
 
 SHOWN_NAMES: Final = 20
@@ -56,7 +56,7 @@ class Filter:
 
     text: str
     columns: tuple[str, ...]
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, ColumnKind]
     condition: Condition
 
     def keep(self, table: pa.Table) -> npt.NDArray[np.bool_]:

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.data.files import iter_rows
 from lampblack.data.images.decoding import decode_bytes
-from lampblack.data.images.samples import ArrayImages
 from lampblack.data.images.schema import ImageSchema, to_unit
-from lampblack.data.layout import GZIP, PARQUET, ZIP, RowFormat, Source
-from lampblack.data.parsing import parse
-from lampblack.data.schema import Column, Rows, Schema
+from lampblack.data.images.stored import ArrayImages
+from lampblack.data.tables.files import iter_rows
+from lampblack.data.tables.layout import GZIP, PARQUET, ZIP, RowFormat, Source
+from lampblack.data.tables.parsing import parse
+from lampblack.data.tables.schema import Column, Rows, Schema
 from lampblack.exceptions import InvalidInput
 from lampblack.service.body import Upload
 from lampblack.service.parquet import read_bounded

@@ -5,10 +5,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.data.csv_rows import read_table
-from lampblack.data.kinds import ARROW_TYPES, Kind
-from lampblack.data.layout import CsvLayout
-from lampblack.data.parsing import (
+from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
+from lampblack.data.tables.csv_rows import read_table
+from lampblack.data.tables.layout import CsvLayout
+from lampblack.data.tables.parsing import (
     MISSING,
     BadRows,
     RowNumbers,
@@ -44,7 +44,7 @@ def read_inferred(layout: CsvLayout, bad: BadRows) -> tuple[pa.Table, RowNumbers
     if times:  # a time of day is no date: its text is kept as it is written
         table, numbers, wrong = read_table(layout, [*told, *times])
     bad.report(wrong)
-    kinds: dict[str, Kind] = dict(told)
+    kinds: dict[str, ColumnKind] = dict(told)
     for column in table.schema:
         if column.name not in told and pa.types.is_string(column.type):
             kinds[column.name] = _kind_of_text(layout, column.name, table, numbers, bad)
@@ -59,7 +59,7 @@ def read_inferred(layout: CsvLayout, bad: BadRows) -> tuple[pa.Table, RowNumbers
 
 def _kind_of_text(
     layout: CsvLayout, name: str, table: pa.Table, numbers: RowNumbers, bad: BadRows
-) -> Kind:
+) -> ColumnKind:
     """Number or date where at least half of the values are such, else category.
 
     Raises InvalidInput where the others are not, or where the text is a number or a date in a
@@ -73,7 +73,7 @@ def _kind_of_text(
     def count(which: pa.Array) -> int:
         return pc.sum(weights.filter(which)).as_py() or 0
 
-    spelled: dict[Kind, pa.Array] = {"number": are_numbers(values), "date": are_dates(values)}
+    spelled: dict[ColumnKind, pa.Array] = {"number": are_numbers(values), "date": are_dates(values)}
     for kind, mask in spelled.items():
         good = count(mask)
         if good and good >= ENOUGH * total:
@@ -95,7 +95,7 @@ def _not_all(
     name: str,
     table: pa.Table,
     numbers: RowNumbers,
-    kind: Kind,
+    kind: ColumnKind,
     wrong: int,
     total: int,
 ) -> InvalidInput:

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.files import OnBadRow, SkippedRow, column_names, iter_rows
-from lampblack.data.kinds import Kind
-from lampblack.data.layout import RowFormat, find_source
-from lampblack.data.parquet_rows import find_parquet_layout
-from lampblack.data.schema import Rows, Schema, listed
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.files import OnBadRow, SkippedRow, column_names, iter_rows
+from lampblack.data.tables.layout import RowFormat, find_source
+from lampblack.data.tables.parquet_rows import find_parquet_layout
+from lampblack.data.tables.schema import Rows, Schema, listed
 from lampblack.exceptions import InvalidInput
 
 if TYPE_CHECKING:
-    from lampblack.data.encoder import TableEncoder
+    from lampblack.data.tables.encoder import TableEncoder
 
 WINDOW = 1 << 24  # values held at a time: 128 MiB of float64
 
@@ -33,7 +33,7 @@ def find_rows(
     path: str | Path,
     *,
     columns: Sequence[str] | None = None,
-    types: Mapping[str, Kind] | None = None,
+    types: Mapping[str, ColumnKind] | None = None,
     where: str | None = None,
     missing: Sequence[str] = (),
     on_bad_row: OnBadRow = "fail",

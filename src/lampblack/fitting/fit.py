@@ -22,27 +22,27 @@ from torch import Tensor
 
 from lampblack.calibration import Calibration, calibration_size
 from lampblack.data.blocks import block_size
-from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.encoder import ImageEncoder
-from lampblack.data.images.samples import IN_MEMORY, FileImages, FileReader
 from lampblack.data.images.schema import ImageSchema
+from lampblack.data.images.stored import IN_MEMORY, FileImages, FileReader
 from lampblack.data.samples import AnySchema, CheckedSamples, Encoder
-from lampblack.data.schema import Rows, listed
-from lampblack.data.stored import RowReader, StoredRows
-from lampblack.detectors.blocks import passed_blocks
-from lampblack.detectors.building import initial_networks
-from lampblack.detectors.collapse import FEWEST_STEPS, CollapseWatch
-from lampblack.detectors.device import resolve_device
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.data.tables.schema import Rows, listed
+from lampblack.data.tables.stored import RowReader, StoredRows
 from lampblack.exceptions import InvalidInput, TrainingWarning
+from lampblack.fitting.collapse import FEWEST_STEPS, CollapseWatch
+from lampblack.model.blocks import passed_blocks
+from lampblack.model.device import resolve_device
+from lampblack.model.recipe import initial_networks
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Score
 from lampblack.training.alone import Alone
+from lampblack.training.batches import Samples, StreamedSamples, TensorSamples
 from lampblack.training.callbacks import Callback, ProgressBar, Record
 from lampblack.training.loop import Loop
 from lampblack.training.processes import World, joined, met, threads_of_each
 from lampblack.training.progress import counted
 from lampblack.training.ranks import Ranks
-from lampblack.training.samples import Samples, StreamedSamples, TensorSamples
 from lampblack.training.schedule import Budget
 from lampblack.training.threads import threads_for_step
 

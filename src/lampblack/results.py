@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lampblack.calibration import Calibration, Scores
-from lampblack.data.model_rows import Batch
-from lampblack.data.schema import Rows
+from lampblack.data.tables.model_rows import Batch
+from lampblack.data.tables.schema import Rows
 from lampblack.exceptions import InvalidInput
 
 RESULTS = ("anomaly_score", "p_value", "decision")

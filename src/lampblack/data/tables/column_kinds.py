@@ -4,11 +4,11 @@ from typing import Final, Literal, get_args
 
 import pyarrow as pa
 
-Kind = Literal["number", "boolean", "category", "date"]
+ColumnKind = Literal["number", "boolean", "category", "date"]
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+COLUMN_KINDS: Final[tuple[ColumnKind, ...]] = get_args(ColumnKind)
 
-ARROW_TYPES: Final[dict[Kind, pa.DataType]] = {
+ARROW_TYPES: Final[dict[ColumnKind, pa.DataType]] = {
     "number": pa.float64(),
     "boolean": pa.bool_(),
     "category": pa.string(),

@@ -15,18 +15,18 @@ from torch import Tensor
 from lampblack.calibration import Calibration, DecisionsMixin
 from lampblack.data.blocks import block_size
 from lampblack.data.checking import check_samples, joined_scores
-from lampblack.data.encoder import TableEncoder
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.samples import CheckedSamples, Encoder
-from lampblack.detectors.blocks import (
+from lampblack.data.tables.encoder import TableEncoder
+from lampblack.explanation import Explanation, ImageExplanation, TableExplanation
+from lampblack.model.blocks import (
     Block,
     block_scores,
     passed_blocks,
     scored_blocks,
     to_float64,
 )
-from lampblack.detectors.building import Method
-from lampblack.explanation import Explanation, ImageExplanation, TableExplanation
+from lampblack.model.recipe import Method
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Passed, Score
 

@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from lampblack.data.images.decoding import Header, header_of, read_header
-from lampblack.data.images.reading import as_source, from_list, is_pil, resized
-from lampblack.data.images.samples import ArrayImages, Images
+from lampblack.data.images.inputs import as_source, from_list, is_pil, resized
 from lampblack.data.images.schema import ImageSchema
+from lampblack.data.images.stored import ArrayImages, Images
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 
 FEWEST_IMAGES = 2

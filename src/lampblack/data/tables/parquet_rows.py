@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from lampblack.data.kinds import ARROW_TYPES, Kind
-from lampblack.data.layout import RowFormat, Source, check_names
-from lampblack.data.parsing import (
+from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
+from lampblack.data.tables.layout import RowFormat, Source, check_names
+from lampblack.data.tables.parsing import (
     Mask,
     RowNumbers,
     SkippedRow,
@@ -71,7 +71,7 @@ def told(
 
     Returns the table, which rows have a cell that cannot be parsed, and these cells.
     """
-    texts: dict[str, Kind] = {}
+    texts: dict[str, ColumnKind] = {}
     columns = table.columns
     for index, column in enumerate(table.schema):
         kind = format.types.get(column.name)
@@ -131,7 +131,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(check(kind) for check in text)
 
 
-def _converted(path: Path, values: pa.ChunkedArray, name: str, kind: Kind) -> pa.ChunkedArray:
+def _converted(path: Path, values: pa.ChunkedArray, name: str, kind: ColumnKind) -> pa.ChunkedArray:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if kind == "category":

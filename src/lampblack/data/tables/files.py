@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.csv_rows import text_tables, typed_tables
-from lampblack.data.filters import Filter, parse_where
-from lampblack.data.inference import read_inferred
-from lampblack.data.kinds import Kind
-from lampblack.data.layout import (
+from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.data.tables.csv_rows import text_tables, typed_tables
+from lampblack.data.tables.filters import Filter, parse_where
+from lampblack.data.tables.inference import read_inferred
+from lampblack.data.tables.layout import (
     CsvLayout,
     RowFormat,
     Source,
@@ -28,14 +28,14 @@ from lampblack.data.layout import (
     find_source,
     unreadable,
 )
-from lampblack.data.parquet_rows import (
+from lampblack.data.tables.parquet_rows import (
     ParquetLayout,
     find_parquet_layout,
     parquet_tables,
     told,
     unicode_only,
 )
-from lampblack.data.parsing import BadRows, OnBadRow, RowNumbers, SkippedRow, parse_columns
+from lampblack.data.tables.parsing import BadRows, OnBadRow, RowNumbers, SkippedRow, parse_columns
 from lampblack.exceptions import InvalidInput
 
 __all__ = [
@@ -109,7 +109,7 @@ def read_rows(
     """
     layout, chosen, bad = _prepare(path, format, where, on_bad_row)
     names = layout.names if columns is None else tuple(columns)
-    others: dict[str, Kind] = {n: "category" for n in layout.names if n not in names}
+    others: dict[str, ColumnKind] = {n: "category" for n in layout.names if n not in names}
     told = replace(format, types={**others, **format.types})
     if isinstance(layout, CsvLayout):
         table, numbers = read_inferred(replace(layout, format=told), bad)
@@ -136,7 +136,7 @@ def iter_rows(
     path: str | Path | Source,
     format: RowFormat,
     *,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, ColumnKind],
     where: str | None = None,
     on_bad_row: OnBadRow = "fail",
     batch_rows: int = 65536,
@@ -154,7 +154,7 @@ def iter_rows(
     layout, chosen, bad = _prepare(path, format, where, on_bad_row)
     known = {name: kind for name, kind in kinds.items() if name in layout.names}
     told_and_known = {**format.types, **known}
-    asked: dict[str, Kind] = {}
+    asked: dict[str, ColumnKind] = {}
     if chosen is not None and isinstance(layout, CsvLayout):
         asked = {name: kind for name, kind in chosen.kinds.items() if name not in told_and_known}
 
@@ -177,7 +177,7 @@ def _batches(
     known: Any,
     format: RowFormat,
     chosen: Filter | None,
-    asked: Mapping[str, Kind],
+    asked: Mapping[str, ColumnKind],
     bad: BadRows,
     batch_rows: int,
     *,
@@ -231,7 +231,9 @@ def _why_no_rows(bad: BadRows) -> str:
     return f"no row can be used, the first because {bad.skipped[0].reason}; correct the file"
 
 
-def _csv_blocks(layout: CsvLayout, kinds: Mapping[str, Kind], bad: BadRows) -> Iterator[Block]:
+def _csv_blocks(
+    layout: CsvLayout, kinds: Mapping[str, ColumnKind], bad: BadRows
+) -> Iterator[Block]:
     """Blocks as Arrow converts them; from the first that it cannot, parsed from text."""
     done = 0
     with unreadable(layout.source.path):
@@ -246,7 +248,7 @@ def _csv_blocks(layout: CsvLayout, kinds: Mapping[str, Kind], bad: BadRows) -> I
 
 
 def _parsed_blocks(
-    layout: CsvLayout, kinds: Mapping[str, Kind], bad: BadRows, done: int
+    layout: CsvLayout, kinds: Mapping[str, ColumnKind], bad: BadRows, done: int
 ) -> Iterator[Block]:
     kinds = {name: kinds.get(name, "category") for name in layout.names}
     for table, numbers, wrong in text_tables(layout, skip=done):
@@ -276,7 +278,7 @@ def _parquet_blocks(
 def _chosen_blocks(
     blocks: Iterator[Block],
     chosen: Filter,
-    asked: Mapping[str, Kind],
+    asked: Mapping[str, ColumnKind],
     format: RowFormat,
     bad: BadRows,
 ) -> Iterator[Block]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from lampblack.data.scaling import LEAST, ColumnScaler, Scaling
-from lampblack.data.schema import Rows, Schema
+from lampblack.data.tables.scaling import LEAST, ColumnScaler, Scaling
+from lampblack.data.tables.schema import Rows, Schema
 
 MOST_LEVELS = 64
 PIECE = 1 << 16  # values encoded at a time: 512 KiB

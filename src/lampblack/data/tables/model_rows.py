@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.files import RowFormat, SkippedRow, column_names, iter_rows
-from lampblack.data.filters import parse_where
-from lampblack.data.names import known_names
-from lampblack.data.schema import Rows, Schema
+from lampblack.data.tables.files import RowFormat, SkippedRow, column_names, iter_rows
+from lampblack.data.tables.filters import parse_where
+from lampblack.data.tables.names import known_names
+from lampblack.data.tables.schema import Rows, Schema
 from lampblack.exceptions import InvalidInput
 
 Numbers = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lampblack.networks.pair import AutoencoderPair
-from lampblack.networks.views import AsEncoded, ByRange, ByRank, View
+from lampblack.scores.nearest.views import AsEncoded, ByRange, ByRank, View
 
 ROUNDING = 4 * torch.finfo(torch.float32).eps  # relative difference that counts as none
 SPARE = 8  # candidates beyond the nearest that are asked for
@@ -25,11 +25,11 @@ class RememberingPair(AutoencoderPair):
     """Encoder and decoder, and samples to which new ones are compared.
 
     A row is remembered as it is encoded, and compared in three views: as it is, by range and by
-    rank (`networks/views.py`). An image is averaged over squares of pixels so that its longer side
-    is 16 at most, and compared as that. The buffers are filled after training: `memory` (samples,
-    width); what the views learn; and for the parts of the score, which are the network's and one
-    for each view, `units` (1 + views,), their means on normal samples, and `weights` (1 + views,),
-    which sum to 1.
+    rank (`scores/nearest/views.py`). An image is averaged over squares of pixels so that its longer
+    side is 16 at most, and compared as that. The buffers are filled after training: `memory`
+    (samples, width); what the views learn; and for the parts of the score, which are the network's
+    and one for each view, `units` (1 + views,), their means on normal samples, and `weights`
+    (1 + views,), which sum to 1.
     """
 
     memory: Tensor

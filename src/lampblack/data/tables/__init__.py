@@ -1,0 +1,1 @@
+"""Tables: read from files and frames, typed, checked, encoded; column names kept."""

@@ -1,0 +1,1 @@
+"""One fit: from checked samples to a calibrated model."""

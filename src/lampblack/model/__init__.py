@@ -1,0 +1,1 @@
+"""A fitted model: its recipe, how it scores, and its folder."""

@@ -1,0 +1,1 @@
+"""A network's score beside the distances to remembered normal samples."""
