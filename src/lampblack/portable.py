@@ -19,7 +19,7 @@ from lampblack.data.images.schema import ImageSchema, to_unit
 from lampblack.data.images.stored import ArrayImages
 from lampblack.data.tables.inputs import as_matrix
 from lampblack.data.tables.schema import Rows, Schema
-from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.exceptions import MissingExtra, ModelFileError
 from lampblack.persistence.portable import PortableFacts, parse_portable, read_portable
 
 ROWS = 32  # of a table that go through the graph at a time
@@ -157,9 +157,8 @@ def _session(content: bytes, name: str, threads: int | None) -> Any:
     try:
         import onnxruntime
     except ModuleNotFoundError:
-        raise InvalidInput(
-            f"{name} is scored by onnxruntime: pip install onnxruntime (or 'lampblack[onnx]')"
-        ) from None
+        what = f"{name} is scored by onnxruntime"
+        raise MissingExtra(what, extra="onnx", library="onnxruntime") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     if threads is not None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lampblack.calibration import Calibration, Scores
 from lampblack.data.tables.model_rows import Batch
 from lampblack.data.tables.schema import Rows
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Setting
 
 RESULTS = ("anomaly_score", "p_value", "decision")
 
@@ -53,9 +53,10 @@ def check_columns(detector: ScoringModel, key: str | None, explain: int) -> None
     """Raise InvalidInput where results cannot have so many reasons, or a key of that name."""
     columns = len(detector.schema_.columns)
     if explain > columns:
-        raise InvalidInput(f"--explain {explain}: the model has {columns} columns")
+        raise InvalidInput(Setting("explain", explain), f": the model has {columns} columns")
     if key in (*RESULTS, *_reasons(explain)):
-        raise InvalidInput(f"--id {key}: the output has a column of that name; rename it")
+        what = ": the output has a column of that name"
+        raise InvalidInput(Setting("id_column", key), what, remedy="rename it")
 
 
 def key_of(batch: Batch, id_column: str | None) -> pa.Array:

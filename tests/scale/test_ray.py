@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import lampblack
+from lampblack.cli.errors import in_options
 from lampblack.data.tables.files import RowFormat
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.exceptions import InvalidInput
@@ -212,10 +213,11 @@ def test_what_fails_in_a_process_is_told_with_its_place(
     scorer = ray_files.FileScorer(None, "cpu", Scoring(RowFormat()), ledger, asking)
     part = partitions.Partition(Path("a.csv"), Path("a.parquet"))
     told = scorer({"index": np.array([0]), "part": np.array([part], object)})["result"][0]
-    assert told["text"].startswith(line)
-    assert ("which must see the same paths" in told["text"]) is elsewhere
-    with pytest.raises(InvalidInput, match=line):
+    with pytest.raises(InvalidInput) as caught:
         ray_files._result(told)
+    shown = in_options(caught.value)
+    assert shown.startswith(line)
+    assert ("which must see the same paths" in shown) is elsewhere
 
 
 def test_a_data_set_without_a_column_of_the_models_is_refused(

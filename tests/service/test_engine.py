@@ -13,7 +13,7 @@ import pytest
 
 import lampblack
 from lampblack.data.samples import blank
-from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.exceptions import MissingExtra, ModelFileError
 from lampblack.service.engine import joined, load_engine, sliced
 from tests.service.conftest import as_json, rows, serving
 
@@ -118,7 +118,7 @@ def test_a_missing_onnxruntime_is_named(portable: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda n: None if n == "onnxruntime" else real(n)
     )
-    with pytest.raises(InvalidInput, match=r"lampblack\[onnx\]"):
+    with pytest.raises(MissingExtra, match=r"lampblack\[onnx\]"):
         load_engine(portable)
 
 

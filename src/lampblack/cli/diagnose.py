@@ -23,7 +23,7 @@ from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
 from lampblack.diagnostics import Diagnosis, diagnose
 from lampblack.diagnostics.diagnosis import PARTS
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, MissingExtra
 from lampblack.report import draw_diagnosis
 from lampblack.training.progress import counted
 
@@ -193,8 +193,8 @@ def _check_output(output: Path) -> None:
 
 
 def _need_extra() -> None:
-    """Raise InvalidInput where the library that draws is not installed."""
+    """Raise MissingExtra where the library that draws is not installed."""
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
-        raise InvalidInput("figures need matplotlib: pip install 'lampblack[report]'")
+        raise MissingExtra("figures need matplotlib", extra="report")

@@ -23,7 +23,7 @@ from lampblack.data.blocks import block_size
 from lampblack.data.images.folders import ImageSet, find_images
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.images.stored import ArrayImages, FileImages, FileReader
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.exceptions import InvalidInput, Remedy, SchemaMismatch
 from lampblack.training.progress import counted
 
 SHOWN = 10
@@ -111,7 +111,8 @@ def batches(found: ImageSet, schema: ImageSchema, *, skip_unreadable: bool) -> I
             if isinstance(results[i], SchemaMismatch):
                 raise results[i]
             if not skip_unreadable:
-                raise InvalidInput(f"{results[i]}; --skip-unreadable goes on past such images")
+                skip = Remedy("--skip-unreadable goes on past such images", joint="; ")
+                raise results[i].with_remedy(skip)
         good = [i for i in range(len(results)) if i not in bad]
         yield Batch(
             positions[good],

@@ -26,7 +26,7 @@ from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_for
 from lampblack.data.images.folders import find_images, holds_images
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import load
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, MissingExtra
 from lampblack.explanation import TableExplanation
 from lampblack.persistence.card import promise_of
 from lampblack.report import AlarmShown, Expected, ReportContent, draw, page
@@ -352,9 +352,9 @@ def _check_output(output: Path, *, folder: bool) -> None:
 
 
 def _need_extra() -> None:
-    """Raise InvalidInput where the libraries of reports are not installed."""
+    """Raise MissingExtra where the libraries of reports are not installed."""
     from importlib.util import find_spec
 
     for name in ("jinja2", "matplotlib"):
         if find_spec(name) is None:
-            raise InvalidInput(f"reports need {name}: pip install 'lampblack[report]'")
+            raise MissingExtra(f"reports need {name}", extra="report")

@@ -14,7 +14,7 @@ from lampblack.data.images.stored import Images
 from lampblack.data.tables.inputs import check_rows
 from lampblack.data.tables.schema import Rows, Schema
 from lampblack.data.tables.stored import StoredRows
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.exceptions import InvalidInput, Place, SchemaMismatch
 
 
 def check_samples(
@@ -65,6 +65,7 @@ def _refuse_not_finite(scores: npt.NDArray[np.float64]) -> None:
     if not np.isfinite(scores).all():
         row = int((~np.isfinite(scores)).argmax()) + 1
         raise InvalidInput(
-            f"row {row}: the network gives a score that is not finite; the row lies too far from "
-            "the fitted data, or the network diverged"
+            "the network gives a score that is not finite; the row lies too far from "
+            "the fitted data, or the network diverged",
+            at=Place(row=row),
         )

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from lampblack.data.tables.encoder import TableEncoder
-from lampblack.data.tables.schema import listed
+from lampblack.data.tables.schema import listed, the_one
 from lampblack.detectors.base import ReconstructionDetector
-from lampblack.exceptions import ExportError, InvalidInput, ModelFileError
+from lampblack.exceptions import ExportError, MissingExtra, ModelFileError, Remedy, Setting
 from lampblack.model.folder import to_parts
 from lampblack.persistence.portable import (
     MOST_BYTES,
@@ -69,8 +69,12 @@ def refuse_what_no_graph_holds(detector: ReconstructionDetector) -> None:
         if names:
             verb = "holds" if len(names) == 1 else "hold"
             raise ExportError(
-                f"{listed(names)} {verb} {what}, which a portable model cannot take; "
-                f"fit again without (--exclude {','.join(names)}), or score with the model folder"
+                f"{listed(names)} {verb} {what}, which a portable model cannot take",
+                names=the_one(names),
+                remedy=(
+                    Remedy("fit again without (", Setting("exclude", names), ")"),
+                    "score with the model folder",
+                ),
             )
 
 
@@ -79,7 +83,7 @@ def to_bytes(detector: ReconstructionDetector) -> bytes:
     try:
         from lampblack.export.conversion import put_texts_in_front, to_onnx
     except ModuleNotFoundError as error:
-        raise InvalidInput(f"exporting needs {error.name}: pip install 'lampblack[onnx]'") from None
+        raise MissingExtra(f"exporting needs {error.name}", extra="onnx") from None
     from lampblack.export.graph import DetectorGraph
 
     module = DetectorGraph(detector).eval()
@@ -145,6 +149,5 @@ def _check_target(path: Path) -> None:
         try:
             read_portable(path)
         except ModelFileError as error:
-            raise ModelFileError(
-                f"{error}; it is not written over: choose another name or remove it"
-            ) from None
+            keep = "it is not written over: choose another name or remove it"
+            raise error.with_remedy(Remedy(keep, joint="; ")) from None

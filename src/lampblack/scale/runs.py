@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.tables.files import SkippedRow
-from lampblack.exceptions import InvalidInput, LampblackWarning
+from lampblack.exceptions import InvalidInput, LampblackWarning, Place, Setting
 from lampblack.model.fitted import load_fitted
 from lampblack.model.scoring import ScoringMixin
 from lampblack.results import check_columns
@@ -77,7 +77,8 @@ def score_files(
     check_columns(detector, scoring.id_column, scoring.explain)
     output, model = Path(output).absolute(), Path(model)  # workers are in folders of their own
     if model.resolve() in (output.resolve(), *output.resolve().parents):
-        raise InvalidInput(f"{output}: lies in the model's folder; write somewhere else")
+        what = "lies in the model's folder"
+        raise InvalidInput(what, at=Place(output), remedy="write somewhere else")
     wanted = partitions(files, output)
     _refuse_key_of_folders(scoring.id_column, wanted, output)
     ledger = Ledger(output, model, scoring)
@@ -100,7 +101,7 @@ def score_files(
         _warn_of_keys(scoring.id_column, results)
     rows = sum(result.rows for _, result in results)
     if not rows:
-        raise InvalidInput(f"{output}: no row was left to score")
+        raise InvalidInput("no row was left to score", at=Place(output))
     return Outcome(
         files=len(wanted),
         kept=len(wanted) - len(open_parts),
@@ -115,8 +116,9 @@ def _refuse_key_of_folders(key: str | None, wanted: list[Partition], output: Pat
     for part in wanted:
         if key and any(f.startswith(f"{key}=") for f in part.target.relative_to(output).parts[:-1]):
             raise InvalidInput(
-                f"--id {key}: {part.target.parent} says {key} too, as readers of folders take it; "
-                "give another column"
+                Setting("id_column", key),
+                f": {part.target.parent} says {key} too, as readers of folders take it",
+                remedy="give another column",
             )
 
 

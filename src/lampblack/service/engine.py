@@ -17,7 +17,7 @@ from lampblack.data.images.schema import ImageSchema
 from lampblack.data.images.stored import ArrayImages
 from lampblack.data.samples import blank
 from lampblack.data.tables.schema import Rows, Schema
-from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.exceptions import InvalidInput, MissingExtra, ModelFileError
 from lampblack.explanation import Explanation
 
 Samples = Rows | ArrayImages
@@ -87,7 +87,7 @@ class Engine:
 
 
 def load_engine(path: Path, device: str = "auto") -> Engine:
-    """The model at `path`. Raises ModelFileError, or InvalidInput where something is missing.
+    """The model at `path`. Raises ModelFileError, or MissingExtra where onnxruntime is missing.
 
     A folder that is being replaced while it is read is read again.
     """
@@ -131,7 +131,7 @@ def _load_portable(path: Path, digest: str) -> Engine:
     from importlib.util import find_spec
 
     if find_spec("onnxruntime") is None:
-        raise InvalidInput(f"{path.name} needs onnxruntime: pip install 'lampblack[onnx]'")
+        raise MissingExtra(f"{path.name} needs onnxruntime", extra="onnx")
     from lampblack.persistence.card import model_card
     from lampblack.portable import load_portable  # type: ignore[import-not-found,unused-ignore]
 

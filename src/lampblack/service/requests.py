@@ -20,7 +20,7 @@ from lampblack.data.tables.files import iter_rows
 from lampblack.data.tables.layout import GZIP, PARQUET, ZIP, RowFormat, Source
 from lampblack.data.tables.parsing import parse
 from lampblack.data.tables.schema import Column, Rows, Schema
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place
 from lampblack.service.body import Upload
 from lampblack.service.parquet import read_bounded
 from lampblack.service.refusal import Refusal, too_large
@@ -351,10 +351,12 @@ def _chosen(names: Collection[str], schema: Schema, wanted: Wanted) -> tuple[lis
     """
     for name in (*wanted.exclude, *([wanted.id_column] if wanted.id_column is not None else [])):
         if name not in names:
-            raise InvalidInput(f"the query names column {name!r}, which is not there")
+            what = f"the query names column {name!r}, which is not there"
+            raise InvalidInput(what, names=Place(column=name))
     needed = [name for name in wanted.exclude if name in schema.names]
     if needed:
-        raise InvalidInput(f"exclude: the model needs column {needed[0]!r}")
+        what = f"exclude: the model needs column {needed[0]!r}"
+        raise InvalidInput(what, names=Place(column=needed[0]))
     apart = {*wanted.exclude, wanted.id_column} - set(schema.names)
     schema.check_names([name for name in names if name not in apart])
     outside = wanted.id_column is not None and wanted.id_column not in schema.names

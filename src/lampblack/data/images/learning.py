@@ -12,9 +12,9 @@ from sklearn.base import BaseEstimator
 
 from lampblack.data.images.decoding import Header, header_of, read_header
 from lampblack.data.images.inputs import as_source, from_list, is_pil, resized
-from lampblack.data.images.schema import ImageSchema
+from lampblack.data.images.schema import ImageSchema, resize_to
 from lampblack.data.images.stored import ArrayImages, Images
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.exceptions import InvalidInput, Place, SchemaMismatch
 
 FEWEST_IMAGES = 2
 ImageSize = int | Sequence[int] | None
@@ -68,8 +68,9 @@ def _schema_of(source: list[Any], wanted: tuple[int, int] | None) -> tuple[Image
         if wanted is None and (header.height, header.width) != (first.height, first.width):
             raise SchemaMismatch(
                 f"{name} has {header.width}×{header.height} pixels and {where} has "
-                f"{first.width}×{first.height}; resize them, with image_size=64 say "
-                "(--image-size 64)"
+                f"{first.width}×{first.height}",
+                names=Place(name),
+                remedy=resize_to(64),
             )
     height, width = wanted or (first.height, first.width)
     return ImageSchema.of_size(channels, height, width, resize=bool(wanted)), deep

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lampblack.data.images.decoding import decode
 from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
-from lampblack.exceptions import InvalidInput, TrainingError
+from lampblack.exceptions import InvalidInput, Remedy, Setting, TrainingError
 
 MOST_WORKERS = 4
 AHEAD = 2  # batches that each worker decodes ahead: memory is bounded by workers × AHEAD + 1
@@ -155,8 +155,11 @@ class FileReader:
             if "DataLoader worker" not in str(error):
                 raise
             raise TrainingError(
-                "a process that decodes images was killed; the likely cause is too little memory: "
-                "use smaller images (--image-size) or close other programs"
+                "a process that decodes images was killed; the likely cause is too little memory",
+                remedy=(
+                    Remedy("use smaller images (", Setting("image_size"), ")", joint=": "),
+                    Remedy("close other programs", joint=" or "),
+                ),
             ) from None
 
 

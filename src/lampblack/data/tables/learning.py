@@ -21,7 +21,7 @@ from lampblack.data.tables.inputs import (
 )
 from lampblack.data.tables.schema import Rows, Schema
 from lampblack.data.tables.stored import StoredRows
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place
 
 FEWEST_ROWS = 2
 
@@ -37,7 +37,8 @@ def learn(
         if types:
             raise InvalidInput("give the types to find_rows, which reads the file")
         if len(X) < FEWEST_ROWS:
-            raise InvalidInput(f"{X.path}: {len(X)} rows cannot be fitted; give {FEWEST_ROWS}")
+            what = f"{len(X)} rows cannot be fitted"
+            raise InvalidInput(what, at=Place(X.path), remedy=f"give {FEWEST_ROWS}")
         _remember_columns(detector, X.schema)
         return X.schema, X
     if is_table(X):

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import SKIP_BAD_ROWS, InvalidInput, Place, Remedy
 
 OnBadRow = Literal["fail", "skip"]
 Mask = npt.NDArray[np.bool_]
@@ -60,10 +60,10 @@ class BadRows:
         ordered = [rows[number] for number in sorted(rows)]
         if ordered and self.action == "fail":
             first = ordered[0]
-            column = "" if first.column is None else f", column {first.column!r}"
             raise InvalidInput(
-                f"{self.path}: row {first.row}{column}: {first.reason}; "
-                "correct it or skip such rows (--on-bad-row skip)"
+                first.reason,
+                at=Place(self.path, first.row, first.column),
+                remedy=("correct it", Remedy(*SKIP_BAD_ROWS.parts, joint=" or ")),
             )
         self.skipped += ordered
 
@@ -106,7 +106,12 @@ def bad_cells(
 
 def shown(value: str) -> str:
     """A cell as a message shows it: quoted, on one line, cut when long."""
-    return repr(value if len(value) <= 40 else value[:37] + "...")
+    return repr(cut(value))
+
+
+def cut(value: str) -> str:
+    """A text, or the beginning of a long one."""
+    return value if len(value) <= 40 else value[:37] + "..."
 
 
 def parse(

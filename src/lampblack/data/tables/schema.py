@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,14 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from lampblack.data.tables.column_kinds import COLUMN_KINDS, ColumnKind
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.exceptions import (
+    SKIP_BAD_ROWS,
+    InvalidInput,
+    Place,
+    Remedy,
+    SchemaMismatch,
+    Setting,
+)
 
 LARGEST = 1e100  # beyond it, sums of squares overflow
 NOUNS: dict[ColumnKind, str] = {
@@ -24,12 +32,17 @@ NOUNS: dict[ColumnKind, str] = {
 }
 
 
-INFINITE = "the value is infinite; correct it or make it a missing value"
-HUGE = f"the value is beyond ±{LARGEST:g}; correct it or rescale the column"
+# What is wrong with a value, and what to do about it.
+INFINITE = ("the value is infinite", "correct it or make it a missing value")
+HUGE = (f"the value is beyond ±{LARGEST:g}", "correct it or rescale the column")
 MISSING = (
-    "the value is missing, and the fitted data had no missing value there; "
-    "fill it or leave the row out"
+    "the value is missing, and the fitted data had no missing value there",
+    "fill it or leave the row out",
 )
+
+
+LEAVE_OUT = Remedy("leave out what it does not know (", Setting("exclude"), ")", joint=": ")
+NAME_ROWS = Remedy("name rows by one such column (", Setting("id_column"), ")")
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,18 @@ class RefusedRow:
 
     row: int
     column: str
-    reason: str
+    what: str
+    remedy: str
+
+    @property
+    def reason(self) -> str:
+        """What is wrong and what to do, as one text."""
+        return f"{self.what}; {self.remedy}"
+
+    def error(self, path: Path, number: int) -> InvalidInput:
+        """The error for this row, which has this number in a file whose bad rows may be skipped."""
+        place = Place(path, number, self.column)
+        return InvalidInput(self.what, at=place, remedy=(self.remedy, SKIP_BAD_ROWS))
 
 
 class Column(BaseModel):
@@ -129,12 +153,14 @@ class Schema(BaseModel):
             if name not in table.column_names:
                 raise InvalidInput(
                     f"types names {name!r}, which is not there; "
-                    f"there are {listed(table.column_names)}"
+                    f"there are {listed(table.column_names)}",
+                    names=Place(column=name),
                 )
             if kind not in COLUMN_KINDS:
                 raise InvalidInput(
-                    f"types: column {name!r}: unknown type {kind!r}; "
-                    f"use one of {', '.join(COLUMN_KINDS)}"
+                    f"types: column {name!r}: unknown type {kind!r}",
+                    names=Place(column=name),
+                    remedy=f"use one of {', '.join(COLUMN_KINDS)}",
                 )
         kinds = {name: types.get(name) or _kind_of(table, name) for name in table.column_names}
         columns = (
@@ -149,7 +175,9 @@ class Schema(BaseModel):
             if column.kind not in ("number", "boolean"):
                 raise SchemaMismatch(
                     f"column {column.name!r} holds {NOUNS[column.kind]}, which an array of numbers "
-                    "cannot hold; pass a table with the columns' names"
+                    "cannot hold",
+                    names=Place(column=column.name),
+                    remedy="pass a table with the columns' names",
                 )
         rows = Rows(X)
         self._refuse_faults(rows)
@@ -177,18 +205,18 @@ class Schema(BaseModel):
         given, known = set(names), set(self.names)
         missing = [name for name in self.names if name not in given]
         extra = [name for name in names if name not in known and name not in self.ignored]
+        place = the_one([*missing, *extra])
         if missing and extra:
-            raise SchemaMismatch(
-                f"missing: {listed(missing)}; unexpected: {listed(extra)}; renamed?"
-            )
+            what = f"missing: {listed(missing)}; unexpected: {listed(extra)}; renamed?"
+            raise SchemaMismatch(what, names=place)
         if missing:
-            raise SchemaMismatch(
-                f"missing: {listed(missing)}; the model was fitted on {listed(self.names)}"
-            )
+            what = f"missing: {listed(missing)}; the model was fitted on {listed(self.names)}"
+            raise SchemaMismatch(what, names=place)
         if extra:
             raise SchemaMismatch(
-                f"unexpected: {listed(extra)}; the model was fitted without: leave out what it "
-                "does not know (--exclude), or name rows by one such column (--id)"
+                f"unexpected: {listed(extra)}; the model was fitted without",
+                names=place,
+                remedy=(LEAVE_OUT, NAME_ROWS),
             )
 
     def _convert(self, table: pa.Table) -> Rows:
@@ -206,7 +234,8 @@ class Schema(BaseModel):
 
     def _refuse_faults(self, rows: Rows) -> None:
         for fault in self._faults(rows):
-            raise SchemaMismatch(f"column {fault.column!r}, row {fault.row + 1}: {fault.reason}")
+            place = Place(row=fault.row + 1, column=fault.column)
+            raise SchemaMismatch(fault.what, at=place, remedy=fault.remedy)
 
     def _faults(self, rows: Rows) -> Iterator[RefusedRow]:
         """Values that no score can be given for: infinite, huge, or missing where none was."""
@@ -240,6 +269,11 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     return f"{noun} {shown}{more}"
 
 
+def the_one(names: Sequence[str]) -> Place:
+    """The column at fault, where it is one alone."""
+    return Place(column=names[0] if len(names) == 1 else None)
+
+
 def refuse_repeated_names(names: Sequence[str]) -> None:
     """Raise InvalidInput where a name occurs twice."""
     repeated = (
@@ -248,7 +282,8 @@ def refuse_repeated_names(names: Sequence[str]) -> None:
         else []
     )
     if repeated:
-        raise InvalidInput(f"{listed(repeated)}: the name occurs more than once; rename one")
+        what = f"{listed(repeated)}: the name occurs more than once"
+        raise InvalidInput(what, names=the_one(repeated), remedy="rename one")
 
 
 def _kind_of(table: pa.Table, name: str) -> ColumnKind:
@@ -263,8 +298,9 @@ def _kind_of(table: pa.Table, name: str) -> ColumnKind:
     if is_text(kind):
         return "category"
     raise InvalidInput(
-        f"column {name!r} has type {kind}, which cannot be used; "
-        "give numbers, true/false values, text or dates, or leave it out"
+        f"column {name!r} has type {kind}, which cannot be used",
+        names=Place(column=name),
+        remedy=("give numbers, true/false values, text or dates", "leave it out"),
     )
 
 
@@ -294,16 +330,20 @@ def _has_missing(values: pa.ChunkedArray) -> bool:
     return pa.types.is_floating(values.type) and bool(pc.any(pc.is_nan(values)).as_py())
 
 
-def _fault(column: Column, wrong: npt.NDArray[np.bool_], reason: str) -> Iterator[RefusedRow]:
+def _fault(
+    column: Column, wrong: npt.NDArray[np.bool_], reason: tuple[str, str]
+) -> Iterator[RefusedRow]:
     for row in np.flatnonzero(wrong):
-        yield RefusedRow(int(row), column.name, reason)
+        yield RefusedRow(int(row), column.name, *reason)
 
 
 def _changed(column: Column, kind: pa.DataType, example: Any = None) -> SchemaMismatch:
     shown = f" (such as {example!r})" if example is not None else ""
     return SchemaMismatch(
         f"column {column.name!r} held {NOUNS[column.kind]} when the model was fitted "
-        f"and now holds {_noun(kind)}{shown}; convert it"
+        f"and now holds {_noun(kind)}{shown}",
+        names=Place(column=column.name),
+        remedy="convert it",
     )
 
 
@@ -393,9 +433,9 @@ def _as_dates(values: pa.ChunkedArray, column: Column) -> npt.NDArray[np.datetim
         coarse = not pa.types.is_timestamp(kind) or kind.unit != "ns"
         moments = values.cast(pa.timestamp("us"), safe=coarse)
     except pa.ArrowInvalid:
-        raise InvalidInput(
-            f"column {column.name!r}: a date lies out of range; correct it"
-        ) from None
+        what = "a date lies out of range"
+        place = Place(column=column.name)
+        raise InvalidInput(what, at=place, remedy="correct it") from None
     return np.asarray(moments.to_numpy(), dtype="datetime64[us]")
 
 

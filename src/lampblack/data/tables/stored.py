@@ -15,8 +15,8 @@ from lampblack.data.tables.column_kinds import ColumnKind
 from lampblack.data.tables.files import OnBadRow, SkippedRow, column_names, iter_rows
 from lampblack.data.tables.layout import RowFormat, find_source
 from lampblack.data.tables.parquet_rows import find_parquet_layout
-from lampblack.data.tables.schema import Rows, Schema, listed
-from lampblack.exceptions import InvalidInput
+from lampblack.data.tables.schema import Rows, Schema, listed, the_one
+from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
 if TYPE_CHECKING:
     from lampblack.data.tables.encoder import TableEncoder
@@ -52,8 +52,12 @@ def find_rows(
     path = Path(path)
     if not find_source(path).parquet:
         raise InvalidInput(
-            f"{path}: rows can stay in a Parquet file alone; write it as one, or read it whole "
-            "(leave out --stream)"
+            "rows can stay in a Parquet file alone",
+            at=Place(path),
+            remedy=(
+                "write it as one",
+                Remedy("read it whole (leave out ", Setting("stream"), ")"),
+            ),
         )
     format_ = RowFormat(types=dict(types or {}), missing=tuple(missing))
     tables = FileTables(path, format_, columns, where, on_bad_row)
@@ -85,7 +89,8 @@ class FileTables(Iterable[pa.Table]):
         self._columns = names if columns is None else list(columns)
         unknown = [name for name in self._columns if name not in names]
         if unknown:
-            raise InvalidInput(f"{path}: there is no {listed(unknown)}; there are {listed(names)}")
+            what = f"there is no {listed(unknown)}; there are {listed(names)}"
+            raise InvalidInput(what, at=Place(path), names=the_one(unknown))
         self._stream = iter_rows(
             path, row_format, kinds={}, where=where, on_bad_row=on_bad_row, used=self._columns
         )
@@ -112,13 +117,9 @@ class FileTables(Iterable[pa.Table]):
         try:
             found = _every_nullable(Schema.of_table(table)).refused(table)
         except InvalidInput as error:
-            raise type(error)(f"{self._path}: {error}") from None
+            raise error.at(self._path) from None
         if found and not self._skip:
-            row = int(numbers[found[0].row])
-            raise InvalidInput(
-                f"{self._path}: row {row}, column {found[0].column!r}: {found[0].reason}, or skip "
-                "such rows (--on-bad-row skip)"
-            )
+            raise found[0].error(self._path, int(numbers[found[0].row]))
         self._refused += [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in found]
 
 
@@ -152,7 +153,8 @@ class StoredRows:
             schema = schema or found
             count += len(table)
         if schema is None or not count:
-            raise InvalidInput(f"{path}: no row can be used; give a file with rows")
+            what = "no row can be used"
+            raise InvalidInput(what, at=Place(path), remedy="give a file with rows")
         columns = (
             column.model_copy(update={"nullable": column.name in nullable})
             for column in schema.columns
@@ -221,7 +223,8 @@ class StoredRows:
             if end == len(wanted):
                 break
         if end < len(wanted):
-            raise InvalidInput(f"{self.path}: has fewer rows than before; it changed while in use")
+            what = "has fewer rows than before; it changed while in use"
+            raise InvalidInput(what, at=Place(self.path))
         if not others:
             return self.schema.read_table(next(iter(self._tables)).slice(0, 0))
         place = np.empty_like(order)
