@@ -4,8 +4,9 @@ Reconstruction-based anomaly detection for tables and images, with thresholds th
 promise and reasons for every alarm. Importing this package loads no torch; its names do when first
 used.
 
-The names in `lampblack.__all__` are public, and change with a notice in the changelog alone. All
-else, and where a name lives, is internal and may change in any version.
+Public are the names in `lampblack.__all__`, and those in `__all__` of `lampblack.diagnostics` and
+`lampblack.scale`; the changelog says what changes. All else is internal and may change in any
+version.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ class Calibration:
         ordered = np.sort(np.asarray(scores, dtype=np.float64))
         n = len(ordered)
         if not n:
-            raise InvalidInput("there is no row to calibrate on; give at least one normal row")
+            what = "there is no row to calibrate on"
+            raise InvalidInput(what, remedy="give at least one normal row")
         allowed = math.floor(false_alarm_rate * (n + 1) + 1e-9) - 1
         promised = false_alarm_rate
         if allowed < 0:

@@ -19,7 +19,7 @@ from lampblack.data.images.schema import ImageSchema, to_unit
 from lampblack.data.images.stored import ArrayImages
 from lampblack.data.tables.inputs import as_matrix
 from lampblack.data.tables.schema import Rows, Schema
-from lampblack.exceptions import MissingExtra, ModelFileError
+from lampblack.exceptions import MissingExtra, ModelFileError, Place
 from lampblack.persistence.portable import PortableFacts, parse_portable, read_portable
 
 ROWS = 32  # of a table that go through the graph at a time
@@ -148,7 +148,7 @@ def _calibration(facts: PortableFacts, name: str) -> Calibration:
     ordered = np.isfinite(scores).all() and (np.diff(scores) >= 0).all()
     if not ordered or told.threshold not in scores:
         raise ModelFileError(
-            f"{name}: the calibration scores are not ascending or lack the threshold"
+            "the calibration scores are not ascending or lack the threshold", at=Place(name)
         )
     return Calibration(scores, told.origin, told.requested, told.promised, told.threshold)
 
@@ -167,4 +167,5 @@ def _session(content: bytes, name: str, threads: int | None) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own, of many kinds
         reason = " ".join(str(error).split())[:300]
-        raise ModelFileError(f"{name} cannot be run by this onnxruntime: {reason}") from None
+        what = f"{name} cannot be run by this onnxruntime: {reason}"
+        raise ModelFileError(what, names=Place(name)) from None

@@ -18,7 +18,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BAD_INPUT, UNEXPECTED, INTERRUPTED = 2, 1, 130
-OPTIONS = {"anomalous": "anomaly", "id_column": "id"}  # where an option has a name of its own
+# Options that are not called like their parameter.
+OPTIONS = {"anomalous": "anomaly", "checkpoint_dir": "checkpoint", "id_column": "id"}
 
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:

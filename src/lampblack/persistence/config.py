@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.tables.column_kinds import ColumnKind
 from lampblack.data.tables.schema import Schema
-from lampblack.exceptions import ModelFileError
+from lampblack.exceptions import ModelFileError, Place, Remedy
 from lampblack.persistence.folder import read_folder
 
 FORMAT = 3  # 1 and 2 were of no release
@@ -75,7 +75,8 @@ def read_config(path: Path) -> ModelConfig:
     """The configuration of a model folder, every file of which is checked. Loads no torch."""
     files = read_folder(path)
     if CONFIG not in files:
-        raise ModelFileError(f"{path / CONFIG} is missing; this is not a complete model")
+        what = f"{path / CONFIG} is missing; this is not a complete model"
+        raise ModelFileError(what, names=Place(path / CONFIG))
     return parse_config(path / CONFIG, files[CONFIG])
 
 
@@ -85,21 +86,25 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
         raw = json.loads(content)
         version = int(raw["format"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelFileError(f"{path} is not the configuration of a model") from None
+        what = f"{path} is not the configuration of a model"
+        raise ModelFileError(what, names=Place(path)) from None
     if version > FORMAT:
         raise ModelFileError(
             f"{path} has format {version}, written by a newer lampblack; "
-            f"this version reads formats up to {FORMAT}: upgrade lampblack"
+            f"this version reads formats up to {FORMAT}",
+            names=Place(path),
+            remedy=Remedy("upgrade lampblack", joint=": "),
         )
     if version < FORMAT:
         raise ModelFileError(
-            f"{path} has format {version}, which no released lampblack wrote or reads: "
-            "fit the model again"
+            f"{path} has format {version}, which no released lampblack wrote or reads",
+            names=Place(path),
+            remedy=Remedy("fit the model again", joint=": "),
         )
     try:
         return ModelConfig.model_validate(raw)
     except ValidationError as error:
-        raise ModelFileError(f"{path}: {first_fault(error)}") from None
+        raise ModelFileError(first_fault(error), at=Place(path)) from None
 
 
 def first_fault(error: ValidationError) -> str:

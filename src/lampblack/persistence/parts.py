@@ -12,7 +12,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from lampblack.data.tables.encoder import EncoderState
-from lampblack.exceptions import ModelFileError
+from lampblack.exceptions import ModelFileError, Place
 from lampblack.persistence.config import CONFIG, ModelConfig, first_fault, parse_config
 from lampblack.persistence.folder import read_folder, write_folder
 
@@ -59,14 +59,16 @@ class ModelParts:
         weights = _read_tensors(path / WEIGHTS, files[WEIGHTS])
         scores = _read_tensors(path / CALIBRATION, files[CALIBRATION]).get("scores")
         if scores is None:
-            raise ModelFileError(f"{path / CALIBRATION} does not hold calibration scores")
+            what = f"{path / CALIBRATION} does not hold calibration scores"
+            raise ModelFileError(what, names=Place(path / CALIBRATION))
         return cls(config, weights, encoder, scores, files[CARD].decode(errors="replace"))
 
 
 def _require(path: Path, files: dict[str, bytes], *names: str) -> None:
     for name in names:
         if name not in files:
-            raise ModelFileError(f"{path / name} is missing; this is not a complete model")
+            what = f"{path / name} is missing; this is not a complete model"
+            raise ModelFileError(what, names=Place(path / name))
 
 
 def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
@@ -74,11 +76,13 @@ def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
         return load_tensors(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise ModelFileError(f"{path} does not hold tensors: {reason}") from None
+        what = f"{path} does not hold tensors: {reason}"
+        raise ModelFileError(what, names=Place(path)) from None
 
 
 def _read_encoder(path: Path, content: bytes) -> EncoderState:
     try:
         return EncoderState.model_validate_json(content)
     except ValidationError as error:
-        raise ModelFileError(f"{path} does not hold an encoder: {first_fault(error)}") from None
+        what = f"{path} does not hold an encoder: {first_fault(error)}"
+        raise ModelFileError(what, names=Place(path)) from None
