@@ -82,7 +82,7 @@ def _compared(name: str, method: str, seed: int) -> dict[str, Any]:
 
 
 def _exported(detector: Any, folder: Path) -> tuple[Any, int]:
-    from lampblack.export import export_onnx
+    from lampblack.export.onnx_file import export_onnx
     from lampblack.portable import load_portable
 
     file = folder / "model.onnx"

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import lampblack
-from lampblack.cli.options import DetectorName
+from lampblack.choices import DetectorName
 from lampblack.detectors.registry import DETECTORS
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +74,7 @@ def test_info_needs_no_torch(fitted: lampblack.TollDetector, tmp_path: Path) -> 
 
 
 def test_command_line_offers_every_registered_detector() -> None:
-    assert {name.value for name in DetectorName} == set(DETECTORS)
+    assert set(get_args(DetectorName)) == set(DETECTORS)
 
 
 def test_every_detector_has_its_page_and_its_scenario() -> None:

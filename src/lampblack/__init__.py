@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lampblack.detectors.lampblack import LampblackDetector
     from lampblack.detectors.registry import load, recommended
     from lampblack.detectors.toll import TollDetector
-    from lampblack.export import export_onnx
+    from lampblack.export.onnx_file import export_onnx
     from lampblack.portable import load_portable
 
 __version__ = "0.1.0"
@@ -30,7 +30,7 @@ _HOMES = {
     "LAMPDetector": "lampblack.detectors.lamp",
     "LampblackDetector": "lampblack.detectors.lampblack",
     "TollDetector": "lampblack.detectors.toll",
-    "export_onnx": "lampblack.export",
+    "export_onnx": "lampblack.export.onnx_file",
     "find_images": "lampblack.data.images.folders",
     "find_rows": "lampblack.data.tables.stored",
     "load": "lampblack.detectors.registry",

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lampblack.calibration import Calibration, Scores
-from lampblack.data.tables.model_rows import Batch
 from lampblack.data.tables.schema import Rows
 from lampblack.exceptions import InvalidInput
 
@@ -56,17 +55,6 @@ def check_columns(detector: ScoringModel, key: str | None, explain: int) -> None
         raise InvalidInput(f"--explain {explain}: the model has {columns} columns")
     if key in (*RESULTS, *_reasons(explain)):
         raise InvalidInput(f"--id {key}: the output has a column of that name; rename it")
-
-
-def key_of(batch: Batch, id_column: str | None) -> pa.Array:
-    """What names each row: a column's value, or its number in the file. Text is of one type."""
-    if id_column is None:
-        return pa.array(batch.numbers)
-    source = batch.others if id_column in batch.others.column_names else batch.table
-    key = source.column(id_column).combine_chunks()
-    if pa.types.is_dictionary(key.type):
-        key = key.dictionary_decode()
-    return key.cast(pa.string()) if pa.types.is_large_string(key.type) else key
 
 
 def result_columns(

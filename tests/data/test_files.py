@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+import json
 import math
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -930,3 +932,16 @@ def test_written_table_is_read_back_the_same(
     assert pa.concat_tables([batch.table for batch in batches]).equals(table)
     assert [n for b in batches for n in b.row_numbers] == list(range(1, len(table) + 1))
     assert not re.search("part", " ".join(os.listdir(tmp_path)))
+
+
+def test_every_field_of_a_format_is_kept_by_a_model_and_read_back() -> None:
+    """A field that is added later is not lost on the way, nor where another is replaced."""
+    other = {"header": False, "delimiter": ";", "types": {"a": "date"}, "missing": ("?",)}
+    assert set(other) == {each.name for each in fields(RowFormat)}  # give the new one a value here
+    for name, value in other.items():
+        assert getattr(RowFormat.of_reading({name: value}), name) == value
+        assert getattr(RowFormat.of_reading(json.loads(json.dumps(other))), name) == value
+    told = RowFormat.of_reading(other, header=None, delimiter=",", missing=["-"])
+    assert told == RowFormat(False, ",", {"a": "date"}, ("?", "-"))
+    assert RowFormat.of_reading({}) == RowFormat()
+    assert RowFormat.of_reading({"header": True}, header=False).header is False

@@ -235,7 +235,7 @@ def test_stream_option_changes_how_a_file_is_read_and_nothing_else(
         calls.append(args)
         return find_rows(*args, **kwargs)
 
-    monkeypatch.setattr("lampblack.cli.fit.find_rows", spied)
+    monkeypatch.setattr("lampblack.cli.tables.find_rows", spied)
     if not option:
         monkeypatch.setattr(stored, "LARGE", 1000)
     fit = ["fit", str(file), "-o", str(tmp_path / "a.model"), "-d", "toll", "--steps", "20", "-q"]

@@ -94,7 +94,7 @@ def test_a_portable_model_gives_scores_and_no_reasons(portable: Path) -> None:
 
 def test_an_exported_model_scores_as_its_folder_does(table_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("lampblack.portable", reason="there is no export yet")
-    from lampblack.export import export_onnx
+    from lampblack.export.onnx_file import export_onnx
 
     frame = rows(50, seed=1).drop(columns="at")
     detector = lampblack.TollDetector(max_steps=30, random_state=0)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from lampblack.choices import ScoreName
 from lampblack.data.images.learning import ImageSize
 from lampblack.data.tables.column_kinds import ColumnKind
 from lampblack.data.tables.scaling import Scaling
@@ -19,15 +20,13 @@ from lampblack.exceptions import InvalidInput
 from lampblack.losses import AdversarialLoss, Amplification, ReconstructionErrorName
 from lampblack.model.recipe import Networks
 from lampblack.networks import AdversarialPair, AutoencoderPair, NetworkName
-from lampblack.scores import CriticScoreName, Density
+from lampblack.scores import Density
 from lampblack.training.adversarial import AdversarialSettings, AdversarialStep, Atypical
 from lampblack.training.schedule import Schedule
 from lampblack.training.steps import TrainingStep
 
 if TYPE_CHECKING:
     from lampblack.training.alone import Runner
-
-ScoreName = CriticScoreName | Literal["reconstruction"]
 
 
 @final

@@ -1,16 +1,16 @@
 """Losses: pure functions of tensors that return a value per element or per sample, never a mean."""
 
+from lampblack.choices import Amplification, ReconstructionErrorName
 from lampblack.losses.adversarial import (
     AdversarialLoss,
     critic_loss,
     deception_loss,
     gradient_penalty,
 )
-from lampblack.losses.amplification import Amplification, amplify, amplify_rescaled
+from lampblack.losses.amplification import amplify, amplify_rescaled
 from lampblack.losses.latent import latent_norm
 from lampblack.losses.reconstruction import (
     RECONSTRUCTION_ERRORS,
-    ReconstructionErrorName,
     elementwise_error,
     reconstruction_error,
 )

@@ -1,5 +1,6 @@
 """Networks: an encoder and a decoder, the pair that every detector trains, and a critic."""
 
+from lampblack.choices import NetworkName
 from lampblack.networks.convolutional import convolutional_networks
 from lampblack.networks.critic import (
     AdversarialPair,
@@ -9,7 +10,7 @@ from lampblack.networks.critic import (
 )
 from lampblack.networks.dense import dense_networks
 from lampblack.networks.pair import AutoencoderPair
-from lampblack.networks.published import PUBLISHED, NetworkName
+from lampblack.networks.published import PUBLISHED
 from lampblack.networks.residual import ama_cifar10_critic
 
 __all__ = [

@@ -19,11 +19,11 @@ from filelock import FileLock, Timeout
 from lampblack.data.file_names import ENDINGS, LEDGER, RUN, holds_scores
 from lampblack.data.tables.files import RowFormat, SkippedRow
 from lampblack.data.tables.layout import unreadable
-from lampblack.data.tables.model_rows import ModelRows
+from lampblack.data.tables.model_rows import ModelRows, key_of
 from lampblack.data.tables.writing import Output, unwritable
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.folder import MANIFEST, read_folder
-from lampblack.results import ScoringModel, key_of, result_columns, score_rows
+from lampblack.results import ScoringModel, result_columns, score_rows
 
 LOCK: Final = "lock"
 FORMAT: Final = 2

@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from lampblack.choices import Engine
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.tables.files import SkippedRow
 from lampblack.exceptions import InvalidInput, LampblackWarning
@@ -23,8 +24,6 @@ from lampblack.scale.partitions import (
     partitions,
     score_partition,
 )
-
-Engine = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)

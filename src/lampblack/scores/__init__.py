@@ -1,8 +1,9 @@
 """Scores of samples, and what each element adds to them. Higher is more anomalous."""
 
+from lampblack.choices import CriticScoreName
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
-from lampblack.scores.critic import CriticScore, CriticScoreName, Density
+from lampblack.scores.critic import CriticScore, Density
 from lampblack.scores.nearest.score import NearestScore
 from lampblack.scores.reconstruction import ReconstructionScore, error_contributions
 

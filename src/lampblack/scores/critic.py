@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from lampblack.choices import CriticScoreName
 from lampblack.losses import (
     RECONSTRUCTION_ERRORS,
     ReconstructionErrorName,
@@ -20,7 +21,6 @@ from lampblack.networks import AdversarialPair
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
 
-CriticScoreName = Literal["critic", "typicality", "mahalanobis", "joint"]
 Density = Literal["gaussian", "kernel"]
 NAMES: tuple[CriticScoreName, ...] = ("critic", "typicality", "mahalanobis", "joint")
 DENSITIES: tuple[Density, ...] = ("gaussian", "kernel")

@@ -8,6 +8,7 @@ the length of what it stands for is known; and encodings that share prefixes are
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def read_bounded(
         ) from None
     known = {name: kind for name, kind in format_.types.items() if name in schema.names}
     numbers = np.arange(1, len(table) + 1)
-    format_ = RowFormat(format_.header, format_.delimiter, known, format_.missing)
+    format_ = replace(format_, types=known)
     table, _, cells = told(Path(upload.name), table, format_, numbers)
     if cells:
         first = cells[0]

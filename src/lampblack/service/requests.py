@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def read_files(
         raise Refusal(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{upload.name} is compressed; decompress it first"
         )
-    format_ = _row_format(reading)
+    format_ = RowFormat.of_reading(reading)
     if upload.content.startswith(PARQUET):
         return _read_parquet(upload, schema, format_, wanted, most_rows)
     if upload.content_type in PARQUET_TYPES:
@@ -287,16 +287,6 @@ def _unfit(message: str, row: int | None = None, column: str | None = None) -> R
 # Files of rows.
 
 
-def _row_format(reading: Mapping[str, Any]) -> RowFormat:
-    """How the fitted file was written, which later files are taken to share."""
-    return RowFormat(
-        header=bool(reading.get("header", True)),
-        delimiter=reading.get("delimiter"),
-        types=reading.get("types") or {},
-        missing=tuple(reading.get("missing") or ()),
-    )
-
-
 def _read_csv(
     upload: Upload, schema: Schema, format_: RowFormat, wanted: Wanted, most: int
 ) -> Received:
@@ -304,9 +294,7 @@ def _read_csv(
     source = Source(Path(upload.name), parquet=False, gzip=False, content=upload.content)
     kinds = {column.name: column.kind for column in schema.columns}
     told = {name: kind for name, kind in format_.types.items() if name in kinds}
-    stream = iter_rows(
-        source, RowFormat(format_.header, format_.delimiter, told, format_.missing), kinds=kinds
-    )
+    stream = iter_rows(source, replace(format_, types=told), kinds=kinds)
     _, keep = _chosen(stream.columns, schema, wanted)  # before all rows are read
     tables, count = [], 0
     for rows in stream:

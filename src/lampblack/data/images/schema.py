@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ class ImageSchema(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str] = "images"
 
     channels: int = Field(ge=1)
     height: int = Field(ge=SMALLEST, le=LARGEST)

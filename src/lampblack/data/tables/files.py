@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lampblack.choices import OnBadRow
 from lampblack.data.tables.column_kinds import ColumnKind
 from lampblack.data.tables.csv_rows import text_tables, typed_tables
 from lampblack.data.tables.filters import Filter, parse_where
@@ -35,7 +36,7 @@ from lampblack.data.tables.parquet_rows import (
     told,
     unicode_only,
 )
-from lampblack.data.tables.parsing import BadRows, OnBadRow, RowNumbers, SkippedRow, parse_columns
+from lampblack.data.tables.parsing import BadRows, RowNumbers, SkippedRow, parse_columns
 from lampblack.exceptions import InvalidInput
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,16 @@ from lampblack.data.tables.table import from_object_array, is_frame, to_arrow
 from lampblack.exceptions import InvalidInput, SchemaMismatch
 
 Matrix = npt.NDArray[np.floating[Any]]
+
+
+class CheckedRows(NamedTuple):
+    """Rows to be fitted that their schema has checked already: they are not converted again."""
+
+    schema: Schema
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 def check_rows(

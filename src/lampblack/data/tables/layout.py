@@ -9,11 +9,11 @@ import csv
 import io
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -47,6 +47,19 @@ class RowFormat:
     delimiter: str | None = None
     types: Mapping[str, ColumnKind] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+
+    @classmethod
+    def of_reading(
+        cls, reading: Mapping[str, Any], *, missing: Iterable[str] = (), **given: Any
+    ) -> "RowFormat":
+        """As the fitted file was written, by what its model remembers, but for what is given.
+
+        missing: further spellings. given: other fields; None where the user did not say.
+        """
+        known = {each.name: reading.get(each.name) for each in fields(cls)}
+        known |= {name: value for name, value in given.items() if value is not None}
+        told = {name: value for name, value in known.items() if value is not None}
+        return cls(**{**told, "missing": (*told.get("missing", ()), *missing)})
 
     def __post_init__(self) -> None:
         delimiter = self.delimiter

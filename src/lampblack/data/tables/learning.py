@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from lampblack.data.tables.column_kinds import ColumnKind
 from lampblack.data.tables.inputs import (
+    CheckedRows,
     as_table,
     is_table,
     one_line,
@@ -40,13 +41,13 @@ def learn(
             raise InvalidInput(f"{X.path}: {len(X)} rows cannot be fitted; give {FEWEST_ROWS}")
         _remember_columns(detector, X.schema)
         return X.schema, X
+    if isinstance(X, CheckedRows):
+        refuse_few(len(X), len(X.schema.columns))
+        _remember_columns(detector, X.schema)
+        return X.schema, X.rows
     if is_table(X):
         table = as_table(X)
-        if table.num_rows < FEWEST_ROWS or not table.num_columns:
-            raise InvalidInput(
-                f"a table of {table.num_rows} rows and {table.num_columns} columns cannot be "
-                f"fitted; at least {FEWEST_ROWS} rows and 1 column are needed"
-            )
+        refuse_few(table.num_rows, table.num_columns)
         schema = Schema.of_table(table, types)
         if isinstance(X, np.ndarray):
             schema = schema.model_copy(update={"named": False})
@@ -59,6 +60,15 @@ def learn(
         return schema, schema.read_table(table)
     schema = Schema.of_array(array)
     return schema, schema.read_array(array)
+
+
+def refuse_few(rows: int, columns: int) -> None:
+    """Raise InvalidInput where a table is too small to be fitted."""
+    if rows < FEWEST_ROWS or not columns:
+        raise InvalidInput(
+            f"a table of {rows} rows and {columns} columns cannot be fitted; at least "
+            f"{FEWEST_ROWS} rows and 1 column are needed"
+        )
 
 
 def as_array(

@@ -49,6 +49,17 @@ class Batch:
     numbers: Numbers
 
 
+def key_of(batch: Batch, id_column: str | None) -> pa.Array:
+    """What names each row: a column's value, or its number in the file. Text is of one type."""
+    if id_column is None:
+        return pa.array(batch.numbers)
+    source = batch.others if id_column in batch.others.column_names else batch.table
+    key = source.column(id_column).combine_chunks()
+    if pa.types.is_dictionary(key.type):
+        key = key.dictionary_decode()
+    return key.cast(pa.string()) if pa.types.is_large_string(key.type) else key
+
+
 class ModelRows:
     """The rows of a file, batch by batch, as a fitted schema takes them.
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from lampblack.choices import OnBadRow
 from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
 from lampblack.exceptions import InvalidInput
 
-OnBadRow = Literal["fail", "skip"]
 Mask = npt.NDArray[np.bool_]
 RowNumbers = npt.NDArray[np.int64]
 
@@ -44,6 +44,10 @@ class SkippedRow:
     row: int
     column: str | None
     reason: str
+
+    def __str__(self) -> str:
+        column = "" if self.column is None else f", column {self.column!r}"
+        return f"row {self.row}{column}: {self.reason}"
 
 
 @dataclass

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lampblack.choices import OnBadRow
 from lampblack.data.tables.column_kinds import ColumnKind
-from lampblack.data.tables.files import OnBadRow, SkippedRow, column_names, iter_rows
+from lampblack.data.tables.files import SkippedRow, column_names, iter_rows
 from lampblack.data.tables.layout import RowFormat, find_source
 from lampblack.data.tables.parquet_rows import find_parquet_layout
 from lampblack.data.tables.schema import Rows, Schema, listed
