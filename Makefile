@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # One thread a worker: the tests run in two processes, and small networks gain nothing from more.
 QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test check docs evidence bench bench-quick bench-service bench-speed clean
+.PHONY: demo test check docs bench bench-quick bench-service bench-speed clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,20 +36,16 @@ docs: .venv/.installed
 	touch $@
 
 bench: .venv/.bench
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python -m benchmarks
 
 bench-quick: .venv/.bench
-	$(BIN)/python benchmarks/bench.py --quick
+	$(BIN)/python -m benchmarks --quick
 
 bench-service: .venv/.bench
-	$(QUIET_THREADS) $(BIN)/python benchmarks/service.py
+	$(BIN)/python -m benchmarks service
 
 bench-speed: .venv/.bench
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/speed.py --bounds
-
-evidence: .venv/.bench
-	$(BIN)/python benchmarks/evidence.py
+	$(BIN)/python -m benchmarks speed bounds
 
 clean:
 	rm -rf .venv build dist docs/api .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

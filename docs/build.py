@@ -12,7 +12,8 @@ import lampblack
 MODULES = (
     "lampblack",
     "lampblack.detectors.base",
-    "lampblack.model.scoring",
+    "lampblack.model.model",
+    "lampblack.model.parameters",
     "lampblack.detectors.ama",
     "lampblack.detectors.autoencoder",
     "lampblack.detectors.lamp",

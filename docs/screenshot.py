@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.shell import PUMP
+from benchmarks.studies.tour import PUMP
 
 PICTURE = Path(__file__).parent / "pictures" / "report.png"
 COMMANDS = (

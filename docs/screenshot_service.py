@@ -21,7 +21,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.shell import PARTS, PUMP
+from benchmarks.studies.image_tour import PARTS
+from benchmarks.studies.tour import PUMP
 
 PICTURES = Path(__file__).parent / "pictures"
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import doctest
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from benchmarks import adversarial, images, render, why
+from benchmarks import pages
+from benchmarks.lab import methods
+from benchmarks.lab.results import read
+from benchmarks.lab.study import jobs_of
+from benchmarks.studies import arrhythmia, comparison, memory, recommended, sensitivity
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", render.PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda path: path.name)
 def test_every_table_of_the_pages_is_that_of_the_results(page: Path) -> None:
-    assert page.read_text() == render.rendered(page.read_text())
+    assert page.read_text() == pages.rendered(page.read_text())
 
 
 def test_a_changed_figure_would_be_noticed() -> None:
     text = (ROOT / "README.md").read_text()
     changed = text.replace("| Toll | ", "| Toll | 1", 1)
     assert changed != text
-    assert render.rendered(changed) != changed
+    assert pages.rendered(changed) != changed
 
 
 def test_readme_examples_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,53 +35,49 @@ def test_readme_examples_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_every_set_method_and_seed_is_in_the_results() -> None:
-    from benchmarks import methods
-
-    rows = render.read("tables")
+    rows = read("tables")
     sets = {row["set"] for row in rows}
     found = {(row["set"], row["method"], row["seed"]) for row in rows}
     assert len(sets) == 28
-    seeds = {m: methods.ABLATION_SEEDS if m in methods.ABLATIONS else 5 for m in methods.TABLES}
+    seeds = {m: 1 if m in methods.ABLATIONS else 5 for m in methods.TABLES}
     assert found == {(s, m, seed) for s in sets for m in seeds for seed in range(seeds[m])}
-    tried = {(row["set"], row["method"], row["seed"]) for row in render.read("sensitivity")}
-    assert tried == {(s, m, seed) for s in sets for m in methods.SENSITIVITY for seed in range(3)}
-    settings = {(row["set"], row["method"]) for row in render.read("recommended")}
-    assert settings == {(s, m) for s in sets for m in methods.RECOMMENDED}
-    arrhythmia = {(row["method"], row["seed"]) for row in render.read("arrhythmia")}
-    assert arrhythmia == {(m, seed) for m in methods.ARRHYTHMIA for seed in range(10)}
+    tried = {(row["set"], row["method"], row["seed"]) for row in read("sensitivity")}
+    assert tried == {(s, m, seed) for s in sets for m in sensitivity.SETTINGS for seed in range(3)}
+    settings = {(row["set"], row["method"]) for row in read("recommended")}
+    assert settings == {(s, m) for s in sets for m in recommended.SETTINGS}
+    ten = {(row["method"], row["seed"]) for row in read("arrhythmia")}
+    assert ten == {(m, seed) for m in arrhythmia.METHODS for seed in range(10)}
 
 
-@pytest.mark.parametrize("part", [images, adversarial, why], ids=["images", "adversarial", "why"])
-def test_results_are_of_jobs_that_the_script_runs(part: ModuleType) -> None:
-    found = [(r["set"], r["method"], r["seed"]) for r in render.read(part.__name__.split(".")[-1])]
+@pytest.mark.parametrize("results", ["images", "adversarial", "why"])
+def test_results_are_of_jobs_that_the_studies_run(results: str) -> None:
+    found = [(r["set"], r["method"], r["seed"]) for r in read(results)]
     assert found
     assert len(set(found)) == len(found)
-    assert set(found) <= set(part.jobs())
+    assert set(found) <= set(jobs_of(results))
 
 
 def test_ama_far_from_its_training_images_keeps_what_its_page_says() -> None:
-    by_method = {r["method"]: r["auroc"] for r in render.read("adversarial") if r["set"] == "far"}
+    by_method = {r["method"]: r["auroc"] for r in read("adversarial") if r["set"] == "far"}
     joint, plain = by_method["AMA"]["joint"], by_method["autoencoder"][""]
     assert all(joint[kind] >= 0.85 for kind in ("one colour", "blurred", "low contrast"))
     assert sum(joint.values()) > sum(plain.values())
 
 
 def test_the_recommended_detector_keeps_what_its_pages_say() -> None:
-    from benchmarks import report
-
-    found = report.compared()
-    assert found.methods[0] == report.OURS
+    found = comparison.Comparison(comparison.STUDY.rows())
+    assert found.methods[0] == comparison.OURS
     assert found.ranks.argmin() == 0
     assert all(
         all(share == 1 for share in row["above"].values())
-        for row in render.read("rays")
+        for row in read("rays")
         if row["method"] == "recommended"
     )
 
 
 def test_toll_ends_where_its_page_says() -> None:
     """With batch norm in the decoder it escapes, without it collapses; the score needs both."""
-    rows = {(r["set"], r["method"], r["seed"]): r for r in render.read("why")}
+    rows = {(r["set"], r["method"], r["seed"]): r for r in read("why")}
     for seed in range(3):
         escape, collapse = (
             rows["arc", setting, seed] for setting in ("β = 10", "β = 10, no batch norm")
@@ -90,9 +89,7 @@ def test_toll_ends_where_its_page_says() -> None:
 
 
 def test_memory_of_scoring_is_measured_and_below_the_promise() -> None:
-    from benchmarks import memory
-
-    rows = {row["set"]: row for row in render.read("memory")}
+    rows = {row["set"]: row for row in read("memory")}
     assert rows.keys() == memory.CASES.keys()
     least = rows["2,000 rows"]["peak_mib"]
     assert rows["CSV"]["file_mb"] >= 5000

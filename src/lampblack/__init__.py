@@ -3,6 +3,10 @@
 Reconstruction-based anomaly detection for tables and images, with thresholds that keep their
 promise and reasons for every alarm. Importing this package loads no torch; its names do when first
 used.
+
+Public are the names in `lampblack.__all__`, and those in `__all__` of `lampblack.diagnostics` and
+`lampblack.scale`; the changelog says what changes. All else is internal and may change in any
+version.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lampblack.data.images.folders import find_images
+    from lampblack.data.tables.files import RowFormat
     from lampblack.data.tables.stored import find_rows
     from lampblack.detectors.ama import AMADetector
     from lampblack.detectors.autoencoder import AutoencoderDetector
@@ -19,38 +24,90 @@ if TYPE_CHECKING:
     from lampblack.detectors.lampblack import LampblackDetector
     from lampblack.detectors.registry import load, recommended
     from lampblack.detectors.toll import TollDetector
-    from lampblack.export import export_onnx
+    from lampblack.diagnostics.diagnosis import diagnose
+    from lampblack.exceptions import (
+        CalibrationWarning,
+        CollapseWarning,
+        ExportError,
+        InvalidInput,
+        LampblackError,
+        LampblackWarning,
+        MissingExtra,
+        ModelFileError,
+        SchemaMismatch,
+        TrainingError,
+        TrainingWarning,
+        UnreadableImage,
+    )
+    from lampblack.export.onnx_file import export_onnx
     from lampblack.portable import load_portable
+    from lampblack.scale.partitions import Scoring
+    from lampblack.scale.runs import score_files
+    from lampblack.training.callbacks import Callback
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AMADetector": "lampblack.detectors.ama",
     "AutoencoderDetector": "lampblack.detectors.autoencoder",
+    "CalibrationWarning": "lampblack.exceptions",
+    "Callback": "lampblack.training.callbacks",
+    "CollapseWarning": "lampblack.exceptions",
+    "ExportError": "lampblack.exceptions",
+    "InvalidInput": "lampblack.exceptions",
     "LAMPDetector": "lampblack.detectors.lamp",
     "LampblackDetector": "lampblack.detectors.lampblack",
+    "LampblackError": "lampblack.exceptions",
+    "LampblackWarning": "lampblack.exceptions",
+    "MissingExtra": "lampblack.exceptions",
+    "ModelFileError": "lampblack.exceptions",
+    "RowFormat": "lampblack.data.tables.files",
+    "SchemaMismatch": "lampblack.exceptions",
+    "Scoring": "lampblack.scale",
     "TollDetector": "lampblack.detectors.toll",
-    "export_onnx": "lampblack.export",
+    "TrainingError": "lampblack.exceptions",
+    "TrainingWarning": "lampblack.exceptions",
+    "UnreadableImage": "lampblack.exceptions",
+    "diagnose": "lampblack.diagnostics",
+    "export_onnx": "lampblack.export.onnx_file",
     "find_images": "lampblack.data.images.folders",
     "find_rows": "lampblack.data.tables.stored",
     "load": "lampblack.detectors.registry",
     "load_portable": "lampblack.portable",
     "recommended": "lampblack.detectors.registry",
+    "score_files": "lampblack.scale",
 }
 
 __all__ = [
     "AMADetector",
     "AutoencoderDetector",
+    "CalibrationWarning",
+    "Callback",
+    "CollapseWarning",
+    "ExportError",
+    "InvalidInput",
     "LAMPDetector",
     "LampblackDetector",
+    "LampblackError",
+    "LampblackWarning",
+    "MissingExtra",
+    "ModelFileError",
+    "RowFormat",
+    "SchemaMismatch",
+    "Scoring",
     "TollDetector",
+    "TrainingError",
+    "TrainingWarning",
+    "UnreadableImage",
     "__version__",
+    "diagnose",
     "export_onnx",
     "find_images",
     "find_rows",
     "load",
     "load_portable",
     "recommended",
+    "score_files",
 ]
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +68,8 @@ class Calibration:
         ordered = np.sort(np.asarray(scores, dtype=np.float64))
         n = len(ordered)
         if not n:
-            raise InvalidInput("there is no row to calibrate on; give at least one normal row")
+            what = "there is no row to calibrate on"
+            raise InvalidInput(what, remedy="give at least one normal row")
         allowed = math.floor(false_alarm_rate * (n + 1) + 1e-9) - 1
         promised = false_alarm_rate
         if allowed < 0:
@@ -91,6 +91,11 @@ class Calibration:
             return None
         found = ks_2samp(self.scores, scores)
         return Drift(float(found.statistic), float(found.pvalue))
+
+    @property
+    def false_alarm_rate(self) -> float:
+        """The rate that is promised; NaN under `contamination`, which promises none."""
+        return self.promised if self.origin == "held-out" else math.nan
 
     @property
     def shortfall(self) -> str | None:
@@ -115,7 +120,8 @@ class Calibration:
         """Conformal p-values (n,) in (0, 1]: p = (1 + #{calibration score ≥ s}) / (1 + n).
 
         Under exchangeability P(p ≤ α) ≤ α for every α; an alarm is exactly p ≤ promised rate.
-        Raises InvalidInput after `contamination`, whose scores are those of the training rows.
+        NaN for a sample that has no score. Raises InvalidInput after `contamination`, whose scores
+        are those of the training rows.
         """
         if self.origin != "held-out":
             raise InvalidInput(
@@ -124,7 +130,8 @@ class Calibration:
             )
         n = len(self.scores)
         below = np.searchsorted(self.scores, scores, side="left")
-        return np.asarray((1 + n - below) / (1 + n), dtype=np.float64)
+        p_values = np.asarray((1 + n - below) / (1 + n), dtype=np.float64)
+        return np.where(np.isnan(scores), np.nan, p_values)
 
     def discoveries(self, scores: Scores, fdr: float) -> npt.NDArray[np.bool_]:
         """Which rows (n,) to call anomalies; see `false_discovery_alarms`.
@@ -165,46 +172,3 @@ def false_discovery_alarms(p_values: Scores, fdr: float) -> npt.NDArray[np.bool_
     ascending = np.sort(p_values)
     allowed = ascending[ascending <= fdr * np.arange(1, n + 1) / n]
     return np.asarray(p_values <= (allowed[-1] if len(allowed) else 0.0))
-
-
-class DecisionsMixin(ABC):
-    """What follows from scores and a calibration, whoever computes the scores."""
-
-    calibration_: Calibration
-    offset_: float
-
-    @abstractmethod
-    def anomaly_score(self, X: Any) -> Scores:
-        """How anomalous each sample is (n,), higher for more; finite and non-negative."""
-
-    @property
-    def false_alarm_rate_(self) -> float:
-        """The promised false-alarm rate; NaN under `contamination`, which promises none."""
-        held_out = self.calibration_.origin == "held-out"
-        return self.calibration_.promised if held_out else float("nan")
-
-    def score_samples(self, X: Any) -> Scores:
-        """Minus `anomaly_score` (n,): higher is more normal, as in scikit-learn."""
-        return -self.anomaly_score(X)
-
-    def decision_function(self, X: Any) -> Scores:
-        """`score_samples` − `offset_` (n,): negative for anomalies."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
-        """−1 for anomalies, +1 for normal rows (n,).
-
-        Without `fdr`, a row is an anomaly where its score is above the threshold: at most a share
-        `false_alarm_rate_` of normal rows is, in expectation. With `fdr`, at most that share of the
-        rows *called* anomalies is normal, on average (Benjamini-Hochberg over this batch).
-        Warns with CalibrationWarning where too few rows calibrated to call any.
-        """
-        if fdr is not None:
-            scores = self.anomaly_score(X)
-            return np.where(self.calibration_.discoveries(scores, fdr), -1, 1)
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def p_value(self, X: Any) -> Scores:
-        """Conformal p-values (n,) in (0, 1], small for anomalies; see `Calibration.p_values`."""
-        scores = self.anomaly_score(X)
-        return self.calibration_.p_values(scores)

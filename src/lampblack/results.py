@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,23 +12,65 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lampblack.calibration import Calibration, Scores
-from lampblack.data.tables.model_rows import Batch
 from lampblack.data.tables.schema import Rows
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Setting
 
 RESULTS = ("anomaly_score", "p_value", "decision")
 
 
-class ScoringModel(Protocol):
-    """What is asked of a detector, fitted model or portable one; the first two explain besides."""
-
-    schema_: Any
-    calibration_: Calibration
-    reading_: Any
+class Decisions(ABC):
+    """What follows from scores and a calibration, whoever computes the scores."""
 
     @property
-    def false_alarm_rate_(self) -> float:
-        """The promised false-alarm rate."""
+    @abstractmethod
+    def _calibration(self) -> Calibration:
+        """The scores that calibrated, and the threshold."""
+
+    @abstractmethod
+    def anomaly_score(self, X: Any) -> Scores:
+        """How anomalous each sample is (n,), higher for more; finite and non-negative."""
+
+    def score_samples(self, X: Any) -> Scores:
+        """Minus `anomaly_score` (n,): higher is more normal, as in scikit-learn."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> Scores:
+        """`score_samples` plus the threshold (n,): negative for anomalies."""
+        return self.score_samples(X) + self._calibration.threshold
+
+    def predict(self, X: Any, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
+        """−1 for anomalies, +1 for normal rows (n,).
+
+        Without `fdr`, a row is an anomaly where its score is above the threshold: at most a share
+        `false_alarm_rate_` of normal rows is, in expectation. With `fdr`, at most that share of the
+        rows *called* anomalies is normal, on average (Benjamini-Hochberg over this batch).
+        Warns with CalibrationWarning where too few rows calibrated to call any.
+        """
+        if fdr is not None:
+            scores = self.anomaly_score(X)
+            return np.where(self._calibration.discoveries(scores, fdr), -1, 1)
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_value(self, X: Any) -> Scores:
+        """Conformal p-values (n,) in (0, 1], small for anomalies; see `Calibration.p_values`."""
+        scores = self.anomaly_score(X)
+        return self._calibration.p_values(scores)
+
+
+class ScoringModel(Protocol):
+    """What is asked of a model, a folder's or a portable one; the first explains besides."""
+
+    @property
+    def schema(self) -> Any:
+        """The columns or images that it takes."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """The scores that calibrated, and the threshold."""
+
+    @property
+    def reading(self) -> Mapping[str, Any]:
+        """How the fitted file was written."""
 
     def anomaly_score(self, X: Any) -> Scores:
         """How anomalous each sample is (n,)."""
@@ -41,46 +85,42 @@ class ScoredRows:
     alarm: npt.NDArray[np.bool_]
 
 
-def score_rows(detector: ScoringModel, rows: Any) -> ScoredRows:
-    """Score rows that a detector takes, or that its schema has checked."""
-    scores = detector.anomaly_score(rows)
-    calibration = detector.calibration_
+def score_rows(model: ScoringModel, rows: Any) -> ScoredRows:
+    """Score rows that a model takes, or that its schema has checked."""
+    scores = model.anomaly_score(rows)
+    calibration = model.calibration
     p_values = calibration.p_values(scores) if calibration.origin == "held-out" else None
     return ScoredRows(scores, p_values, scores > calibration.threshold)
 
 
-def check_columns(detector: ScoringModel, key: str | None, explain: int) -> None:
+def decisions(scored: ScoredRows) -> npt.NDArray[np.str_]:
+    """What is said of each row (n,): anomaly, normal, or unscored."""
+    known = np.where(scored.alarm, "anomaly", "normal")
+    return np.where(np.isnan(scored.anomaly_score), "unscored", known)
+
+
+def check_columns(model: ScoringModel, key: str | None, explain: int) -> None:
     """Raise InvalidInput where results cannot have so many reasons, or a key of that name."""
-    columns = len(detector.schema_.columns)
+    columns = len(model.schema.columns)
     if explain > columns:
-        raise InvalidInput(f"--explain {explain}: the model has {columns} columns")
+        raise InvalidInput(Setting("explain", explain), f": the model has {columns} columns")
     if key in (*RESULTS, *_reasons(explain)):
-        raise InvalidInput(f"--id {key}: the output has a column of that name; rename it")
-
-
-def key_of(batch: Batch, id_column: str | None) -> pa.Array:
-    """What names each row: a column's value, or its number in the file. Text is of one type."""
-    if id_column is None:
-        return pa.array(batch.numbers)
-    source = batch.others if id_column in batch.others.column_names else batch.table
-    key = source.column(id_column).combine_chunks()
-    if pa.types.is_dictionary(key.type):
-        key = key.dictionary_decode()
-    return key.cast(pa.string()) if pa.types.is_large_string(key.type) else key
+        what = ": the output has a column of that name"
+        raise InvalidInput(Setting("id_column", key), what, remedy="rename it")
 
 
 def result_columns(
-    detector: ScoringModel, rows: Rows, scored: ScoredRows, explain: int
+    model: ScoringModel, rows: Rows, scored: ScoredRows, explain: int
 ) -> dict[str, pa.Array]:
     """Score, p-value and decision of each row, and the `explain` columns that did most."""
     p_value = [None] * len(scored.alarm) if scored.p_value is None else scored.p_value
     columns = {
-        "anomaly_score": pa.array(scored.anomaly_score),
-        "p_value": pa.array(p_value, pa.float64()),
-        "decision": pa.array(np.where(scored.alarm, "anomaly", "normal"), pa.string()),
+        "anomaly_score": pa.array(scored.anomaly_score, from_pandas=True),
+        "p_value": pa.array(p_value, pa.float64(), from_pandas=True),
+        "decision": pa.array(decisions(scored), pa.string()),
     }
     if explain:
-        explaining: Any = detector
+        explaining: Any = model
         explanation = explaining.explain(rows)
         ranked = explanation.blame()
         order = np.argsort(-ranked, axis=1, kind="stable")[:, :explain]

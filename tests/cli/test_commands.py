@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import inspect
 import json
@@ -19,12 +20,18 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
-from benchmarks.growth import RUN
+from benchmarks.lab.apart import command as measured
 from click.testing import Result
 from typer.testing import CliRunner
 
 import lampblack
+from lampblack.cli import options
 from lampblack.cli.main import app
+from lampblack.data.tables.layout import RowFormat
+from lampblack.data.tables.schema import Rows, Schema
+from lampblack.model.methods import RECIPES
+from lampblack.model.parameters import about
+from lampblack.persistence import read_config
 from tests.conftest import mixed_frame
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +86,44 @@ def test_fitted_in_the_shell_is_fitted_in_python(folder: Path, detector: str) ->
     frame = pa_csv.read_csv(folder / "normal.csv")
     again = type(loaded)(max_steps=40).fit(frame)
     np.testing.assert_array_equal(loaded.anomaly_score(frame), again.anomaly_score(frame))
+
+
+def test_a_table_is_converted_once_where_all_of_its_rows_can_be_used(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted = []
+    convert = Schema._convert
+
+    def counted(schema: Schema, table: pa.Table) -> Rows:
+        converted.append(table.num_rows)
+        return convert(schema, table)
+
+    monkeypatch.setattr(Schema, "_convert", counted)
+    assert run("fit", folder / "normal.csv", "-o", tmp_path / "a.model", *QUICK).exit_code == 0
+    assert converted == [600]
+
+
+def test_a_row_that_is_skipped_leaves_no_trace_in_the_model(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "normal.csv").read_text().splitlines(keepends=True)
+    cells = lines[-1].split(",")
+    (tmp_path / "bad.csv").write_text("".join([*lines, ",".join([*cells[:2], "inf", *cells[3:]])]))
+    options = ("-o", tmp_path / "a.model", "--on-bad-row", "skip", *QUICK)
+    fitted = run("fit", tmp_path / "bad.csv", *options)
+    assert "row 601, column 'flow': the value is infinite" in fitted.stderr
+    model, same = lampblack.load(tmp_path / "a.model"), lampblack.load(folder / "pump.model")
+    frame = pa_csv.read_csv(folder / "normal.csv")
+    np.testing.assert_array_equal(model.anomaly_score(frame), same.anomaly_score(frame))
+
+
+def test_a_model_keeps_every_field_of_how_its_file_was_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    options = ("--delimiter", ",", "--missing", "?", "--types", "mode=category")
+    assert run("fit", folder / "normal.csv", "-o", tmp_path / "a", *options, *QUICK).exit_code == 0
+    reading = read_config(tmp_path / "a").reading
+    assert set(reading) == {each.name for each in dataclasses.fields(RowFormat)}
+    told = RowFormat(types={"mode": "category"}, delimiter=",", missing=("?",))
+    assert RowFormat.of_reading(reading) == told
 
 
 @pytest.mark.parametrize("data", ["today.csv", "today.parquet", "today.csv.gz"])
@@ -202,7 +247,7 @@ def test_info_shows_columns_threshold_and_json(folder: Path) -> None:
         "torch",
     ):
         assert fact in shown
-    assert json.loads(run("info", folder / "pump.model", "--json").stdout)["format"] == 3
+    assert json.loads(run("info", folder / "pump.model", "--json").stdout)["format"] == 4
 
 
 def test_calibrate_sets_a_new_threshold_without_training(folder: Path) -> None:
@@ -483,13 +528,19 @@ def test_damaged_model_is_refused_by_every_command(folder: Path, tmp_path: Path)
 
 
 def test_an_option_of_several_commands_is_written_once() -> None:
+    commands = [inspect.unwrap(command.callback) for command in app.registered_commands]
+    groups = filter(dataclasses.is_dataclass, filter(inspect.isclass, vars(options).values()))
     written = [
         annotation
-        for command in app.registered_commands
-        for annotation in inspect.unwrap(command.callback).__annotations__.values()
+        for holder in [*commands, *groups]
+        for annotation in inspect.get_annotations(holder).values()
         if annotation.startswith("Annotated")
     ]
-    assert len(written) > 20
+    drawn = [
+        f for recipe in RECIPES.values() for f in recipe.parameters.__dataclass_fields__.values()
+    ]
+    flags = {about(field).flag for field in drawn} - {None}
+    assert len(written) + len(flags) > 70
     assert [annotation for annotation, n in Counter(written).items() if n > 1] == []
 
 
@@ -598,11 +649,7 @@ def test_memory_does_not_grow_with_the_file(
             "score": [model, file, "-o", tmp_path / "o.parquet"],
             "fit": [file, "-o", tmp_path / f"{copies}.model", *QUICK, "--stream"],
         }[command]
-        process = [sys.executable, "-c", RUN, command, *arguments, "--quiet"]
-        finished = subprocess.run(
-            [str(part) for part in process], check=True, capture_output=True, text=True
-        )
-        peaks.append(json.loads(finished.stdout.splitlines()[-1])["peak_mib"])
+        peaks.append(measured(command, *arguments, "--quiet", threads=1)["peak_mib"])
     assert peaks[1] - peaks[0] < growth
     assert peaks[1] < 1024
 
@@ -637,7 +684,7 @@ def test_too_little_memory_is_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("lampblack.model.blocks._pass", fail)
+    monkeypatch.setattr("lampblack.model.blocks.Blocks._pass", fail)
     line = refused("score", folder / "pump.model", folder / "normal.csv", "-o", tmp_path / "o.csv")
     assert "not enough memory" in line
 

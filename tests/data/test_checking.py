@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lampblack.data.checking import joined_scores
+from lampblack.data.blocks import joined_scores
 from lampblack.exceptions import InvalidInput
 
 

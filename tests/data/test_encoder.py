@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from lampblack.choices import Scaling
 from lampblack.data.tables import encoder
 from lampblack.data.tables.encoder import EncoderState, TableEncoder
-from lampblack.data.tables.scaling import Scaling
 from lampblack.data.tables.schema import Schema
 from tests.conftest import mixed_frame
 
@@ -28,7 +28,7 @@ def test_numbers_are_scaled_as_scikit_learn_scales_them(
     X = rng.normal(size=(1000, 4)) * [1.0, 1e-6, 1e60, 3.0] + [0.0, 0.0, 1e60, 1e9]
     schema = Schema.of_array(X)
     fitted = TableEncoder(schema, scaling).fit(schema.read_array(X))
-    found = fitted.transform(schema.read_array(X[:rows]))
+    found = fitted.values(schema.read_array(X[:rows]))
     expected = scaler().fit(X).transform(X[:rows])
     np.testing.assert_allclose(found, expected, rtol=2e-7, atol=1e-6)
 
@@ -39,7 +39,7 @@ def test_single_precision_has_the_bits_of_double() -> None:
     single, double = schema.read_array(X), schema.read_array(X.astype(np.float64))
     first = TableEncoder(schema, "standard").fit(single)
     assert first.state() == TableEncoder(schema, "standard").fit(double).state()
-    np.testing.assert_array_equal(first.transform(single), first.transform(double))
+    np.testing.assert_array_equal(first.values(single), first.values(double))
 
 
 def test_memory_may_be_laid_out_in_any_way() -> None:
@@ -66,9 +66,9 @@ def test_columns_of_every_kind_do_not_depend_on_the_piece(monkeypatch: pytest.Mo
     schema = Schema.of_table(table)
     rows = schema.read_table(table)
     fitted = TableEncoder(schema, "standard").fit(rows)
-    whole = fitted.transform(rows)
+    whole = fitted.values(rows)
     monkeypatch.setattr(encoder, "PIECE", 7 * fitted.width)
-    np.testing.assert_array_equal(fitted.transform(rows), whole)
+    np.testing.assert_array_equal(fitted.values(rows), whole)
     again = TableEncoder(schema, "standard").fit(rows)
     np.testing.assert_allclose(again.scaler.center, fitted.scaler.center, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(again.scaler.scale, fitted.scaler.scale, rtol=1e-12)
@@ -79,7 +79,7 @@ def test_columns_of_every_kind_do_not_depend_on_the_piece(monkeypatch: pytest.Mo
 def test_a_stored_scale_that_no_fit_gives_is_refused(scale: float) -> None:
     X = np.random.default_rng(0).normal(size=(50, 1))
     schema = Schema.of_array(X)
-    state = TableEncoder(schema, "standard").fit(schema.read_array(X)).state().model_dump()
+    state = TableEncoder(schema, "standard").fit(schema.read_array(X)).state()
     assert EncoderState.model_validate(state)
     with pytest.raises(ValidationError, match="scale"):
         EncoderState.model_validate({**state, "scale": [scale]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from sklearn.base import clone
 
 import lampblack
 from lampblack.exceptions import CalibrationWarning, InvalidInput, TrainingError
+from lampblack.fitting.seeds import Seeds
+from lampblack.fitting.split import split_samples
 from lampblack.scores import CriticScore
 from tests.conftest import FAST, IMAGE_FAST, discs
 
@@ -26,13 +28,18 @@ def by_score(normal: np.ndarray) -> dict[str, lampblack.AMADetector]:
     first = lampblack.AMADetector(score_by="critic", **FAST).fit(normal)
     detectors = {}
     for name in SCORES:
-        detectors[name] = copy.deepcopy(first)
-        detectors[name].parameters_["score_by"] = name
+        parameters = first.parameters_.replaced(score_by=name)
+        score = first.recipe.score(parameters)
+        score.prepare(first.encoder_, first.networks_)
+        if name != "reconstruction":
+            score.load_state_dict(first.model_.score.state_dict())
+        model = dataclasses.replace(first.model_, parameters=parameters, score=score)
+        detectors[name] = lampblack.AMADetector.of_model(model)
     return detectors
 
 
 def features(detector: lampblack.AMADetector, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    x = torch.from_numpy(detector.encoder_.transform(detector._checked(X)))
+    x = detector.model_.encoded(X)
     with torch.no_grad():
         _, expected = detector.networks_(x)
         return detector.networks_.features(x, x), detector.networks_.features(x, expected)
@@ -51,7 +58,7 @@ def test_gaussian_typicality_rises_on_both_sides_of_the_usual_distance(
     by_score: dict[str, lampblack.AMADetector], normal: np.ndarray
 ) -> None:
     distance = by_score["critic"].anomaly_score(normal)
-    usual = float(by_score["critic"].networks_.quantiles.mean())
+    usual = float(by_score["critic"].model_.score.quantiles.mean())
     typicality = by_score["typicality"].anomaly_score(normal)
     order = np.argsort(np.abs(distance - usual))
     assert (np.diff(typicality[order]) >= -1e-4 * typicality[order][1:] - 1e-6).all()
@@ -59,29 +66,16 @@ def test_gaussian_typicality_rises_on_both_sides_of_the_usual_distance(
     assert (distance > usual).any()
 
 
-class Known(torch.nn.Module):
-    """Networks whose critic's only feature is the sum of what stands beside the sample."""
-
-    all_vary = True
-
-    def __init__(self, quantiles: torch.Tensor) -> None:
-        super().__init__()
-        self.quantiles = quantiles
-        self.centre = torch.zeros(1)
-
-    def features(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return b.sum(dim=1, keepdim=True)
-
-
 def test_kernel_density_follows_a_skewed_distribution_where_a_normal_one_cannot() -> None:
     """Usual distances are 1 (often) and 9 (seldom): 5 lies between them, and is unusual."""
     usual = torch.cat([torch.full((224,), 1.0), torch.full((32,), 9.0)])
-    networks = Known(usual + 0.05 * torch.randn(256, generator=torch.Generator().manual_seed(0)))
+    usual += 0.05 * torch.randn(256, generator=torch.Generator().manual_seed(0))
     distances = torch.tensor([[1.0], [5.0], [9.0]])
 
     def scores(density: str) -> list[float]:
         score = CriticScore("typicality", density)
-        return score._of_parts(networks, distances, None).tolist()
+        score.register_buffer("quantiles", usual)
+        return score._of_parts("typicality", distances, None).tolist()
 
     often, between, seldom = scores("kernel")
     assert often < seldom < between
@@ -92,11 +86,10 @@ def test_kernel_density_follows_a_skewed_distribution_where_a_normal_one_cannot(
 @pytest.mark.parametrize("name", LEARNED)
 def test_learned_scores_see_no_calibration_row(normal: np.ndarray, name: str) -> None:
     """Calibration rows that change leave every score as it was."""
-    from lampblack.fitting.fit import Seeds, split_rows
-
     detector = lampblack.AMADetector(score_by=name, **FAST)
     before = detector.fit(normal).anomaly_score(normal[:50])
-    held = split_rows(len(normal), detector, Seeds.draw(0).split).calibration
+    seed, score = Seeds.draw(0).split, detector.model_.score
+    held = split_samples(600, detector.parameters_, score, seed, stored=False).calibration
     changed = normal.copy()
     changed[held] *= 3.0
     assert detector.rows_["validation"] > 0
@@ -154,8 +147,8 @@ def test_known_anomalies_train_the_critic_and_calibrate_nothing(normal: np.ndarr
     plain = lampblack.AMADetector(score_by="critic", **FAST).fit(normal)
     assert detector.rows_ == {**plain.rows_, "anomalies": 40}
     np.testing.assert_array_equal(
-        detector.encoder_.transform(detector._checked(normal)),
-        plain.encoder_.transform(plain._checked(normal)),
+        detector.model_.encoded(normal).numpy(),
+        plain.model_.encoded(normal).numpy(),
     )
     assert not np.array_equal(detector.anomaly_score(normal), plain.anomaly_score(normal))
     assert (detector.predict(normal) == -1).mean() < 0.05

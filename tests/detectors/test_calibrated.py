@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 
 import lampblack
+from lampblack.data.kind import Split
 from lampblack.exceptions import CalibrationWarning, InvalidInput
-from lampblack.fitting.fit import split_rows
+from lampblack.fitting.seeds import Seeds
+from lampblack.fitting.split import split_samples
+from lampblack.training.callbacks import Callback
 from tests.conftest import FAST
+
+
+def split_of(n: int, detector: lampblack.TollDetector, seed: int) -> Split:
+    score = detector.recipe.score(detector.recipe.parameters(latent_weight=0.1))
+    return split_samples(n, detector, score, seed, stored=False)
 
 
 def test_no_row_does_two_jobs() -> None:
     detector = lampblack.TollDetector(early_stopping=True)
-    split = split_rows(1000, detector, seed=3)
+    split = split_of(1000, detector, seed=3)
     together = np.concatenate(split)
     assert sorted(together) == list(range(1000))
     assert [len(part) for part in split] == [720, 80, 200]
@@ -23,9 +31,7 @@ def test_calibration_rows_reach_nothing_that_is_fitted(normal: np.ndarray) -> No
     """Move the held-out rows far away: scaling, weights and scores must not change by a bit."""
     detector = lampblack.TollDetector(**FAST).fit(normal)
     before = detector.anomaly_score(normal)
-    from lampblack.fitting.fit import Seeds
-
-    split = split_rows(len(normal), detector, Seeds.draw(0).split)
+    split = split_of(len(normal), detector, Seeds.draw(0).split)
     moved = normal.copy()
     moved[split.calibration] += 50.0
     again = lampblack.TollDetector(**FAST).fit(moved)
@@ -94,14 +100,21 @@ def test_recalibration_replaces_the_note_on_what_is_promised() -> None:
     assert len(detector.notes_) == 1
 
 
-def test_failed_refit_leaves_the_detector_unfitted(normal: np.ndarray) -> None:
-    from sklearn.exceptions import NotFittedError
+class Stop(Callback):
+    def on_step_end(self, step: int) -> None:
+        raise RuntimeError("broken off")
 
+
+def test_failed_refit_leaves_the_old_model_whole(normal: np.ndarray) -> None:
     detector = lampblack.TollDetector(**FAST).fit(normal)
+    model, expected = detector.model_, detector.anomaly_score(normal)
     with pytest.raises(InvalidInput):
         detector.fit(normal[:1])
-    with pytest.raises(NotFittedError):
-        detector.predict(normal)
+    with pytest.raises(RuntimeError, match="broken off"):
+        detector.set_params(latent_dim=3).fit(normal[:, :3], callbacks=[Stop()])
+    assert detector.model_ is model
+    assert detector.n_features_in_ == 5
+    np.testing.assert_array_equal(detector.anomaly_score(normal), expected)
 
 
 def test_recalibration_after_contamination_gives_p_values(normal: np.ndarray) -> None:

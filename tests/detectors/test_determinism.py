@@ -65,7 +65,7 @@ def test_scores_of_a_table_do_not_depend_on_the_number_of_threads(
     X = np.random.default_rng(0).normal(size=(4200, width)).astype(np.float32)
     detector = lampblack.LampblackDetector(max_steps=5, memory_size=1000).fit(X)
     threads, workers, others = torch.get_num_threads(), set(), set()
-    score = blocks._score
+    score = blocks.Blocks._score
 
     def seen(*given: object) -> blocks.Block:
         workers.add((threading.current_thread().name.split("_")[0], torch.get_num_threads()))
@@ -73,7 +73,7 @@ def test_scores_of_a_table_do_not_depend_on_the_number_of_threads(
             others.add(pool.submit(torch.get_num_threads).result())
         return score(*given)
 
-    monkeypatch.setattr(blocks, "_score", seen)
+    monkeypatch.setattr(blocks.Blocks, "_score", seen)
     try:
         torch.set_num_threads(1)
         alone = detector.anomaly_score(X)

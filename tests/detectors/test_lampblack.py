@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ import lampblack
 from lampblack.calibration import Calibration
 from lampblack.cli.main import app
 from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.networks import AutoencoderPair
 from lampblack.persistence.parts import ModelParts
 from lampblack.scores import NearestScore, Passed, ReconstructionScore, Score
-from lampblack.scores.nearest.memory import Remembered, RememberingPair
+from lampblack.scores.nearest.memory import Memory, Remembered
 from lampblack.scores.nearest.score import _separating_weights, distorted
 from lampblack.scores.nearest.views import ByRange, ByRank
 from tests.conftest import FAST, mixed_frame
@@ -33,9 +35,9 @@ def fitted(normal: np.ndarray) -> lampblack.LampblackDetector:
     return lampblack.LampblackDetector(**FAST).fit(normal)
 
 
-def as_seen(networks: RememberingPair, rows: np.ndarray) -> list[np.ndarray]:
+def as_seen(memory: Memory, rows: np.ndarray) -> list[np.ndarray]:
     """Rows in the three views, written anew with NumPy and SciPy."""
-    _, by_range, by_rank = networks.views
+    _, by_range, by_rank = memory.views
     known, edge = by_rank.values.numpy(), float(by_rank.beyond)
     ranked = np.empty_like(rows)
     for j, column in enumerate(rows.T):
@@ -50,19 +52,20 @@ def as_seen(networks: RememberingPair, rows: np.ndarray) -> list[np.ndarray]:
 def test_score_is_the_weighted_mean_of_its_parts_logarithms(
     fitted: lampblack.LampblackDetector, normal: np.ndarray
 ) -> None:
-    networks = fitted.networks_
+    networks, score = fitted.networks_, fitted.model_.score
     new = normal[:20] + np.random.default_rng(0).normal(size=normal[:20].shape)
-    x = fitted.encoder_.transform(fitted._checked(new))
+    x = fitted.model_.encoded(new).numpy()
     with torch.no_grad():
         z, expected = (part.numpy().astype(float) for part in networks(torch.from_numpy(x)))
     error = np.linalg.norm(x - expected, axis=1)
-    parts = [error + fitted.parameters_["latent_weight"] * np.linalg.norm(z, axis=1)]
-    memory = networks.memory.numpy()
-    for shown, kept in zip(as_seen(networks, x), as_seen(networks, memory), strict=True):
+    parts = [error + fitted.parameters_.latent_weight * np.linalg.norm(z, axis=1)]
+    memory = score.remembered
+    known = memory.samples.numpy()
+    for shown, kept in zip(as_seen(memory, x), as_seen(memory, known), strict=True):
         away = np.sort(np.linalg.norm(shown[:, None] - kept[None], axis=2))[:, :5]
         parts.append((away[:, 0] + away.mean(axis=1)) / 2)
-    ratios = np.stack(parts, axis=1) / networks.units.numpy()
-    expected_score = np.log2(1 + ratios) @ networks.weights.numpy()
+    ratios = np.stack(parts, axis=1) / score.units.numpy()
+    expected_score = np.log2(1 + ratios) @ score.weights.numpy()
     np.testing.assert_allclose(fitted.anomaly_score(new), expected_score, rtol=1e-4)
 
 
@@ -103,10 +106,10 @@ def test_levels_and_phases_are_seen_as_they_are_encoded() -> None:
     rows = mixed_frame(400)
     fitted = lampblack.LampblackDetector(**FAST).fit(rows)
     encoder = fitted.encoder_
-    x = torch.from_numpy(encoder.transform(fitted._checked(rows)))
+    x = fitted.model_.encoded(rows)
     assert encoder.numbers.sum() == 2  # flow and mode; not open, nor date, city and indicators
     others = torch.from_numpy(~encoder.numbers)
-    for view in fitted.networks_.views:
+    for view in fitted.model_.score.remembered.views:
         assert torch.equal(view(x)[:, others], x[:, others])
 
 
@@ -118,7 +121,7 @@ def test_an_ordinary_normal_row_scores_about_one(
 
 
 def test_weights_are_learned_and_none_vanishes(fitted: lampblack.LampblackDetector) -> None:
-    weights = fitted.networks_.weights.numpy()
+    weights = fitted.model_.score.weights.numpy()
     assert weights.shape == (4,)
     assert weights.sum() == pytest.approx(1, abs=1e-6)
     assert (weights > 0.01).all()
@@ -129,7 +132,7 @@ def test_weights_prefer_the_part_that_tells_distorted_rows_apart() -> None:
     """Columns that are copies of one another: a network knows it, and neighbours hardly do."""
     rng = np.random.default_rng(0)
     normal = np.repeat(rng.normal(size=(1500, 12)), 2, axis=1)
-    weights = lampblack.LampblackDetector(latent_dim=12).fit(normal).networks_.weights
+    weights = lampblack.LampblackDetector(latent_dim=12).fit(normal).model_.score.weights
     assert weights[0] > 0.4
     assert weights[0] > 2 * weights[1:].max()
 
@@ -145,7 +148,7 @@ def test_a_part_that_varies_less_among_normal_rows_weighs_more() -> None:
 
 def test_given_weights_are_kept(normal: np.ndarray) -> None:
     detector = lampblack.LampblackDetector(part_weights=(0, 3, 1, 0), **FAST).fit(normal)
-    np.testing.assert_allclose(detector.networks_.weights.numpy(), [0, 0.75, 0.25, 0])
+    np.testing.assert_allclose(detector.model_.score.weights.numpy(), [0, 0.75, 0.25, 0])
     assert (detector.explain(normal[:5]).remainder == 0).all()
 
 
@@ -157,13 +160,24 @@ def test_weights_that_cannot_be_used_are_refused(weights: object, normal: np.nda
         lampblack.LampblackDetector(part_weights=weights, **FAST).fit(normal)  # type: ignore[arg-type]
 
 
+def n_remembered(detector: lampblack.LampblackDetector) -> int:
+    return len(detector.model_.score.remembered.samples)
+
+
 def test_memory_holds_what_trained_and_no_more_than_asked_for(normal: np.ndarray) -> None:
     few = lampblack.LampblackDetector(memory_size=50, **FAST).fit(normal)
-    assert few.networks_.memory.shape == (50, normal.shape[1])
+    assert few.model_.score.remembered.samples.shape == (50, normal.shape[1])
     everything = lampblack.LampblackDetector(**FAST).fit(normal)
-    assert len(everything.networks_.memory) == sum(everything.rows_.values()) == len(normal)
+    assert (
+        len(everything.model_.score.remembered.samples)
+        == sum(everything.rows_.values())
+        == len(normal)
+    )
     almost = lampblack.LampblackDetector(memory_size=len(normal) - 1, **FAST).fit(normal)
-    assert len(almost.networks_.memory) == almost.rows_["train"] + almost.rows_["validation"]
+    assert (
+        len(almost.model_.score.remembered.samples)
+        == almost.rows_["train"] + almost.rows_["validation"]
+    )
 
 
 def test_a_calibration_row_is_scored_without_itself(normal: np.ndarray) -> None:
@@ -185,8 +199,9 @@ def test_remembered_calibration_rows_keep_the_promise(levels: int) -> None:
     1,000 tables, the networks left out; a bound of four standard errors.
     """
     rng = np.random.default_rng(levels)
-    pair = RememberingPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(2), (2,))
+    pair = AutoencoderPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(2))
     score = NearestScore(ReconstructionScore("l2", 0.0), k=3, memory=100, weights=(0, 1, 1, 1))
+    score.prepare(SimpleNamespace(shape=(2,), numbers=None), pair)  # type: ignore[arg-type]
     alphas, tables = np.array([0.1, 0.2, 0.5]), 1000
     hits = np.zeros(len(alphas))
     for _ in range(tables):
@@ -207,10 +222,10 @@ def test_remembered_calibration_rows_keep_the_promise(levels: int) -> None:
 
 
 def test_a_remembered_row_does_not_hide_itself_but_its_double_does() -> None:
-    pair = RememberingPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(1), (1,))
-    pair.remember([torch.tensor([[0.0], [2.0], [5.0], [5.0]])])
+    memory = Memory((1,))
+    memory.remember([torch.tensor([[0.0], [2.0], [5.0], [5.0]])])
     asked = torch.tensor([[0.0], [2.0], [5.0], [1.8]])
-    known = Remembered(pair.memory)
+    known = Remembered(memory.samples)
     assert known.nearest(asked, 1, 1)[:, 0, 0].tolist() == [2.0, 0.0, 5.0, 2.0]
     two = known.nearest(asked, 2, 1)[:, :, 0]
     assert two.tolist() == [[2.0, 5.0], [0.0, 5.0], [5.0, 2.0], [2.0, 0.0]]
@@ -220,10 +235,10 @@ def test_a_remembered_row_does_not_hide_itself_but_its_double_does() -> None:
 
 @pytest.mark.parametrize("remembered", [1, 2, 3, 5, 6])
 def test_few_remembered_rows_do_not_hide_themselves_either(remembered: int) -> None:
-    pair = RememberingPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(1), (1,))
+    memory = Memory((1,))
     rows = torch.arange(float(remembered))[:, None]
-    pair.remember([rows])
-    nearest = Remembered(pair.memory).nearest(rows, 5, 1)
+    memory.remember([rows])
+    nearest = Remembered(memory.samples).nearest(rows, 5, 1)
     assert nearest.shape == (remembered, min(5, max(1, remembered - 2)), 1)
     if remembered > 1:
         assert ((nearest[:, :, 0] - rows).abs() >= 1).all()
@@ -245,9 +260,9 @@ def test_neighbours_are_right_in_clusters_far_from_the_centre(offset: float) -> 
     rows = rng.normal(0, 0.3, (400, 4))
     rows[::2] += offset
     rows = rows.astype(np.float32)
-    pair = RememberingPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(4), (4,))
-    pair.remember([torch.from_numpy(rows)])
-    found = Remembered(pair.memory).nearest(torch.from_numpy(rows), 1, 1)[:, 0].numpy()
+    memory = Memory((4,))
+    memory.remember([torch.from_numpy(rows)])
+    found = Remembered(memory.samples).nearest(torch.from_numpy(rows), 1, 1)[:, 0].numpy()
     away = np.linalg.norm(rows[:, None].astype(float) - rows[None], axis=2)
     np.fill_diagonal(away, np.inf)
     distance = np.linalg.norm(rows.astype(float) - found, axis=1)
@@ -267,7 +282,7 @@ def test_a_pickle_holds_its_memory_once(normal: np.ndarray, tmp_path: Path) -> N
     scores = detector.anomaly_score(normal)
     pickled = pickle.dumps(detector)
     never_scored = pickle.dumps(lampblack.load(tmp_path / "a.model"))
-    assert len(pickled) < len(never_scored) + detector.networks_.memory.numel()
+    assert len(pickled) < len(never_scored) + detector.model_.score.remembered.samples.numel()
     np.testing.assert_array_equal(pickle.loads(pickled).anomaly_score(normal), scores)
 
 
@@ -328,11 +343,13 @@ def test_far_from_all_data_it_stays_alarmed(rows: np.ndarray) -> None:
 def test_images_are_remembered_small_and_their_parts_spread_over_pixels(
     size: tuple[int, ...], width: int
 ) -> None:
-    pair = RememberingPair(torch.nn.Identity(), torch.nn.Identity(), torch.ones(1), size)
-    assert pair.memory.shape == (0, width)
+    memory = Memory(size)
+    assert memory.samples.shape == (0, width)
     whole = torch.rand(2, *size)
     parts = torch.rand(2, width)
-    np.testing.assert_allclose(pair.spread(parts, whole).flatten(1).sum(1), parts.sum(1), rtol=1e-5)
+    np.testing.assert_allclose(
+        memory.spread(parts, whole).flatten(1).sum(1), parts.sum(1), rtol=1e-5
+    )
 
 
 def test_a_saved_memory_of_another_width_is_refused(
@@ -340,11 +357,13 @@ def test_a_saved_memory_of_another_width_is_refused(
 ) -> None:
     fitted.save(tmp_path / "a.model")
     again = lampblack.load(tmp_path / "a.model")
-    assert torch.equal(again.networks_.memory, fitted.networks_.memory)
-    state = fitted.networks_.state_dict()
-    state["memory"] = state["memory"][:, :-1]
-    with pytest.raises(RuntimeError, match="memory"):
-        again.networks_.load_state_dict(state)
+    assert torch.equal(
+        again.model_.score.remembered.samples, fitted.model_.score.remembered.samples
+    )
+    state = fitted.model_.score.state_dict()
+    state["remembered.samples"] = state["remembered.samples"][:, :-1]
+    with pytest.raises(RuntimeError, match="samples"):
+        again.model_.score.load_state_dict(state)
 
 
 def test_it_is_what_the_library_recommends_and_the_command_fits(tmp_path: Path) -> None:
@@ -366,7 +385,7 @@ def test_a_model_of_another_lampblack_is_said_to_be_one(
     """As the recommended detector was saved when it had two parts for tables."""
     fitted.save(tmp_path / "old.model")
     parts = ModelParts.read(tmp_path / "old.model")
-    others = ("views.", "units", "weights")
+    others = ("score.remembered.views.", "score.units", "score.weights")
     weights = {name: w for name, w in parts.weights.items() if not name.startswith(others)}
     config = parts.config.model_copy(
         update={"versions": {**parts.config.versions, "lampblack": version}}

@@ -9,14 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from typer.testing import CliRunner
 
 import lampblack
 from lampblack.cli.main import app
+from lampblack.data.kinds import kind_of
 from lampblack.data.tables import stored
 from lampblack.exceptions import InvalidInput
-from lampblack.fitting import fit as fitting
+from lampblack.fitting.fit import resolve
+from lampblack.fitting.split import split_samples
 from lampblack.training.callbacks import Callback
 from tests.conftest import FAST, mixed_frame
 
@@ -38,7 +39,7 @@ def file(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for 300 rows of five columns, of which 180 are held out in a file of 900."""
     monkeypatch.setattr(stored, "WINDOW", 300 * 5)
-    monkeypatch.setattr(fitting, "MOST_ENCODED", 50)
+    monkeypatch.setattr(stored, "MOST_ENCODED", 50)
 
 
 def test_a_file_that_fits_gives_the_bits_of_a_table(
@@ -65,9 +66,11 @@ def test_few_steps_train_on_rows_drawn_from_the_whole_file(file: Path) -> None:
 def drawn(file: Path, detector: lampblack.TollDetector) -> tuple[np.ndarray, np.ndarray]:
     """Values of "flow" that train, and that calibrate."""
     rows = lampblack.find_rows(file)
-    detector._resolve_parameters(rows.schema)
-    split = fitting.split_rows(len(rows), detector, 0, stored=True)
-    some, part, beyond = fitting._drawn(detector, rows, split)
+    parameters, _ = resolve(detector, kind_of(rows.schema), rows.schema)
+    score = detector.recipe.score(parameters)
+    split = split_samples(len(rows), parameters, score, 0, stored=True)
+    seen = parameters.max_steps * parameters.batch_size
+    some, part, beyond = rows.drawn(split, seen=seen, least=0, advance=print)
     assert beyond is None
     flow = [column.name for column in rows.schema.of_kind("number", "boolean")].index("flow")
     return some.numbers[part.train, flow], some.numbers[part.calibration, flow]
@@ -117,28 +120,8 @@ def test_more_steps_than_fit_read_batches_from_the_file(
     assert most[21:] == [300, 100]  # as many together as the buffer holds
     rows = lampblack.find_rows(file).in_memory()
     for batch, index in zip(batches, wide, strict=True):
-        np.testing.assert_array_equal(batch, detector.encoder_.transform(rows.take(index)))
+        np.testing.assert_array_equal(batch, detector.encoder_.values(rows.take(index)))
     assert detector.history_[-1]["loss"] < detector.history_[0]["loss"]
-
-
-@pytest.mark.usefixtures("narrow")
-def test_two_processes_read_the_file_as_it_lies(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parameters = {**FAST, "batch_size": 64}
-    rows = lampblack.find_rows(file, where="mode != 9")
-    streamed = lampblack.TollDetector(**parameters).fit(rows, devices=2)
-    assert streamed.rows_ == {"train": 720, "validation": 0, "calibration": 180}
-    samples = fitting._training_samples
-
-    def in_memory(detector: object, rows: object, device: torch.device) -> object:
-        held = rows.in_memory() if isinstance(rows, stored.StoredRows) else rows
-        return samples(detector, held, device)
-
-    monkeypatch.setattr(fitting, "_training_samples", in_memory)
-    whole = lampblack.TollDetector(**parameters).fit(rows, devices=2)
-    assert streamed.history_ == whole.history_
-    np.testing.assert_array_equal(streamed.anomaly_score(rows), whole.anomaly_score(rows))
 
 
 @pytest.mark.usefixtures("narrow")
@@ -235,7 +218,7 @@ def test_stream_option_changes_how_a_file_is_read_and_nothing_else(
         calls.append(args)
         return find_rows(*args, **kwargs)
 
-    monkeypatch.setattr("lampblack.cli.fit.find_rows", spied)
+    monkeypatch.setattr("lampblack.cli.tables.find_rows", spied)
     if not option:
         monkeypatch.setattr(stored, "LARGE", 1000)
     fit = ["fit", str(file), "-o", str(tmp_path / "a.model"), "-d", "toll", "--steps", "20", "-q"]

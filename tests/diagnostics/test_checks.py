@@ -73,7 +73,8 @@ def test_the_bound_on_the_realised_rate_holds() -> None:
         calibration = Calibration.held_out(rng.random(199), 0.01)
         rates.append(1 - calibration.threshold)
     given = SimpleNamespace(
-        detector=SimpleNamespace(calibration_=calibration, rows_={}), what="rows"
+        detector=SimpleNamespace(calibration=calibration, facts=SimpleNamespace(rows={})),
+        what="rows",
     )
     _, _, figures = CHECKS["data for the promise"](given)
     bound = figures["realised_below"]
@@ -200,7 +201,7 @@ def test_copies_of_what_the_model_remembers(normal: np.ndarray, fresh: np.ndarra
     detector = lampblack.LampblackDetector(**FAST).fit(normal)
     check = found(detector, normal, "no copies across the split")
     assert check.passed is False
-    assert check.figures["given_remembered"] == len(detector.networks_.memory)
+    assert check.figures["given_remembered"] == len(detector.model_.score.remembered.samples)
     assert found(detector, fresh, "no copies across the split").passed is True
 
 

@@ -108,7 +108,7 @@ def test_the_mirror_shows_the_score_of_the_critic(normal: np.ndarray) -> None:
     found = critic_distances(detector, {"normal": normal, "far": normal[:50] + 6})
     np.testing.assert_allclose(found.distances["normal"], detector.anomaly_score(normal), rtol=1e-4)
     assert found.distances["synthetic"].shape == (600,)
-    learned = detector.networks_.quantiles.numpy()
+    learned = detector.model_.score.quantiles.numpy()
     assert sum(found.band) / 2 == pytest.approx(learned.mean(), rel=1e-4)
     assert found.outside["far"][1] > found.outside["normal"][1]
 

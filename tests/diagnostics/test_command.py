@@ -155,9 +155,7 @@ def test_without_matplotlib_it_says_what_to_install(
 
 
 def test_a_long_file_is_cut_and_that_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lampblack.cli import diagnose as command
-
-    monkeypatch.setattr(command, "MOST_ROWS", 100)
+    monkeypatch.setattr("lampblack.cli.tables.MOST_READ", 100)
     options = ("--label", "state", "--normal", "fine", "--json", "-o", folder / "cut")
     finished = run("diagnose", folder / "a.model", folder / "new.csv", *options)
     assert "the first 100 rows are looked at" in finished.stderr

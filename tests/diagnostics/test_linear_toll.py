@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.linear_toll import (
+from benchmarks.studies.linear_toll import (
     BARRIER,
     CRITICAL,
     along_ridge,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lampblack.cli.main import app
+from lampblack.model.model import Model
 from tests.conftest import mixed_frame
 from tests.export.conftest import Exported, frame
 
@@ -35,6 +38,31 @@ def test_export_says_what_it_wrote_and_nothing_else(
     assert done.stdout.splitlines()[1:] == ["saved model.onnx"]
     assert Path("model.onnx").read_bytes() == of_table.file.read_bytes()
     assert "Invalid value for '--format'" in run("export", "a.model", "--format", "pt").stderr
+
+
+NEW_FORMAT = """
+import sys
+from lampblack.export import FORMATS, Format
+
+FORMATS["note"] = Format("tests.export.test_commands", "write_note", "a note")
+from lampblack.cli.main import app
+
+app(sys.argv[1:])
+"""
+
+
+def write_note(model: Model, path: Path) -> None:
+    path.write_text(model.detector)
+
+
+def test_a_new_format_is_one_entry(of_table: Exported, tmp_path: Path) -> None:
+    of_table.detector.save(tmp_path / "a.model")
+    arguments = ["export", tmp_path / "a.model", "-o", tmp_path / "note", "--format", "note"]
+    command = [sys.executable, "-c", NEW_FORMAT, *map(str, arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "a note, 0.0 MiB" in done.stdout
+    assert (tmp_path / "note").read_text() == type(of_table.detector).__name__
 
 
 def test_dates_are_refused_by_name_and_nothing_is_written(tmp_path: Path) -> None:

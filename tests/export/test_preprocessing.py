@@ -42,7 +42,7 @@ def test_features_are_those_of_the_encoder(scaling: str) -> None:
     codes = [levels.index(text) if text in levels else len(levels) for text in texts]
     module = TablePreprocessing(encoder)
     features = module(torch.from_numpy(rows.numbers), torch.tensor(codes)[:, None]).numpy()
-    expected = encoder.transform(rows)
+    expected = encoder.values(rows)
     assert np.abs(expected).max() == LIMIT
     moved = np.abs(rows.numbers[:, 1] - 3) > 1e-9
     assert moved.sum() == 2

@@ -252,7 +252,7 @@ def test_only_a_portable_model_is_written_over(of_table: Exported, tmp_path: Pat
 
 def test_too_large_a_graph_is_refused(of_table: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_file, "MOST_BYTES", 1000)
-    kind, text = said(lambda: onnx_file.to_bytes(of_table.detector))
+    kind, text = said(lambda: onnx_file.to_bytes(of_table.detector.model_))
     assert kind is ExportError
     assert "one ONNX file holds 2" in text
 
@@ -264,7 +264,7 @@ def test_a_missing_package_is_named(
     monkeypatch.setitem(__import__("sys").modules, module, None)
     if module == "onnx":
         monkeypatch.delitem(__import__("sys").modules, "lampblack.export.conversion")
-        text = said(lambda: onnx_file.to_bytes(of_table.detector))[1]
+        text = said(lambda: onnx_file.to_bytes(of_table.detector.model_))[1]
         assert text == "exporting needs onnx: pip install 'lampblack[onnx]'"
     else:
         assert "pip install onnxruntime" in said(lambda: load_portable(of_table.file))[1]
@@ -289,7 +289,7 @@ class Shifted(nn.Module):
     ("centred", "branching", "refused"),
     [
         (False, False, None),
-        (True, False, "other scores than the detector's"),
+        (True, False, "other scores than the model's"),
         (False, True, "torch's exporter cannot put these networks into a graph"),
     ],
     ids=["plain", "mixes samples", "branches"],
@@ -321,7 +321,7 @@ def test_facts_are_json_beside_the_graph(of_table: Exported) -> None:
     calibration = of_table.detector.calibration_
     assert facts["config"]["calibration"]["threshold"] == calibration.threshold
     assert facts["calibration_scores"] == calibration.scores.tolist()
-    assert [c["name"] for c in facts["config"]["table"]["columns"]] == [
+    assert [c["name"] for c in facts["config"]["data"]["columns"]] == [
         "city",
         "flow",
         "mode",
@@ -333,4 +333,4 @@ def test_array_for_a_named_model_warns_as_the_detector_does() -> None:
     frame = pd.DataFrame(np.zeros((1, 2)), columns=["a", "b"])
     schema = Schema.of_table(to_arrow(frame))
     with pytest.warns(UserWarning, match="X does not have valid feature names, but TollDetector"):
-        assert as_matrix([[1, 2]], schema, "TollDetector").tolist() == [[1.0, 2.0]]
+        assert as_matrix([[1, 2]], "TollDetector", schema).tolist() == [[1.0, 2.0]]

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 
 import lampblack
+from lampblack.data.images.kind import IMAGES_OF_GRAPH
+from lampblack.data.tables.kind import ROWS_OF_GRAPH
 from lampblack.exceptions import CalibrationWarning
-from lampblack.portable import IMAGES, ROWS
 from tests.conftest import FAST
 from tests.export.conftest import KINDS, PROMISE, Exported
 
@@ -37,13 +38,13 @@ def test_scores_and_decisions_are_those_of_the_detector(
     assert (np.abs(found - expected) <= allowed / 10).all()  # ten times better than promised
     clear = np.abs(expected - threshold) > allowed
     assert (portable.predict(samples)[clear] == detector.predict(samples)[clear]).all()
-    assert portable.offset_ == detector.offset_
-    np.testing.assert_array_equal(portable.false_alarm_rate_, detector.false_alarm_rate_)
-    assert portable.schema_ == detector.schema_
-    assert portable.reading_ == detector.reading_
+    assert portable.calibration.threshold == -detector.offset_
+    np.testing.assert_array_equal(portable.calibration.false_alarm_rate, detector.false_alarm_rate_)
+    assert portable.schema == detector.schema_
+    assert portable.reading == detector.reading_
     assert portable.detector == type(detector).__name__
     np.testing.assert_allclose(portable.score_samples(samples), -found, rtol=0)
-    difference = portable.decision_function(samples) - (-found - portable.offset_)
+    difference = portable.decision_function(samples) - (portable.calibration.threshold - found)
     assert not difference.any()
 
 
@@ -53,7 +54,7 @@ def test_score_depends_on_nothing_beside_the_sample_but_for_its_last_bit(
 ) -> None:
     _, portable, _, samples, _ = exported(kind)
     whole = portable.anomaly_score(samples)
-    for size in (1, 7, IMAGES, ROWS):
+    for size in (1, 7, IMAGES_OF_GRAPH, ROWS_OF_GRAPH):
         pieces = [samples[i : i + size] for i in range(0, len(samples), size)]
         parts = [portable.anomaly_score(piece) for piece in pieces]
         np.testing.assert_allclose(np.concatenate(parts), whole, rtol=3e-7, atol=0)
@@ -66,7 +67,7 @@ def test_p_values_and_false_discoveries_are_those_of_the_calibration(of_table: E
     _, portable, _, samples, _ = of_table
     scores = portable.anomaly_score(samples)
     p_values = portable.p_value(samples)
-    assert (p_values == portable.calibration_.p_values(scores)).all()
+    assert (p_values == portable.calibration.p_values(scores)).all()
     far = samples[:4]  # all as unlikely as can be told: 1/81
     assert portable.p_value(far).tolist() == [1 / 81] * 4
     assert portable.predict(far, fdr=0.02).tolist() == [-1] * 4
@@ -82,7 +83,7 @@ def test_tables_of_every_make_and_order_score_alike(of_table: Exported) -> None:
         table,
         pl.from_arrow(table),
         samples[samples.columns[::-1]],
-        portable.schema_.read_table(table),
+        portable.schema.read_table(table),
     ):
         assert (portable.anomaly_score(made) == expected).all()
     assert len(portable.anomaly_score(samples[:0])) == 0
@@ -94,7 +95,7 @@ def test_missing_empty_and_unseen_texts_are_told_apart(of_table: Exported) -> No
     rows = samples[10:13].assign(city=["Atlantis", "", "(other)"])
     found = portable.anomaly_score(rows)
     np.testing.assert_allclose(found, detector.anomaly_score(rows), rtol=1e-5)
-    assert (found > portable.calibration_.threshold).all()
+    assert (found > portable.calibration.threshold).all()
 
 
 @pytest.mark.parametrize("depth", ["uint8", "uint16", "float32", "float64", "bool"])
@@ -132,8 +133,8 @@ def test_graph_alone_gives_scores_decisions_and_p_values(of_table: Exported) -> 
         feed = {"numbers": numbers[:n], "categories": samples[["city"]].to_numpy(object)[:n]}
         scores, alarms, p_values = session.run(list(outputs), feed)
         np.testing.assert_allclose(scores, portable.anomaly_score(samples[:n]), rtol=1e-5)
-        assert (alarms == (scores.astype(float) > portable.calibration_.threshold)).all()
-        assert (p_values == portable.calibration_.p_values(scores.astype(float))).all()
+        assert (alarms == (scores.astype(float) > portable.calibration.threshold)).all()
+        assert (p_values == portable.calibration.p_values(scores.astype(float))).all()
 
 
 def test_a_value_missing_where_none_was_gives_no_score(of_table: Exported) -> None:
@@ -164,7 +165,7 @@ def test_graph_of_images_takes_the_value_of_white(of_images: Exported) -> None:
 
 def test_without_a_promise_there_is_no_p_value(exported: Callable[[str], Exported]) -> None:
     detector, portable, file, samples, _ = exported("lamp on an array")
-    assert np.isnan(portable.false_alarm_rate_)
+    assert np.isnan(portable.calibration.false_alarm_rate)
     outputs = [o.name for o in onnxruntime.InferenceSession(str(file)).get_outputs()]
     assert outputs == ["anomaly_score", "is_anomaly"]
     for model in (detector, portable):

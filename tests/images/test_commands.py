@@ -12,8 +12,6 @@ import pytest
 from PIL import Image
 
 import lampblack
-from lampblack.cli.options import NetworkName
-from lampblack.networks import PUBLISHED
 from tests.cli.test_commands import QUICK, refused, run
 from tests.conftest import discs
 
@@ -276,7 +274,6 @@ def test_image_size_and_network_by_name(parts: Path, tmp_path: Path) -> None:
     assert "takes images of shape (1, 28, 28)" in refused(
         "fit", data, "-o", tmp_path / "n", "--network", "toll-mnist", *QUICK
     )
-    assert {name.value for name in NetworkName} == {"auto", *PUBLISHED}
 
 
 def test_output_is_not_written_over_the_images(parts: Path) -> None:

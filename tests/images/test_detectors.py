@@ -24,6 +24,7 @@ from lampblack.exceptions import (
     SchemaMismatch,
     TrainingError,
 )
+from lampblack.model.parameters import filled_in
 from tests.conftest import FAST, IMAGE_FAST, discs
 from tests.killed import Starts, kill_a_fit
 
@@ -53,7 +54,7 @@ def test_large_images_come_in_smaller_batches() -> None:
         images = np.zeros((4, side, side), np.uint8)
         with pytest.warns(LampblackWarning):
             detector = lampblack.TollDetector(max_steps=1, width=1, latent_dim=1).fit(images)
-        assert detector.parameters_["batch_size"] == batch
+        assert detector.parameters_.batch_size == batch
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -99,7 +100,7 @@ def test_attribution_of_the_norm_is_complete(fitted_images: lampblack.TollDetect
     explanation = fitted_images.explain(broken)
     attributed = explanation.attributed.any(axis=(1, 2))
     assert attributed.any()
-    weight = fitted_images.parameters_["latent_weight"]
+    weight = fitted_images.parameters_.latent_weight
     start = fitted_images.encode(fitted_images.reconstruct(broken).clip(0, 1))
     rise = weight * (
         np.linalg.norm(fitted_images.encode(broken), axis=1) - np.linalg.norm(start, axis=1)
@@ -122,7 +123,8 @@ def test_batch_size_does_not_change_scores(images: np.ndarray, error: str) -> No
 
 def test_bytes_and_floats_give_the_same_bits(images: np.ndarray) -> None:
     by_bytes = lampblack.TollDetector(**IMAGE_FAST).fit(images)
-    by_floats = lampblack.TollDetector(**IMAGE_FAST).fit(images[:, 0] / 255.0)
+    told = lampblack.TollDetector(kind="images", **IMAGE_FAST)
+    by_floats = told.fit(images[:, 0] / 255.0)
     np.testing.assert_array_equal(
         by_bytes.anomaly_score(images), by_floats.anomaly_score(images.astype("f4") / 255)
     )
@@ -206,7 +208,7 @@ def test_folder_larger_than_memory_gives_the_same_bits(
     in_memory = lampblack.TollDetector(**parameters).fit(paths)
     if workers:
         monkeypatch.setattr(samples, "FEWEST_FOR_WORKERS", 0)
-    monkeypatch.setattr("lampblack.fitting.fit.IN_MEMORY", 0)
+    monkeypatch.setattr("lampblack.data.images.stored.IN_MEMORY", 0)
     asked = []
     read = samples.FileReader.read
     monkeypatch.setattr(
@@ -234,7 +236,7 @@ def test_save_and_load_in_a_new_process(
     np.testing.assert_array_equal(np.frombuffer(output), fitted_images.anomaly_score(images))
     loaded = lampblack.load(tmp_path / "a.model")
     assert loaded.get_params() == fitted_images.get_params()
-    assert loaded.parameters_ == fitted_images.parameters_
+    assert loaded.parameters_.as_dict() == fitted_images.parameters_.as_dict()
     assert loaded.schema_ == fitted_images.schema_
 
 
@@ -312,7 +314,7 @@ def test_published_critic_comes_with_its_networks(mirror: bool, tmp_path: Path) 
     parameters = {"network": "ama-cifar10", "mirror": mirror, "spectral_norm": True}
     with pytest.warns(LampblackWarning):
         detector = lampblack.AMADetector(max_steps=1, batch_size=2, **parameters).fit(images)
-    assert detector.networks_.centre.shape == (128,)
+    assert detector.model_.score.centre.shape == (128,)
     detector.save(tmp_path / "m")
     scores = detector.anomaly_score(images)
     np.testing.assert_array_equal(lampblack.load(tmp_path / "m").anomaly_score(images), scores)
@@ -418,8 +420,9 @@ def test_default_sizes_stand_in_the_parameters(images: np.ndarray, normal: np.nd
     detector = lampblack.TollDetector(max_steps=1)
     for X, kind in ((images, "images"), (normal, "table")):
         detector.fit(X)
-        for name, value in lampblack.TollDetector.DEFAULTS[kind].items():
-            assert detector.parameters_[name] == (1 if name == "max_steps" else value)
+        defaults = filled_in(lampblack.TollDetector(max_steps=1), kind)
+        assert defaults["latent_weight"] == (1000.0 if kind == "images" else 0.1)
+        assert detector.filled_in_ == defaults
     assert detector.get_params()["latent_dim"] is None
 
 

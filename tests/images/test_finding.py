@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lampblack.cli.errors import in_options
 from lampblack.data.images.folders import find_images, holds_images
 from lampblack.exceptions import InvalidInput
 from tests.conftest import discs
@@ -71,10 +72,12 @@ def test_class_folders_need_the_name_of_the_normal_class(tmp_path: Path) -> None
         save(tmp_path / f"{name}.png", discs(1)[0, 0])
     assert len(find_images(tmp_path)) == 3
     assert find_images(tmp_path, role="fit", normal=["cat"]).keys == ["cat/0.png", "cat/1.png"]
-    with pytest.raises(InvalidInput, match="classes cat, dog; say which is normal: --normal NAME"):
+    with pytest.raises(InvalidInput, match="classes cat, dog; say which is normal: ") as caught:
         find_images(tmp_path, role="fit")
     with pytest.raises(InvalidInput, match="no such class; it has cat, dog"):
         find_images(tmp_path, normal=["cow"])
+    assert str(caught.value).endswith("normal='NAME'")
+    assert in_options(caught.value).endswith("--normal NAME")
 
 
 @pytest.mark.parametrize("packed", [False, True])

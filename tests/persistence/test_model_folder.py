@@ -15,6 +15,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 
 import lampblack
 from lampblack.exceptions import InvalidInput, LampblackError, ModelFileError
-from lampblack.model.fitted import load_fitted
+from lampblack.model.folder import load_model
 from lampblack.persistence import read_config
 from tests.conftest import FAST
 
@@ -42,7 +43,7 @@ FILES = {
 }
 
 
-@pytest.fixture(params=[lampblack.load, load_fitted], ids=["detector", "fitted"])
+@pytest.fixture(params=[lampblack.load, load_model], ids=["detector", "fitted"])
 def load(request: pytest.FixtureRequest) -> Callable[[Path], Any]:
     """Both ways to load a folder, which refuse the same."""
     return request.param
@@ -183,7 +184,7 @@ def change_config(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 4}, "format 4, written by a newer lampblack"),
+        ({"format": 5}, "format 5, written by a newer lampblack"),
         ({"format": 2}, "format 2, which no released lampblack wrote or reads: fit the model"),
         ({"detector": "os.system"}, "unknown detector 'os.system'"),
         ({"parameters": {"hidden": "x"}}, "do not fit together"),
@@ -198,9 +199,11 @@ def change_config(path: Path, **changes: object) -> None:
         ({"filled_in": {"latent_weight": None}}, "do not fit together"),
         ({"filled_in": {"latent_dim": 3}}, "do not fit together"),
         ({"filled_in": {"hidden": [3]}}, "filled_in holds hidden, which was not left out"),
-        ({"images": {"channels": 1, "height": 8, "width": 8}}, "exactly one of table and images"),
+        ({"kind": "series"}, "unknown kind of data 'series'"),
+        ({"kind": "images"}, "channels"),
+        ({"data": {"channels": 1, "height": 8, "width": 8}}, "columns"),
         ({"unknown_key": 1}, "unknown_key"),
-        ({"table": {"columns": [], "named": True}}, "do not fit together"),
+        ({"data": {"columns": [], "named": True}}, "do not fit together"),
     ],
 )
 def test_config_that_cannot_be_is_refused(
@@ -272,7 +275,7 @@ def test_what_the_machine_lacks_is_not_taken_for_damage(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("lampblack.model.folder.initial_networks", fail)
+    monkeypatch.setattr("lampblack.model.folder.build", fail)
     with pytest.raises(type(error)):
         load(saved)
 
@@ -450,10 +453,15 @@ def test_model_of_every_format_since_the_first_release_loads(path: Path) -> None
     expected = json.loads((FORMER / f"{path.stem}.json").read_text())
     if "images" in expected:
         X = np.array(expected["images"], dtype=np.uint8)
+    elif (FORMER / f"{path.stem}.parquet").exists():
+        X = pq.read_table(FORMER / f"{path.stem}.parquet")
     else:
         X = pd.DataFrame(expected["rows"]).assign(at=lambda f: pd.to_datetime(f["at"]))
     np.testing.assert_allclose(detector.anomaly_score(X), expected["scores"], rtol=1e-4)
     assert detector.predict(X).tolist() == expected["predictions"]
+    if "contributions" in expected:
+        explained = detector.explain(X).contributions
+        np.testing.assert_allclose(explained, expected["contributions"], rtol=1e-3, atol=1e-5)
 
 
 def test_a_model_of_each_format_since_the_first_release_is_kept() -> None:

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 
 import lampblack
 from lampblack.cli.main import app
-from lampblack.cli.options import EngineName
 from lampblack.data.file_names import find_files, is_pattern
 from lampblack.data.tables.files import RowFormat
 from lampblack.exceptions import InvalidInput
@@ -143,13 +142,13 @@ def test_a_run_that_was_killed_goes_on(
     assert run(*command).exit_code == 130
     assert list(scores(tmp_path / "out")) == ["d0.parquet", "d1.parquet"]
     monkeypatch.setattr(partitions.Ledger, "write", write)
-    score_partition = runs.score_partition
+    score_partition = partitions.score_partition
 
     def noted(detector: object, partition: partitions.Partition, scoring: object) -> object:
         scored.append(partition.target.name)
         return score_partition(detector, partition, scoring)
 
-    monkeypatch.setattr(runs, "score_partition", noted)
+    monkeypatch.setattr(partitions, "score_partition", noted)
     assert "3 files, 1 of them done before, " in run(*command).stdout
     assert scored == ["d1.parquet", "d2.parquet"]
     assert scores(tmp_path / "out") == scores(local)
@@ -488,12 +487,6 @@ def test_a_relative_folder_is_that_of_the_caller(
     assert run("score", folder / "a.model", data, "-o", "out", *OPTIONS).exit_code == 0
     assert all(part.source.is_absolute() and part.target.is_absolute() for part in told)
     assert len(scores(tmp_path / "out")) == FILES
-
-
-def test_engines_are_those_of_the_library() -> None:
-    from typing import get_args
-
-    assert {engine.value for engine in EngineName} == set(get_args(runs.Engine))
 
 
 # What follows starts Ray, once: a few seconds of each of its processes.

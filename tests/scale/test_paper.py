@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import render, render_scale, scale
+import pytest
+from benchmarks.lab.markdown import NONE
+from benchmarks.lab.results import read
+from benchmarks.lab.study import Study
+from benchmarks.studies import processes, scale
+
+CASES = [*scale.cases(), *processes.cases()]
 
 
 def rows() -> list[dict[str, object]]:
@@ -15,36 +21,36 @@ def rows() -> list[dict[str, object]]:
         | {"peak_mib": 1024, "bytes_per_row": 100.0, "score_bytes_per_row": 20.0, "workers": 1},
         "memory": {"bytes_per_row": 600},
     }
-    found = [{**case, **figures[case["kind"]], **versions} for case in scale.cases()]
+    found = [{**case, **figures[case["kind"]], **versions} for case in CASES]
     (both,) = (row for row in found if row["case"] == "Ray, 2 workers")
     both |= {"rows_per_s": 20_000, "workers": 2}
     return found
 
 
 def test_hours_and_machines_follow_from_the_rate() -> None:
-    lines = render_scale.paper(rows()).splitlines()
+    lines = scale.paper(rows()).splitlines()
     # 10⁹ / 20,000 / 3,600 = 13.9 hours; 10¹² a thousand times that, 578.7 days
     assert lines[2] == "| 10⁹ | 0.10 | 0.02 | 13.9 | 1 | 14 | 1.0 |"
     assert lines[3] == "| 10¹² | 100.00 | 20.00 | 13,888.9 | 579 | 13,889 | 1.0 |"
     assert "reads 2 and writes 0.4 MB a second" in lines[-1]
-    lines = render_scale.paper_training(rows()).splitlines()
+    lines = processes.paper_training(rows()).splitlines()
     # 24 and 600 bytes a row; 10 steps of 8,192 rows a second
     assert lines[2] == "| 10⁹ | 22 | 559 | 3.4 | 4 |"
     assert lines[3] == "| 10¹² | 22,352 | 558,794 | 3,390.8 | 3,391 |"
 
 
 def test_tables_have_a_line_for_every_case() -> None:
-    assert render_scale.training(rows()).count("| 10 | 10 | 1.00 | 0 | 1 |") == len(scale.TRAINING)
-    assert "| Ray, 2 workers | 20,000 | 2.00 |" in render_scale.scoring(rows())
-    assert "Two processes take 500 steps a second" in render_scale.gradients(rows())
+    assert processes.training(rows()).count("| 10 | 10 | 1.00 | 0 | 1 |") == len(processes.TRAINING)
+    assert "| Ray, 2 workers | 20,000 | 2.00 |" in scale.scoring(rows())
+    assert "Two processes take 500 steps a second" in processes.gradients(rows())
 
 
-def test_nothing_is_said_of_what_was_not_measured() -> None:
-    for name in ("training", "gradients", "scoring", "paper", "paper_training"):
-        assert getattr(render_scale, name)([]) == render_scale.NONE
+@pytest.mark.parametrize("study", [scale.STUDY, processes.STUDY], ids=["scale", "processes"])
+def test_nothing_is_said_of_what_was_not_measured(study: Study) -> None:
+    assert all(block([]) == NONE for block in study.blocks.values())
 
 
-def test_results_are_of_cases_that_the_script_runs() -> None:
-    known = {case["set"] for case in scale.cases()}
-    assert len(known) == len(scale.cases())
-    assert {row["set"] for row in render.read("scale")} <= known
+def test_results_are_of_cases_that_the_studies_run() -> None:
+    known = {case["set"] for case in CASES}
+    assert len(known) == len(CASES)
+    assert {row["set"] for row in read("scale")} <= known

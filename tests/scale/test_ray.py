@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ import pytest
 import torch
 
 import lampblack
+from lampblack.cli.errors import in_options
 from lampblack.data.tables.files import RowFormat
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.exceptions import InvalidInput
-from lampblack.model.fitted import load_fitted
+from lampblack.model.folder import load_model
 from lampblack.scale import (
     Scoring,
     dataset,
@@ -166,10 +168,11 @@ def test_a_process_that_dies_is_started_again_but_not_for_ever(
     for name in "ab":
         frame.to_csv(tmp_path / f"{name}.csv", index=False)
     fitted_frame.save(tmp_path / "a.model")
-    detector = load_fitted(tmp_path / "a.model")
+    detector = load_model(tmp_path / "a.model")
     expected = detector.anomaly_score(frame)
     (tmp_path / "deaths").mkdir()
-    detector.networks_ = Deadly(detector.networks_, tmp_path / "deaths", times=1)
+    deadly = Deadly(detector.networks, tmp_path / "deaths", times=1)
+    detector = dataclasses.replace(detector, networks=deadly)
     scoring = Scoring(RowFormat())
     output = tmp_path / "out"
     parts = partitions.partitions({tmp_path / f"{n}.csv": Path(f"{n}.csv") for n in "ab"}, output)
@@ -212,10 +215,11 @@ def test_what_fails_in_a_process_is_told_with_its_place(
     scorer = ray_files.FileScorer(None, "cpu", Scoring(RowFormat()), ledger, asking)
     part = partitions.Partition(Path("a.csv"), Path("a.parquet"))
     told = scorer({"index": np.array([0]), "part": np.array([part], object)})["result"][0]
-    assert told["text"].startswith(line)
-    assert ("which must see the same paths" in told["text"]) is elsewhere
-    with pytest.raises(InvalidInput, match=line):
+    with pytest.raises(InvalidInput) as caught:
         ray_files._result(told)
+    shown = in_options(caught.value)
+    assert shown.startswith(line)
+    assert ("which must see the same paths" in shown) is elsewhere
 
 
 def test_a_data_set_without_a_column_of_the_models_is_refused(

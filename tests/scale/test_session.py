@@ -6,16 +6,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from lampblack.exceptions import InvalidInput
+from lampblack.cli.errors import in_options
+from lampblack.exceptions import InvalidInput, MissingExtra
 from lampblack.scale import session
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "find_spec", lambda name: None)
     with pytest.raises(
-        InvalidInput, match=r"^--engine ray needs Ray: pip install 'lampblack\[ray\]'$"
-    ):
+        MissingExtra, match=r"^engine='ray' needs Ray: pip install 'lampblack\[ray\]'$"
+    ) as caught:
         session.import_ray()
+    assert isinstance(caught.value, ImportError)
+    assert caught.value.extra == "ray"
+    shown = in_options(caught.value)
+    assert shown == "--engine ray needs Ray: pip install 'lampblack[ray]'"
 
 
 @pytest.mark.parametrize(("workers", "given"), [(0, None), (4, None), (8, None), (9, 5), (16, 8)])

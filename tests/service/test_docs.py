@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import typer
 import typer.core
-from benchmarks.shell import PUMP
+from benchmarks.studies.tour import PUMP
 
 import lampblack
 from lampblack.cli.main import app

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 import lampblack
-from lampblack.data.samples import blank
-from lampblack.exceptions import InvalidInput, ModelFileError
-from lampblack.service.engine import joined, load_engine, sliced
+from lampblack.exceptions import MissingExtra, ModelFileError
+from lampblack.service.engine import load_engine
 from tests.service.conftest import as_json, rows, serving
 
 # A stand-in for what `lampblack export` writes, until it is there: scores without torch.
@@ -23,14 +22,16 @@ import sys, types
 from pathlib import Path
 import numpy as np
 from lampblack.calibration import Calibration
+from lampblack.data.kinds import kind_named
 from lampblack.persistence.config import read_config
 
 class Portable:
     def __init__(self, folder):
         config = read_config(folder)
-        self.facts_ = types.SimpleNamespace(config=config)
-        self.schema_, self.reading_ = config.table, config.reading
-        self.calibration_ = Calibration.held_out(np.arange(99.0), 0.01)
+        self.facts = types.SimpleNamespace(config=config)
+        self.kind, self.schema = kind_named(config.kind), config.schema_of_data()
+        self.reading = config.reading
+        self.calibration = Calibration.held_out(np.arange(99.0), 0.01)
     def anomaly_score(self, X):
         return np.abs(np.nan_to_num(X.numbers)).sum(axis=1)
 
@@ -94,7 +95,7 @@ def test_a_portable_model_gives_scores_and_no_reasons(portable: Path) -> None:
 
 def test_an_exported_model_scores_as_its_folder_does(table_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("lampblack.portable", reason="there is no export yet")
-    from lampblack.export import export_onnx
+    from lampblack.export.onnx_file import export_onnx
 
     frame = rows(50, seed=1).drop(columns="at")
     detector = lampblack.TollDetector(max_steps=30, random_state=0)
@@ -118,7 +119,7 @@ def test_a_missing_onnxruntime_is_named(portable: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda n: None if n == "onnxruntime" else real(n)
     )
-    with pytest.raises(InvalidInput, match=r"lampblack\[onnx\]"):
+    with pytest.raises(MissingExtra, match=r"lampblack\[onnx\]"):
         load_engine(portable)
 
 
@@ -147,10 +148,11 @@ def test_a_folder_that_keeps_changing_is_not_taken(
 def test_samples_are_joined_and_cut_without_loss(client: httpx.Client) -> None:
     engine = client.service.engine
     samples = engine.schema.read_table(__import__("pyarrow").Table.from_pandas(rows(30)))
-    parts = [sliced(samples, 0, 7), sliced(samples, 7, 8), sliced(samples, 8, 30)]
-    again = joined(parts)
+    kind = engine.kind
+    parts = [kind.sliced(samples, first, last) for first, last in ((0, 7), (7, 8), (8, 30))]
+    again = kind.joined(parts)
     np.testing.assert_array_equal(engine.score(again), engine.score(samples))
-    assert len(joined([blank(engine.schema)])) == 1
+    assert len(kind.joined([kind.blank(engine.schema)])) == 1
 
 
 def test_images_of_bytes_and_floats_are_joined_to_the_same_bits(
@@ -163,5 +165,7 @@ def test_images_of_bytes_and_floats_are_joined_to_the_same_bits(
     bytes_ = ArrayImages(discs(3))
     floats = ArrayImages(discs(3).astype("f4") / np.float32(255))
     scores = engine.score(bytes_)
-    np.testing.assert_array_equal(engine.score(joined([bytes_, floats])), [*scores, *scores])
+    np.testing.assert_array_equal(
+        engine.score(engine.kind.joined([bytes_, floats])), [*scores, *scores]
+    )
     assert replace(engine, scorer=engine.scorer).explains

@@ -29,8 +29,8 @@ class Slow:
     """Scores when it is let; the numbers of the first column are the scores."""
 
     def __init__(self, engine: Engine, *, seconds: float = 0.0) -> None:
-        self.schema_, self.calibration_ = engine.schema, engine.calibration
-        self.reading_: dict[str, Any] = {}
+        self.kind, self.schema, self.calibration = engine.kind, engine.schema, engine.calibration
+        self.reading: dict[str, Any] = {}
         self.let, self.seconds = threading.Event(), seconds
         self.sizes: list[int] = []
 

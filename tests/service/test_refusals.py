@@ -429,7 +429,7 @@ def test_a_fault_of_the_service_says_nothing_of_its_inside(table_model: Path) ->
     real = load_engine(table_model)
 
     class Broken:
-        schema_, calibration_, reading_ = real.schema, real.calibration, {}
+        kind, schema, calibration, reading = real.kind, real.schema, real.calibration, {}
 
         def anomaly_score(self, X: Any) -> Any:
             raise RuntimeError("secret at /tmp/model")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import lampblack
-from lampblack.service import batching
+from lampblack.data.tables.kind import Tables
 from tests.conftest import discs
 from tests.service.conftest import as_json, rows, serving
 
@@ -84,7 +84,7 @@ def test_scores_are_those_of_the_library(client: httpx.Client, table_model: Path
 def test_scores_do_not_depend_on_what_else_is_scored(
     table_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batching, "ROWS_A_TURN", 512)  # long requests are cut
+    monkeypatch.setattr(Tables, "a_turn", 512)  # long requests are cut
     frame = rows(3000, seed=6)
     scores = lampblack.load(table_model).anomaly_score(frame)
     pieces = [slice(i, i + n) for i, n in [(0, 1), (1, 7), (8, 900), (0, 3000), (2000, 1000)] * 4]

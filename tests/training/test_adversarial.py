@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import nn
 
 import lampblack
 from lampblack.exceptions import CollapseWarning, TrainingError, TrainingWarning
-from lampblack.model import recipe as building
+from lampblack.model.building import autoencoder_networks
+from lampblack.model.methods.ama import AMA
 from lampblack.networks import AdversarialPair, Critic, dense_critic
 from lampblack.training.adversarial import AdversarialSettings, AdversarialStep
 from lampblack.training.steps import ReconstructionObjective
@@ -97,7 +99,7 @@ def test_gradient_penalty_holds_the_slope_of_the_critic(normal: np.ndarray, pena
     detector = lampblack.AMADetector(
         gradient_penalty=penalty, spectral_norm=False, reconstruction_weight=0.0, **SLOW
     ).fit(normal)
-    x = torch.from_numpy(detector.encoder_.transform(detector._checked(normal)))
+    x = detector.model_.encoded(normal)
     x = x.requires_grad_(True)
     _, expected = detector.networks_(x)
     judged = detector.networks_.criticise(x, expected.detach()).sum()
@@ -249,12 +251,12 @@ def test_constant_scores_are_an_error(normal: np.ndarray) -> None:
             return 0.0 * pairs[:, :4]
 
     def blind(*given: Any) -> AdversarialPair:
-        pair = building.autoencoder_networks(*given)
+        pair = autoencoder_networks(*given)
         critic = Critic(Nothing(), nn.Linear(4, 1), mirror=True)
         return AdversarialPair(pair.encoder, pair.decoder, critic, pair.varying)
 
     class Blind(lampblack.AMADetector):  # type: ignore[misc]
-        _method = building.Method(blind, building.critic_score)
+        recipe = dataclasses.replace(AMA, networks=blind)
 
     with pytest.raises(TrainingError, match="all samples have the same score"):
         Blind(max_steps=10, score_by="critic").fit(normal)

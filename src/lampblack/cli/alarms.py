@@ -1,106 +1,133 @@
-"""The strongest alarms of a stream of rows, and how they are shown."""
+"""The strongest alarms of a stream of samples, and how they are shown."""
 
 from __future__ import annotations
 
 import heapq
-from typing import Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lampblack.cli.models import ScoringModel, as_explaining
 from lampblack.cli.output import number_of
-from lampblack.data.tables.schema import Rows
-from lampblack.explanation import TableExplanation
-from lampblack.results import ScoredRows, score_rows
+from lampblack.data.source import Batch
+from lampblack.results import ScoredRows
+
+if TYPE_CHECKING:
+    from lampblack.cli.kinds import Presentation
 
 SHOWN = 10
-REASONS = 3
+
+T = TypeVar("T")
+
+
+class Strongest(Generic[T]):
+    """The highest of a stream of scores, the first of equal ones, each with what belongs to it."""
+
+    def __init__(self, most: int) -> None:
+        """most: how many of them to keep."""
+        self._most = most
+        self._seen = 0
+        self._heap: list[tuple[float, int, T]] = []
+
+    def add(
+        self,
+        scores: npt.NDArray[np.float64],
+        wanted: npt.NDArray[np.bool_],
+        item: Callable[[int], T],
+    ) -> None:
+        """Take in the scores (n,) that are wanted (n,). item: what belongs to the i-th."""
+        candidates = np.flatnonzero(wanted)
+        order = candidates[np.argsort(-scores[candidates], kind="stable")]
+        for i in order[: self._most]:
+            place = (float(scores[i]), -(self._seen + int(i)))
+            if len(self._heap) < self._most:
+                heapq.heappush(self._heap, (*place, item(int(i))))
+            elif place > self._heap[0][:2]:
+                heapq.heapreplace(self._heap, (*place, item(int(i))))
+        self._seen += len(scores)
+
+    def items(self) -> list[T]:
+        """What belongs to those kept, the highest first."""
+        return [item for *_, item in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
+
+
+class Alarm(NamedTuple):
+    """One alarm. p_value: None where none is promised. shown: the sample, as the user knows it."""
+
+    key: str
+    score: float
+    p_value: float | None
+    shown: Any
 
 
 class Alarms:
-    """Count rows and alarms, and, to show them, keep the rows with the highest scores."""
+    """Counts samples and alarms, and keeps the strongest."""
 
-    def __init__(
-        self, detector: ScoringModel, *, keep: int = SHOWN, reasons: int = REASONS
-    ) -> None:
-        """keep: how many rows to keep. reasons: how many columns to print of each."""
-        self.detector = detector
-        self._most, self._reasons = keep, reasons
-        self.rows = self.alarms = 0
-        self._strongest: list[tuple[float, int, Any, Any, pa.Table]] = []
+    def __init__(self, noun: str, keep: int = SHOWN) -> None:
+        """noun: for one sample. keep: how many alarms to keep."""
+        self._noun = noun
+        self._strongest = Strongest[Alarm](keep)
+        self.samples = self.alarms = 0
 
-    def add(self, key: Any, table: pa.Table, rows: Rows | None = None) -> ScoredRows:
-        """Score a batch.
+    def add(self, batch: Batch, scored: ScoredRows) -> None:
+        """Take in a batch that was scored."""
 
-        rows: the table as the detector's schema has checked it, where that was done already.
-        """
-        scored = score_rows(self.detector, table if rows is None else rows)
-        scores, p_values = scored.anomaly_score, scored.p_value
-        for i in np.argsort(-scores, kind="stable")[: self._most]:
-            p = None if p_values is None else float(p_values[i])
-            row = table.take([i])  # a slice would keep the whole batch in memory
-            entry = (float(scores[i]), -(self.rows + int(i)), cell_text(key[i]), p, row)
-            if len(self._strongest) < self._most:
-                heapq.heappush(self._strongest, entry)
-            else:
-                heapq.heappushpop(self._strongest, entry)
-        self.rows += len(scores)
+        def alarm(i: int) -> Alarm:
+            p = None if scored.p_value is None else float(scored.p_value[i])
+            one = batch.shown.take(np.array([i]))  # a slice would keep the whole batch in memory
+            return Alarm(cell_text(batch.keys[i]), float(scored.anomaly_score[i]), p, one)
+
+        self._strongest.add(scored.anomaly_score, scored.alarm, alarm)
+        self.samples += len(scored.alarm)
         self.alarms += int(scored.alarm.sum())
-        return scored
 
-    def strongest(self) -> list[tuple[float, int, str, float | None, pa.Table]]:
-        """The alarms among the rows kept: score, minus position, key, p-value and row."""
-        threshold = self.detector.calibration_.threshold
-        return [entry for entry in sorted(self._strongest, reverse=True) if entry[0] > threshold]
+    def strongest(self) -> list[Alarm]:
+        """Those kept, the strongest first."""
+        return self._strongest.items()
 
     def summary(self) -> str:
-        """How many rows, how many alarms."""
-        share = self.alarms / self.rows if self.rows else 0.0
-        rows, alarms = number_of(self.rows, "row"), number_of(self.alarms, "alarm")
-        return f"{rows}, {alarms} ({share:.2%})"
+        """How many samples, how many alarms."""
+        share = self.alarms / self.samples if self.samples else 0.0
+        samples, alarms = number_of(self.samples, self._noun), number_of(self.alarms, "alarm")
+        return f"{samples}, {alarms} ({share:.2%})"
 
-    def print(self, key_name: str) -> None:
-        """Print the summary, and the strongest alarms with the columns that caused them.
+    def print(
+        self, model: ScoringModel, kind: Presentation, key_name: str, most: int | None = None
+    ) -> None:
+        """Print the summary, and the strongest alarms with what caused them.
 
-        A portable model does not say which did.
+        most: how many causes of each. A portable model does not say what caused them.
         """
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
 
         console = Console()
-        threshold = self.detector.calibration_.threshold
+        threshold = model.calibration.threshold
         console.print(f"{self.summary()}, threshold {threshold:.6g}", highlight=False)
         strongest = self.strongest()
         if not strongest:
             return
-        detector = as_explaining(self.detector)
         shown = Table(title=number_of(len(strongest), "strongest alarm"), title_justify="left")
-        shown.add_column(escape(key_name), justify="right")
+        shown.add_column(escape(key_name), **kind.key_column)
         shown.add_column("score", justify="right")
         shown.add_column("p", justify="right")
-        reasons: list[tuple[str, ...]] = [()] * len(strongest)
-        if detector is not None:
-            shown.add_column("because of (value; share of the score)", overflow="fold")
-            rows = pa.concat_tables([entry[4] for entry in strongest])
-            explanation = cast(TableExplanation, detector.explain(rows))
-            reasons = [
-                (escape(_reasons(explanation, i, row, self._reasons)),)
-                for i, (*_, row) in enumerate(strongest)
+        causes: list[tuple[str, ...]] = [()] * len(strongest)
+        explaining = as_explaining(model)
+        if explaining is not None:
+            shown.add_column(kind.causes, overflow="fold")
+            samples = [alarm.shown for alarm in strongest]
+            explanation = explaining.explain(kind.joined(samples))
+            causes = [
+                (escape(kind.cause(explanation, i, one, most)),) for i, one in enumerate(samples)
             ]
-        for (score, _, key, p_value, _), because in zip(strongest, reasons, strict=True):
-            p = "-" if p_value is None else f"{p_value:.4f}"
-            shown.add_row(escape(key), f"{score:.4g}", p, *because)
+        for alarm, cause in zip(strongest, causes, strict=True):
+            p = "-" if alarm.p_value is None else f"{alarm.p_value:.4f}"
+            shown.add_row(escape(alarm.key), f"{alarm.score:.4g}", p, *cause)
         console.print(shown)
-
-
-def _reasons(explanation: TableExplanation, i: int, row: pa.Table, most: int) -> str:
-    """The columns that did most to raise a score, with their values in that row."""
-    return ", ".join(
-        f"{reason.column} ({cell_text(row.column(reason.column)[0])}; {reason.share:.0%})"
-        for reason in explanation.top(i, most)
-    )
 
 
 def cell_text(value: pa.Scalar) -> str:

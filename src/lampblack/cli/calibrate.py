@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import typer
 
-from lampblack.cli.images import image_schema, refuse_image_options, refuse_table_options
-from lampblack.cli.options import Reading, Selection
-from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
-from lampblack.data.images.folders import find_images, holds_images
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.registry import load
+from lampblack.cli.kinds import presentation_at
+from lampblack.cli.options import DataOptions, NormalOption, RowOptions
+from lampblack.cli.output import report_skipped
 from lampblack.diagnostics.samples import (
     COMPARED_VALUES,
     MOST_COMPARED,
@@ -22,7 +18,9 @@ from lampblack.diagnostics.samples import (
     remembers,
 )
 from lampblack.exceptions import InvalidInput
-from lampblack.fitting.fit import MOST_REPEATED
+from lampblack.fitting.notes import MOST_REPEATED
+from lampblack.model.folder import load_model, save_model
+from lampblack.model.model import Model
 from lampblack.persistence import check_target
 
 
@@ -30,36 +28,30 @@ def run(
     model: Path,
     data: Path,
     output: Path,
-    reading: Reading,
-    selection: Selection,
+    rows: RowOptions,
+    normal: NormalOption,
+    *,
     false_alarm_rate: float | None,
-    normal: list[str],
     device: str,
 ) -> None:
-    """Recalibrate the model on every row of `data` and save it."""
+    """Recalibrate the model on every sample of `data` and save it."""
     check_target(output)
-    samples: Any
-    if holds_images(data):
-        refuse_table_options(reading, selection)
-        what, detector = "images", load(model, device=device)
-        image_schema(detector, model, data)
-        samples = find_images(data, role="fit", normal=normal)
-    else:
-        refuse_image_options(normal=normal)
-        what, detector = "rows", load_for_rows(model, data, device)
-        rows = ModelRows(data, detector.schema_, row_format(reading, detector.reading_), selection)
-        tables = [batch.table for batch in rows]
-        report_skipped(rows.skipped)
-        if not tables:
-            raise InvalidInput(f"{data}: no row was left to calibrate on")
-        samples = pa.concat_tables(tables)
-    if false_alarm_rate is not None:
-        detector.set_params(false_alarm_rate=false_alarm_rate)
-    before = detector.calibration_.threshold
+    kind = presentation_at(data)
+    kind.refuse_options(rows, normal)
+    detector = load_model(model, device=device)
+    kind.refuse_other_model(detector, model, data)
+    source = kind.open(data, detector, DataOptions(**vars(rows)), labels=normal, to_fit=True)
+    samples, what = source.whole(), f"{source.noun}s"
+    report_skipped(source)
+    if samples is None:
+        raise InvalidInput(f"{data}: no {source.noun} was left to calibrate on")
+    rate = detector.parameters.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
+    detector.parameters.replaced(false_alarm_rate=rate).check(detector.detector)
+    before = detector.calibration.threshold
     doubt = _doubt(detector, samples, what)
-    detector.recalibrate(samples)
-    detector.save(output)
-    facts = detector.calibration_
+    detector = detector.recalibrated(samples, rate)
+    save_model(detector, output)
+    facts = detector.calibration
     typer.echo(
         f"threshold {facts.threshold:.6g} (was {before:.6g}) from {len(facts.scores):,} {what}: at "
         f"most {facts.promised:.2%} of new normal {what} raise an alarm, in expectation"
@@ -69,7 +61,7 @@ def run(
     typer.echo(f"saved {output}")
 
 
-def _doubt(detector: ReconstructionDetector, samples: Any, what: str) -> str:
+def _doubt(detector: Model, samples: Any, what: str) -> str:
     """What can be said of the one condition of the promise: that none of these was fitted."""
     if not remembers(detector):
         return (

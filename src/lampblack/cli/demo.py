@@ -10,9 +10,12 @@ import pyarrow as pa
 import typer
 
 from lampblack.cli.alarms import Alarms
+from lampblack.cli.tables import PRESENTATION
+from lampblack.data.source import Batch
 from lampblack.detectors.registry import recommended
 from lampblack.evaluation import evaluate
 from lampblack.persistence import check_target
+from lampblack.results import score_rows
 
 TRAINED_ROWS = 250
 BENIGN = 1
@@ -31,7 +34,8 @@ def run(output: Path) -> None:
     fitted, rest = np.sort(benign[:TRAINED_ROWS]), np.setdiff1d(shuffled, benign[:TRAINED_ROWS])
 
     detector = recommended(verbose=True).fit(table.take(fitted))
-    facts = detector.calibration_
+    model = detector.model_
+    facts = model.calibration
     typer.echo(
         f"fitted to {TRAINED_ROWS} benign rows: {detector.rows_['train']} to train, "
         f"{detector.rows_['calibration']} to calibrate"
@@ -40,8 +44,10 @@ def run(output: Path) -> None:
         f"threshold {facts.threshold:.6g}: at most {facts.promised:.2%} of new benign rows raise "
         "an alarm, in expectation"
     )
-    alarms = Alarms(detector)
-    scored = alarms.add(pa.array(rest), table.take(rest))
+    others = table.take(rest)
+    scored = score_rows(model, others)
+    alarms = Alarms("row")
+    alarms.add(Batch(others, others, pa.array(rest), rest), scored)
     truth = data.target[rest] != BENIGN
     result = evaluate(scored.anomaly_score, scored.alarm, truth, facts.promised)
     typer.echo(
@@ -49,7 +55,7 @@ def run(output: Path) -> None:
         f"{result['recall_at_threshold']:.1%} of the malignant and "
         f"{result['false_alarm_rate']:.2%} of the benign rows raise an alarm"
     )
-    alarms.print("row")
+    alarms.print(model, PRESENTATION, "row")
     detector.save(output)
     typer.echo(f"saved {output} after {time.perf_counter() - started:.1f} s; next:")
     typer.echo(f"  lampblack info {output}")

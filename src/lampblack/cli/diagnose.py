@@ -8,43 +8,30 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import typer
 
-from lampblack.cli import images
-from lampblack.cli.labels import as_labels, is_anomaly, refuse_input_as_label
-from lampblack.cli.options import Reading, Selection
-from lampblack.cli.output import refuse_own_input
-from lampblack.cli.rows import ModelRows, load_for_rows, report_skipped, row_format
-from lampblack.data.images.folders import find_images, holds_images
-from lampblack.data.images.schema import to_unit
-from lampblack.data.images.stored import ArrayImages
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.detectors.registry import load
+from lampblack.cli.kinds import Presentation, presentation_at
+from lampblack.cli.options import DataOptions, LabelOptions
+from lampblack.cli.output import refuse_other_than_folder, refuse_own_input, report_skipped
+from lampblack.data.source import Source
 from lampblack.diagnostics import Diagnosis, diagnose
 from lampblack.diagnostics.diagnosis import PARTS
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, MissingExtra
+from lampblack.model.folder import load_model
 from lampblack.report import draw_diagnosis
 from lampblack.training.progress import counted
 
-MOST_ROWS, MOST_VALUES = 100_000, 1 << 27  # rows, and values of images, that are read
-
-Truth = npt.NDArray[np.bool_] | None
+Marks = npt.NDArray[np.bool_]
 
 
 def run(
     model: Path,
     data: Path,
     output: Path,
-    reading: Reading,
-    selection: Selection,
+    options: DataOptions,
+    labels: LabelOptions,
     *,
-    label: str | None,
-    anomaly: list[str],
-    normal: list[str],
     ending: str,
-    resize: bool,
-    skip_unreadable: bool,
     seed: int,
     device: str,
     as_json: bool,
@@ -52,26 +39,23 @@ def run(
 ) -> None:
     """Diagnose the model on the data; write numbers and figures, say what was found."""
     _need_extra()
-    _check_output(output)
+    refuse_other_than_folder(output)
     refuse_own_input(output, model, data)
-    X: Any
-    if holds_images(data):
-        images.refuse_table_options(reading, selection, label=label, anomaly=anomaly)
-        what, detector = "images", load(model, device=device)
-        X, truth = _images(detector, model, data, normal, resize, skip_unreadable)
-    else:
-        images.refuse_image_options(resize=resize, skip_unreadable=skip_unreadable)
-        if label is None and (anomaly or normal):
-            raise InvalidInput("say which column holds the label: --label COLUMN")
-        what, detector = "rows", load_for_rows(model, data, device)
-        X, truth = _rows(detector, data, reading, selection, label, anomaly, normal)
+    kind = presentation_at(data)
+    kind.refuse_options(options, labels)
+    kind.check_labels(labels)
+    detector = load_model(model, device=device)
+    kind.refuse_other_model(detector, model, data)
+    source = kind.open(data, detector, options, labels=labels)
+    X, truth = _read(source, kind, data, kind.most_read(detector.schema))
+    what = f"{source.noun}s"
     if truth is not None and truth.all():
         raise InvalidInput(f"{data}: all {what} are anomalies by the labels; give normal ones too")
     with counted("diagnose", PARTS, "parts", quiet or as_json) as advance:
         found = diagnose(
             detector,
-            X if truth is None else _taken(X, ~truth),
-            anomalies=_taken(X, truth) if truth is not None and truth.any() else None,
+            X if truth is None else X.take(np.flatnonzero(~truth)),
+            anomalies=X.take(np.flatnonzero(truth)) if truth is not None and truth.any() else None,
             seed=seed,
             advance=advance,
         )
@@ -89,76 +73,24 @@ def run(
     typer.echo(f"wrote {', '.join(names)} to {output}")
 
 
-def _rows(
-    detector: ReconstructionDetector,
-    data: Path,
-    reading: Reading,
-    selection: Selection,
-    label: str | None,
-    anomaly: list[str],
-    normal: list[str],
-) -> tuple[pa.Table, Truth]:
-    if label is not None:
-        refuse_input_as_label(label, detector.schema_.names)
-    keep = () if label is None else (label,)
-    rows = ModelRows(
-        data, detector.schema_, row_format(reading, detector.reading_), selection, keep
-    )
-    tables, labels, read = [], [], 0
-    for batch in rows:
-        tables.append(batch.table)
-        if label is not None:
-            labels.append(as_labels(batch.others.column(label), label))
-        read += len(batch.table)
-        if read >= MOST_ROWS:
-            _say_cut(data, MOST_ROWS, "rows")
-            break
-    report_skipped(rows.skipped)
-    if not read:
-        raise InvalidInput(f"{data}: no row was left to look at")
-    table = pa.concat_tables(tables).slice(0, MOST_ROWS)
-    if label is None:
-        return table, None
-    known = np.concatenate(labels)[:MOST_ROWS]
-    return table, is_anomaly(known, label, anomaly, normal)
-
-
-def _images(
-    detector: ReconstructionDetector,
-    model: Path,
-    data: Path,
-    normal: list[str],
-    resize: bool,
-    skip_unreadable: bool,
-) -> tuple[ArrayImages, Truth]:
-    schema = images.image_schema(detector, model, data, resize=resize)
-    found = find_images(data, role="score", normal=normal)
-    most = max(2, MOST_VALUES // int(np.prod(schema.shape)))
-    pixels, positions, read = [], [], 0
-    unreadable: list[images.Unreadable] = []
-    for batch in images.batches(found, schema, skip_unreadable=skip_unreadable):
-        pixels.append(to_unit(batch.images.values))
-        positions.append(batch.positions)
-        unreadable += batch.unreadable
-        read += len(batch.positions)
+def _read(source: Source, kind: Presentation, data: Path, most: int) -> tuple[Any, Marks | None]:
+    """The first samples, and which of them are anomalies; None without labels."""
+    shown, marks, read = [], [], 0
+    for batch in source:
+        left = np.arange(min(len(batch), most - read))
+        shown.append(batch.shown.take(left))
+        marks.append(None if batch.anomaly is None else batch.anomaly[left])
+        read += len(left)
         if read >= most:
-            _say_cut(data, read, "images")
+            cut = f"{data}: the first {most:,} {source.noun}s are looked at"
+            typer.echo(f"lampblack: note: {cut}", err=True)
             break
-    images.report_unreadable(unreadable)
+    report_skipped(source)
     if not read:
-        raise InvalidInput(f"{data}: no image was left to look at")
-    together = ArrayImages(np.concatenate(pixels))
-    if not (found.labels is not None and found.normal):
-        return together, None
-    return together, ~found.is_normal[np.concatenate(positions)]
-
-
-def _say_cut(data: Path, count: int, what: str) -> None:
-    typer.echo(f"lampblack: note: {data}: the first {count:,} {what} are looked at", err=True)
-
-
-def _taken(X: Any, wanted: npt.NDArray[np.bool_]) -> Any:
-    return X.filter(pa.array(wanted)) if isinstance(X, pa.Table) else X.take(np.flatnonzero(wanted))
+        raise InvalidInput(f"{data}: no {source.noun} was left to look at")
+    source.check_labels()
+    known = [each for each in marks if each is not None]
+    return kind.joined(shown), np.concatenate(known) if known else None
 
 
 def _say(found: Diagnosis, what: str) -> None:
@@ -184,17 +116,9 @@ def _say(found: Diagnosis, what: str) -> None:
         )
 
 
-def _check_output(output: Path) -> None:
-    """Raise InvalidInput, before anything is read, where the folder cannot be written."""
-    if not output.absolute().parent.is_dir():
-        raise InvalidInput(f"the folder {output.absolute().parent} does not exist; create it first")
-    if output.exists() and not output.is_dir():
-        raise InvalidInput(f"{output} is no folder; give the name of a folder")
-
-
 def _need_extra() -> None:
-    """Raise InvalidInput where the library that draws is not installed."""
+    """Raise MissingExtra where the library that draws is not installed."""
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
-        raise InvalidInput("figures need matplotlib: pip install 'lampblack[report]'")
+        raise MissingExtra("figures need matplotlib", extra="report")

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from lampblack.data.images.schema import ImageSchema, to_unit
-from lampblack.data.images.stored import ArrayImages
-from lampblack.detectors.base import ReconstructionDetector
+from lampblack.cli.kinds import Presentation
+from lampblack.data.source import Batch
 from lampblack.diagnostics import checks, diagnose
-from lampblack.diagnostics.checks import FAR
 from lampblack.diagnostics.diagnosis import PARTS
+from lampblack.model.model import Model
 from lampblack.training.progress import counted
 
-MOST_ROWS, MOST_IMAGES = 2000, 200  # that are looked at, normal ones and anomalies each
-MOST_VALUES = 1 << 26  # of images, 256 MiB
 SECONDS = 30.0  # after which parts of the diagnosis are left out
 
 Marks = npt.NDArray[np.bool_]
-
-
-def most_images(shape: tuple[int, ...]) -> int:
-    """How many images of this shape are looked at."""
-    return min(MOST_IMAGES, max(2, MOST_VALUES // math.prod(shape)))
 
 
 class ToLookAt:
@@ -36,30 +26,29 @@ class ToLookAt:
     alarm. Anomalies are those of the labels alone.
     """
 
-    def __init__(self, what: str, most: int) -> None:
-        """what: "rows" or "images". most: of them, normal ones and anomalies each."""
-        self._what, self._most = what, most
+    def __init__(self, kind: Presentation, most: int) -> None:
+        """most: samples to keep, normal ones and anomalies each."""
+        self._kind, self._most = kind, most
+        self._what = f"{kind.noun}s"
         self._labelled = False
         self._kept: dict[str, list[Any]] = {"normal": [], "anomalies": []}
 
-    def add(self, batch: Any, alarm: Marks, anomaly: Marks | None) -> None:
-        """Keep what is wanted of a batch, a table or images. anomaly: by the labels (n,)."""
-        self._labelled = anomaly is not None
-        self._keep("normal", batch, ~(alarm if anomaly is None else anomaly))
-        if anomaly is not None:
-            self._keep("anomalies", batch, anomaly)
+    def add(self, batch: Batch, alarm: Marks) -> None:
+        """Keep what is wanted of a batch."""
+        self._labelled = batch.anomaly is not None
+        self._keep("normal", batch, ~(alarm if batch.anomaly is None else batch.anomaly))
+        if batch.anomaly is not None:
+            self._keep("anomalies", batch, batch.anomaly)
 
-    def look(
-        self, detector: ReconstructionDetector, *, diagnosed: bool, quiet: bool
-    ) -> dict[str, Any]:
+    def look(self, detector: Model, *, diagnosed: bool, quiet: bool) -> dict[str, Any]:
         """What a report shows of them: the checks, but for its own of drift, and the diagnosis."""
         normal, anomalies = self._together("normal"), self._together("anomalies")
         if normal is None:
-            why = f"Nothing was looked at: no {self._what[:-1]} here can be taken for normal."
+            why = f"Nothing was looked at: no {self._kind.noun} here can be taken for normal."
             return {"looked_at": why if diagnosed else ""}
         if not diagnosed:
-            slow = (FAR,) if isinstance(detector.schema_, ImageSchema) else ()
-            return {"checks": checks(detector, normal, leave_out=("drift", *slow))}
+            left_out = ("drift", *self._kind.slow_checks())
+            return {"checks": checks(detector, normal, leave_out=left_out)}
         with counted("diagnose", PARTS, "parts", quiet) as advance:
             found = diagnose(
                 detector,
@@ -75,21 +64,15 @@ class ToLookAt:
             "looked_at": self._said(found.looked_at),
         }
 
-    def _keep(self, group: str, batch: Any, wanted: Marks) -> None:
+    def _keep(self, group: str, batch: Batch, wanted: Marks) -> None:
         kept = self._kept[group]
         chosen = np.flatnonzero(wanted)[: self._most - sum(len(part) for part in kept)]
-        if not len(chosen):
-            return
-        some = batch.take(chosen)
-        kept.append(some if isinstance(some, pa.Table) else to_unit(some.values))
+        if len(chosen):
+            kept.append(batch.shown.take(chosen))
 
     def _together(self, group: str) -> Any:
         kept = self._kept[group]
-        if not kept:
-            return None
-        if isinstance(kept[0], pa.Table):
-            return pa.concat_tables(kept)
-        return ArrayImages(np.concatenate(kept))
+        return self._kind.joined(kept) if kept else None
 
     def _said(self, counts: dict[str, int]) -> str:
         normal, anomalies = counts["normal"], counts.get("anomalies", 0)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from lampblack.exceptions import LampblackError, is_lack_of_memory
+from lampblack.exceptions import LampblackError, Setting, is_lack_of_memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 BAD_INPUT, UNEXPECTED, INTERRUPTED = 2, 1, 130
+# Options that are not called like their parameter.
+OPTIONS = {"anomalous": "anomaly", "checkpoint_dir": "checkpoint", "id_column": "id"}
 
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:
@@ -32,7 +35,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except LampblackError as error:
-            _fail(f"error: {error}", BAD_INPUT)
+            _fail(f"error: {in_options(error)}", BAD_INPUT)
         except (BrokenPipeError, KeyboardInterrupt) as error:
             if isinstance(error, BrokenPipeError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,6 +69,32 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             )
 
     return run
+
+
+def in_options(error: LampblackError) -> str:
+    """An error's text with options of the command line where it means a parameter."""
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return error.text(as_option) + notes
+
+
+def as_option(setting: Setting) -> str:
+    """A setting as one types it.
+
+    >>> [as_option(Setting(*s)) for s in (("image_size", 64), ("header", False), ("exclude",))]
+    ['--image-size 64', '--no-header', '--exclude']
+    >>> as_option(Setting("types", {"a": "category"})), as_option(Setting("where", "n > 1"))
+    ('--types a=category', "--where 'n > 1'")
+    """
+    option = OPTIONS.get(setting.name, setting.name).replace("_", "-")
+    value = setting.value
+    if value is None or value is True:
+        return f"--{option}"
+    if value is False:
+        return f"--no-{option}"
+    if isinstance(value, Mapping):
+        value = [f"{name}={each}" for name, each in value.items()]
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"--{option} {shlex.quote(text) if text.isprintable() else repr(text)}"
 
 
 def _fail(text: str, code: int) -> NoReturn:

@@ -10,62 +10,49 @@ from typing import Any
 import numpy as np
 import typer
 
-from lampblack.cli import images
-from lampblack.cli.labels import as_labels, is_anomaly, refuse_input_as_label
+from lampblack.cli.kinds import presentation_at
 from lampblack.cli.models import load_model
-from lampblack.cli.options import Reading, Selection
-from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped, row_format
-from lampblack.data.images.folders import holds_images
+from lampblack.cli.options import DataOptions, LabelOptions
+from lampblack.cli.output import report_skipped
 from lampblack.evaluation import evaluate
 from lampblack.exceptions import InvalidInput
 
 
 def run(
-    model: Path,
+    path: Path,
     data: Path,
-    reading: Reading,
-    selection: Selection,
+    options: DataOptions,
+    labels: LabelOptions,
     *,
-    label: str | None,
-    anomaly: list[str],
-    normal: list[str],
-    resize: bool,
-    skip_unreadable: bool,
     device: str,
     as_json: bool,
 ) -> None:
-    """Score every row of `data` and print how well scores and decisions agree with the labels."""
-    if holds_images(data):
-        images.refuse_table_options(reading, selection, label=label, anomaly=anomaly)
-        found = images.evaluate(
-            load_model(model, device),
-            model,
-            data,
-            normal=normal,
-            resize=resize,
-            skip_unreadable=skip_unreadable,
-        )
-        _show(found, as_json)
-        return
-    images.refuse_image_options(resize=resize, skip_unreadable=skip_unreadable)
-    if label is None:
-        raise InvalidInput("say which column holds the label: --label COLUMN")
-    detector = load_model(model, device)
-    refuse_model_of_images(detector.schema_, model, data)
-    refuse_input_as_label(label, detector.schema_.names)
-    format_ = row_format(reading, detector.reading_)
-    rows = ModelRows(data, detector.schema_, format_, selection, keep=(label,))
-    scores, labels = [], []
-    for batch in rows:
-        scores.append(detector.anomaly_score(batch.rows))
-        labels.append(as_labels(batch.others.column(label), label))
-    report_skipped(rows.skipped)
-    if not scores:
-        raise InvalidInput(f"{data}: no row was left to evaluate")
-    anomaly_score = np.concatenate(scores)
-    truth = is_anomaly(np.concatenate(labels), label, anomaly, normal)
-    alarm = anomaly_score > detector.calibration_.threshold
-    _show(evaluate(anomaly_score, alarm, truth, detector.false_alarm_rate_), as_json)
+    """Score every sample and print how well scores and decisions agree with the labels."""
+    kind = presentation_at(data)
+    kind.refuse_options(options, labels)
+    kind.check_labels(labels, needed=True)
+    model = load_model(path, device)
+    kind.refuse_other_model(model, path, data)
+    source = kind.open(data, model, options, labels=labels, labels_needed=True)
+    parts = kind.part_figures(model, path, source)
+    scores, anomalous = [np.zeros(0)], [np.zeros(0, dtype=bool)]
+    for batch in source:
+        assert batch.anomaly is not None
+        scores.append(model.anomaly_score(batch.samples))
+        anomalous.append(batch.anomaly)
+        if parts is not None:
+            parts.add(batch)
+    report_skipped(source)
+    by_part = parts.figures() if parts is not None else {}
+    anomaly_score, is_anomaly = np.concatenate(scores), np.concatenate(anomalous)
+    if not len(anomaly_score):
+        raise InvalidInput(f"{data}: no {source.noun} was left to evaluate")
+    source.check_labels()
+    alarm = anomaly_score > model.calibration.threshold
+    noun = f"{source.noun}s"
+    judged = evaluate(anomaly_score, alarm, is_anomaly, model.calibration.false_alarm_rate, noun)
+    named = {noun if name == "rows" else name: value for name, value in judged.items()}
+    _show({**named, **by_part}, as_json)
 
 
 def _show(result: Mapping[str, Any], as_json: bool) -> None:

@@ -4,94 +4,76 @@ from __future__ import annotations
 
 import os
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import typer
 
-from lampblack.cli.images import refuse_image_options, refuse_table_options
-from lampblack.cli.labels import as_labels, is_anomaly
-from lampblack.cli.options import Known, Processes, Reading, Selection
-from lampblack.cli.rows import on_bad_row, report_skipped, row_format, usable_rows
-from lampblack.data.images.folders import find_images, holds_images
-from lampblack.data.tables.files import RowFormat, column_names, read_rows
-from lampblack.data.tables.filters import parse_where
-from lampblack.data.tables.names import known_names
-from lampblack.data.tables.schema import Schema
-from lampblack.data.tables.stored import find_rows, is_large
+from lampblack.cli.kinds import presentation_at
+from lampblack.cli.options import (
+    FitOptions,
+    FittedRowOptions,
+    KnownOptions,
+)
+from lampblack.cli.training import Training, given_parameters
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput
+from lampblack.model.model import Model
 from lampblack.persistence import check_target
-from lampblack.training.processes import find_world
-
-IMAGE_PARAMETERS = ("image_size", "network")
+from lampblack.training.runner import has_started_several
 
 
 def run(
     data: Path,
     output: Path,
     name: str,
-    reading: Reading,
-    selection: Selection,
-    parameters: dict[str, Any],
-    checkpoint: Path | None,
-    known: Known,
-    processes: Processes,
+    rows: FittedRowOptions,
+    known: KnownOptions,
+    training: Training,
+    options: FitOptions,
     *,
-    stream: bool | None = None,
+    quiet: bool,
 ) -> None:
     """Read, choose columns, fit, save, and say what was promised.
 
     Of the processes that torchrun starts, all fit; the first alone saves, and speaks.
     """
     check_target(output)
-    world = find_world(processes.devices, processes.num_nodes)
-    if world is None or world.rank == 0:
-        detector, what = _fit(
-            data, name, reading, selection, parameters, checkpoint, known, processes, stream
-        )
+    distributed = has_started_several()
+    if not distributed or os.environ["RANK"] == "0":
+        detector, what = _fit(data, name, rows, known, training, options, distributed, quiet)
         detector.save(output)
-        _say(output, detector, what)
+        _say(output, detector.model_, what)
         return
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        parameters = {**parameters, "verbose": False}
-        _fit(data, name, reading, selection, parameters, checkpoint, known, processes, stream)
+        _fit(data, name, rows, known, training, options, distributed, True)
 
 
 def _fit(
     data: Path,
     name: str,
-    reading: Reading,
-    selection: Selection,
-    parameters: dict[str, Any],
-    checkpoint: Path | None,
-    known: Known,
-    processes: Processes,
-    stream: bool | None,
+    rows: FittedRowOptions,
+    known: KnownOptions,
+    training: Training,
+    options: FitOptions,
+    distributed: bool,
+    quiet: bool,
 ) -> tuple[ReconstructionDetector, str]:
     """A fitted detector, and what it was fitted to."""
-    how = {"checkpoint_dir": checkpoint, **asdict(processes)}
+    parameters = {**given_parameters(training), "verbose": not quiet}
     if known.label or known.anomaly:
         _refuse_labels_of_others(name)
-        parameters = {**parameters, "supervision": "labels"}
+        parameters["supervision"] = "labels"
     detector = _detector(name, parameters)
-    images = holds_images(data)
-    if images:
-        refuse_table_options(reading, selection, label=known.label, stream=stream)
-        found = find_images(data, role="fit", normal=known.normal, anomalous=known.anomaly)
-        y = np.where(found.is_normal, 1, -1) if known.anomaly else None
-        detector.fit(found, y, **how)
-    else:
-        refuse_image_options(**{n: parameters.get(n) for n in IMAGE_PARAMETERS})
-        if known.label is None and known.anomaly:
-            raise InvalidInput("say which column holds the label: --label COLUMN")
-        if known.label is None:
-            refuse_image_options(normal=known.normal)
-        _fit_rows(detector, data, reading, selection, known, how, stream)
-    return detector, "images" if images else "rows"
+    kind = presentation_at(data)
+    kind.refuse_options(rows, known, training, options)
+    found = kind.to_fit(data, rows, known, options)
+    how: dict[str, Any] = {"checkpoint_dir": options.checkpoint, "distributed": distributed}
+    detector.fit(found.samples, found.y, **how)
+    if found.reading:
+        detector.model_ = detector.model_.read_as(found.ignored, found.reading)
+    return detector, f"{kind.noun}s"
 
 
 def _refuse_labels_of_others(name: str) -> None:
@@ -109,103 +91,14 @@ def _detector(name: str, parameters: dict[str, Any]) -> ReconstructionDetector:
     return cls(**parameters)
 
 
-def _fit_rows(
-    detector: ReconstructionDetector,
-    data: Path,
-    reading: Reading,
-    selection: Selection,
-    known: Known,
-    how: dict[str, Any],
-    stream: bool | None,
-) -> None:
-    """Fit to the rows of a file; remember how it was written and which columns were left out."""
-    format_ = row_format(reading)
-    names = column_names(data, format_)
-    if known.label is not None and known.label not in names:
-        raise InvalidInput(f"--label: there is no column {known.label!r}; there are {names[:20]}")
-    chosen = _chosen_columns([name for name in names if name != known.label], names, selection)
-    if stream and known.label is not None:
-        raise InvalidInput("--stream takes normal rows alone; leave --label out, or --stream")
-    if stream or (stream is None and known.label is None and is_large(data)):
-        rows_in_file = find_rows(
-            data,
-            columns=chosen,
-            types=format_.types,
-            where=selection.where,
-            missing=format_.missing,
-            on_bad_row=on_bad_row(selection),
-        )
-        report_skipped(rows_in_file.skipped)
-        detector.fit(rows_in_file, **how)
-    else:
-        _fit_table(detector, data, format_, chosen, selection, known, how)
-    left_out = tuple(name for name in names if name not in chosen)
-    detector.schema_ = detector.schema_.model_copy(update={"ignored": left_out})
-    detector.reading_ = {
-        "header": format_.header,
-        "delimiter": reading.delimiter,
-        "missing": list(format_.missing),
-        "types": {name: kind for name, kind in format_.types.items() if name in chosen},
-    }
-
-
-def _fit_table(
-    detector: ReconstructionDetector,
-    data: Path,
-    format_: RowFormat,
-    chosen: list[str],
-    selection: Selection,
-    known: Known,
-    how: dict[str, Any],
-) -> None:
-    """Fit to a file that is read whole."""
-    rows = read_rows(
-        data,
-        format_,
-        columns=chosen if known.label is None else [*chosen, known.label],
-        where=selection.where,
-        on_bad_row=on_bad_row(selection),
-    )
-    table = rows.table
-    schema = Schema.of_table(table.select(chosen))
-    _, table, _, refused = usable_rows(
-        data, schema, table, rows.row_numbers, skip=selection.skip_bad_rows
-    )
-    report_skipped([*rows.skipped, *refused])
-    y = None
-    if known.label is not None:
-        labels = as_labels(table.column(known.label), known.label)
-        anomalous = is_anomaly(labels, known.label, known.anomaly, known.normal)
-        y = np.where(anomalous, -1, 1)
-    detector.fit(table.select(chosen), y, **how)
-
-
-def _chosen_columns(inputs: list[str], names: list[str], selection: Selection) -> list[str]:
-    """What is learned from: of the columns that may be inputs, those that were asked for."""
-    columns = list(dict.fromkeys(known_names(selection.columns, inputs, "--columns"))) or inputs
-    excluded = known_names(selection.exclude, names, "--exclude")
-    chosen = [name for name in columns if name not in excluded]
-    if not chosen:
-        raise InvalidInput("--columns and --exclude leave no column to learn from")
-    if selection.where:
-        used = [name for name in parse_where(selection.where, names).columns if name in chosen]
-        if used:
-            typer.echo(
-                f"lampblack: note: --where uses {', '.join(used)}, which is also learned from; "
-                f"if it is a label, add --exclude {','.join(used)}",
-                err=True,
-            )
-    return chosen
-
-
-def _say(output: Path, detector: Any, what: str) -> None:
-    facts = detector.calibration_
-    rows = detector.rows_
-    last = detector.history_[-1]
+def _say(output: Path, model: Model, what: str) -> None:
+    facts = model.calibration
+    rows = model.facts.rows
+    last = model.facts.history[-1]
     others = f"{rows['validation']:,} validated, " if rows["validation"] else ""
     others += f"{rows['anomalies']:,} known anomalies, " if "anomalies" in rows else ""
     typer.echo(
-        f"{type(detector).__name__}: {rows['train']:,} {what} trained, {others}"
+        f"{model.detector}: {rows['train']:,} {what} trained, {others}"
         f"{rows['calibration']:,} calibrated; {last['step']:.0f} steps, loss {last['loss']:.4g}"
     )
     if facts.origin == "held-out":

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from lampblack.cli.alarms import Strongest
 from lampblack.cli.output import number_of
 from lampblack.data.images.heat import coloured, peak
 from lampblack.data.images.schema import to_unit
 from lampblack.data.images.stored import ArrayImages
+from lampblack.data.source import Batch
 from lampblack.exceptions import InvalidInput
+from lampblack.results import ScoredRows
+
+if TYPE_CHECKING:
+    from lampblack.model.model import Model
 
 SHEET, IMAGES = "contact-sheet.png", "images"
 ON_SHEET = 20  # alarms on the contact sheet
@@ -37,8 +42,9 @@ class HeatMaps:
     99 % quantiles: a single glaring pixel must not hide everything else.
     """
 
-    def __init__(self, folder: Path, keep: Sequence[Path]) -> None:
+    def __init__(self, folder: Path, model: Model, keep: Sequence[Path]) -> None:
         """keep: what must not lie in `folder`, nor `folder` in it: data, model, output."""
+        self._given, self._model = folder, model
         self._folder = Path(os.path.abspath(folder))
         if self._folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise InvalidInput(f"{folder} is no folder; give the name of a folder for heat maps")
@@ -61,42 +67,38 @@ class HeatMaps:
         except OSError as error:
             raise InvalidInput(f"{self._folder} cannot be written: {error.strerror}") from None
         self._keys: list[str] = []
+        self._scores: list[float] = []
         self._top = 0.0
-        self._strongest: list[tuple[float, int]] = []
+        self._strongest = Strongest[int](ON_SHEET)
         return self
 
     def __exit__(self, *error: Any) -> None:
         shutil.rmtree(self._beside, ignore_errors=True)
 
-    def add(
-        self,
-        keys: list[str],
-        images: ArrayImages,
-        expected: npt.NDArray[np.float32],
-        blame: Floats,
-        scores: Floats,
-        alarm: npt.NDArray[np.bool_],
-    ) -> None:
-        """Take a batch over: images and expected (n, channels, h, w), blame (n, h, w)."""
+    def add(self, batch: Batch, scored: ScoredRows) -> None:
+        """Explain a batch, and keep what its pictures are drawn from."""
+        if not len(batch):
+            return
+        images: ArrayImages = batch.samples
+        blame = self._model.explain(images).blame()  # (n, h, w)
+        expected = self._model.reconstruct(images)  # (n, channels, h, w)
+        first = len(self._keys)
+        self._keys += batch.keys.to_pylist()
         self._top = max(self._top, peak(blame))
-        for i, key in enumerate(keys):
-            number = len(self._keys)
-            self._keys.append(key)
+        self._strongest.add(scored.anomaly_score, scored.alarm, lambda i: first + i)
+        self._scores += scored.anomaly_score.tolist()
+        for i in range(len(batch)):
             np.savez(
-                self._raw / f"{number}.npz",
+                self._raw / f"{first + i}.npz",
                 image=_bytes(to_unit(images.values[i : i + 1])[0]),
                 expected=_bytes(expected[i]),
                 blame=blame[i].astype(np.float32),
-                score=scores[i],
             )
-            if alarm[i]:
-                heapq.heappush(self._strongest, (float(scores[i]), -number))
-                self._strongest = heapq.nlargest(ON_SHEET, self._strongest)
 
-    def finish(self, threshold: float) -> int:
-        """Draw every map and the contact sheet, and give the folder its name; how many maps."""
+    def finish(self) -> str:
+        """Draw every map and the contact sheet, and give the folder its name; says so."""
         panels: dict[int, Image.Image] = {}
-        on_sheet = {-number for _, number in self._strongest}
+        on_sheet = self._strongest.items()
         for number, key in enumerate(self._keys):
             raw = self._raw / f"{number}.npz"
             with np.load(raw) as values:
@@ -110,32 +112,31 @@ class HeatMaps:
             if number in on_sheet:
                 panels[number] = picture
         self._raw.rmdir()
-        captions = [(self._keys[-number], score) for score, number in self._strongest]
-        pictures = [panels[-number] for _, number in self._strongest]
+        captions = [(self._keys[number], self._scores[number]) for number in on_sheet]
+        pictures = [panels[number] for number in on_sheet]
+        threshold = self._model.calibration.threshold
         _sheet(pictures, captions, threshold).save(self._beside / SHEET)
         former = self._beside.with_suffix(".old")
         if self._folder.is_dir():
             self._folder.rename(former)
         self._beside.rename(self._folder)
         shutil.rmtree(former, ignore_errors=True)
-        return len(self._keys)
+        maps = number_of(len(self._keys), "heat map")
+        return f"wrote {maps} and {SHEET} to {self._given}"
 
 
 def pictures_of(
-    images: Sequence[ArrayImages],
-    expected: Sequence[npt.NDArray[np.float32]],
-    blame: Sequence[Floats],
+    images: ArrayImages, expected: npt.NDArray[np.float32], blame: Floats
 ) -> list[Image.Image]:
-    """Image, expectation and map side by side, of batches of images, on one scale for all."""
-    top = max(map(peak, blame), default=0.0)
+    """Image, expectation and map side by side, of each image, on one scale for all."""
+    top = peak(blame)
     return [
         _side_by_side(
-            _bytes(to_unit(batch.values[i : i + 1])[0]),
-            _bytes(expectation[i]),
-            coloured(parts[i].astype(np.float32), top),
+            _bytes(to_unit(images.values[i : i + 1])[0]),
+            _bytes(expected[i]),
+            coloured(blame[i].astype(np.float32), top),
         )
-        for batch, expectation, parts in zip(images, expected, blame, strict=True)
-        for i in range(len(parts))
+        for i in range(len(images))
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from lampblack.cli.kinds import presentation_of
 from lampblack.cli.models import refuse_missing
 from lampblack.persistence import read_config
 from lampblack.persistence.portable import is_portable, read_portable
@@ -24,7 +25,9 @@ def run(model: Path, *, as_json: bool) -> None:
     from rich.table import Table
 
     facts = config.calibration
-    used = "images" if config.images is not None else "rows"
+    schema = config.schema_of_data()
+    kind = presentation_of(schema)
+    used = f"{kind.noun}s"
     promise = (
         f"at most {facts.promised:.2%} of new normal {used}, in expectation"
         if facts.origin == "held-out"
@@ -39,17 +42,8 @@ def run(model: Path, *, as_json: bool) -> None:
     table.add_row("steps", f"{last.get('step', 0):.0f}, last loss {last.get('loss', 0):.4g}")
     parameters = ", ".join(f"{name}={value!r}" for name, value in config.parameters.items())
     table.add_row("parameters", escape(parameters))
-    if config.images is not None:
-        images = config.images
-        size = f"{images.width}×{images.height} pixels, {images.channels} channels"
-        table.add_row("images", size + (", others resized" if images.resize else ""))
-    if config.table is not None:
-        columns = [
-            f"{escape(column.name)} ({column.kind}{', may be missing' if column.nullable else ''})"
-            for column in config.table.columns
-        ]
-        table.add_row(f"columns ({len(columns)})", "\n".join(columns))
-        table.add_row("left out", escape(", ".join(config.table.ignored)) or "-")
+    for name, text in kind.described(schema):
+        table.add_row(name, escape(text))
     table.add_row("notes", escape("\n".join(config.notes)) or "-")
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     table.add_row("fitted with", f"{versions}; {config.threads} threads")

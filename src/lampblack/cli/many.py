@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import typer
 
-from lampblack.cli.options import Cluster, Reading, Selection
-from lampblack.cli.output import number_of
-from lampblack.cli.rows import report_skipped, row_format
+from lampblack.cli.options import ClusterOptions, DataOptions, ReasonOptions
+from lampblack.cli.output import number_of, say_skipped
+from lampblack.cli.tables import PRESENTATION
 from lampblack.data.file_names import find_files
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.config import read_config
 from lampblack.scale.partitions import Scoring
-from lampblack.scale.runs import Engine, score_files
+from lampblack.scale.runs import score_files
 from lampblack.training.progress import counted
 
 
@@ -22,16 +21,15 @@ def score(
     model: Path,
     data: list[Path],
     output: str | None,
-    reading: Reading,
-    selection: Selection,
+    options: DataOptions,
+    reasons: ReasonOptions,
+    cluster: ClusterOptions,
     *,
-    id_column: str | None,
-    explain: int,
     device: str,
     quiet: bool,
-    cluster: Cluster,
 ) -> None:
     """Score every file into the folder `output`, and say what was skipped and found."""
+    PRESENTATION.refuse_options(options, reasons)
     if cluster.engine == "local" and (cluster.workers or cluster.address):
         name = "workers" if cluster.workers else "address"
         raise InvalidInput(f"--{name} is for --engine ray; add that, or leave it out")
@@ -43,12 +41,12 @@ def score(
             f"-o {output}: many files are scored into a folder, one file each; give -o FOLDER"
         )
     scoring = Scoring(
-        row_format(reading, read_config(model).reading),
-        tuple(selection.exclude),
-        selection.where,
-        selection.skip_bad_rows,
-        id_column,
-        explain,
+        options.format(read_config(model).reading),
+        tuple(options.exclude),
+        options.where,
+        options.skip_bad_rows,
+        reasons.id,
+        reasons.explain,
     )
     with counted("score", None, "rows", quiet) as advance:
         outcome = score_files(
@@ -56,14 +54,15 @@ def score(
             files,
             output,
             scoring,
-            engine=cast(Engine, cluster.engine),
+            engine=cluster.engine,
             workers=cluster.workers,
             address=cluster.address,
             device=device,
             advance=advance,
         )
     for source in dict.fromkeys(file for file, _ in outcome.skipped):
-        report_skipped([row for file, row in outcome.skipped if file == source], str(source))
+        skipped = [row for file, row in outcome.skipped if file == source]
+        say_skipped(skipped, "row", "skipped", str(source))
     share = outcome.alarms / outcome.rows
     kept = f", {outcome.kept} of them done before" if outcome.kept else ""
     rows, alarms = number_of(outcome.rows, "row"), number_of(outcome.alarms, "alarm")

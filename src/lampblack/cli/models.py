@@ -12,7 +12,7 @@ from lampblack.persistence.portable import is_portable
 from lampblack.results import ScoringModel
 
 if TYPE_CHECKING:
-    from lampblack.model.scoring import ScoringMixin
+    from lampblack.model.model import Model
 
 __all__ = ["ScoringModel", "as_explaining", "load_model", "refuse_explanations", "refuse_missing"]
 
@@ -21,9 +21,9 @@ def load_model(path: Path, device: str) -> ScoringModel:
     """The model at `path`; a portable one is run by onnxruntime, and torch is not loaded."""
     refuse_missing(path)
     if not is_portable(path):
-        from lampblack.model.fitted import load_fitted
+        from lampblack.model.folder import load_model
 
-        return load_fitted(path, device=device)
+        return load_model(path, device=device)
     if device not in ("auto", "cpu"):
         raise InvalidInput(f"--device {device}: a portable model runs on the CPU; leave it out")
     from lampblack.portable import load_portable
@@ -55,7 +55,7 @@ def _models_like(path: Path) -> list[Path]:
     return [path.with_name(name) for name in found]
 
 
-def as_explaining(model: ScoringModel) -> ScoringMixin | None:
+def as_explaining(model: ScoringModel) -> Model | None:
     """The model as one that explains its scores, where it does."""
     explaining: Any = model
     return explaining if hasattr(model, "explain") else None

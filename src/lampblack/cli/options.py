@@ -1,217 +1,318 @@
-"""Options that several commands share."""
+"""Options of the commands: each is written once, in the group of those that go together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from lampblack.choices import OnBadRow, ScoringEngine
+from lampblack.cli.groups import For
+from lampblack.cli.training import DetectorName
 from lampblack.data.tables.names import split_names
 from lampblack.exceptions import InvalidInput
+from lampblack.export import FORMATS
 
+if TYPE_CHECKING:
+    from lampblack.data.tables.layout import RowFormat
 
-class DetectorName(str, Enum):
-    """Names in the registry; a test holds the two equal."""
+    ExportFormat = str
+else:
+    ExportFormat = Literal[tuple(FORMATS)]
 
-    ama = "ama"
-    autoencoder = "autoencoder"
-    lamp = "lamp"
-    lampblack = "lampblack"
-    toll = "toll"
-
-
-class ErrorName(str, Enum):
-    """Reconstruction errors."""
-
-    l2 = "l2"
-    l1 = "l1"
-    l2_norm = "l2_norm"
-    ssim = "ssim"
-
-
-class AmplificationName(str, Enum):
-    """Amplifications, and none."""
-
-    none = "none"
-    log = "log"
-    quantile = "quantile"
-
-
-class ScoreName(str, Enum):
-    """Scores of AMA; a test holds them equal to those of the library."""
-
-    critic = "critic"
-    typicality = "typicality"
-    mahalanobis = "mahalanobis"
-    joint = "joint"
-    reconstruction = "reconstruction"
-
-
-class NetworkName(str, Enum):
-    """Networks for images; a test holds them equal to those of the library."""
-
-    auto = "auto"
-    toll_mnist = "toll-mnist"
-    toll_cifar10 = "toll-cifar10"
-    ama_cifar10 = "ama-cifar10"
-
-
-class EngineName(str, Enum):
-    """Where many files are scored; a test holds them equal to those of the library."""
-
-    local = "local"
-    ray = "ray"
-
-
-class PictureFormat(str, Enum):
-    """How pictures are written."""
-
-    png = "png"
-    svg = "svg"
-
-
-class ExportFormat(str, Enum):
-    """What a portable model is written as."""
-
-    onnx = "onnx"
-
-
-class BadRowChoice(str, Enum):
-    """What to do with a row that cannot be used."""
-
-    fail = "fail"
-    skip = "skip"
-
+TABLES, IMAGES = For("table"), For("images")
 
 Model = Annotated[Path, typer.Argument(help="A model folder, or model.onnx.")]
 ModelFolder = Annotated[Path, typer.Argument(help="A model folder.")]
 NewModel = Annotated[Path, typer.Option("--output", "-o", help="Where to save the model.")]
 Data = Annotated[Path, typer.Argument(help="Rows (CSV, also .gz, or Parquet) or images.")]
-Columns = Annotated[
-    list[str] | None, typer.Option(help="Use these columns alone: a,b,c; may be given again.")
-]
-Exclude = Annotated[
-    list[str] | None, typer.Option(help="Leave these columns out: a,b,c; may be given again.")
-]
-Where = Annotated[
-    str | None, typer.Option(help="Use rows that meet this condition: \"label != 'bad'\".")
-]
-NoHeader = Annotated[
-    bool, typer.Option("--no-header", help="The file has no header; columns are c1, c2, ...")
-]
-Delimiter = Annotated[
-    str | None, typer.Option(help="Delimiter of a CSV file. [default: found from the first line]")
-]
-Types = Annotated[
-    list[str] | None,
-    typer.Option(help="column=number|boolean|category|date; may be given again."),
-]
-Missing = Annotated[
-    list[str] | None, typer.Option(help="Further spelling of a missing value; may be given again.")
-]
-OnBadRow = Annotated[
-    BadRowChoice,
-    typer.Option("--on-bad-row", help="Stop at a row that cannot be read, or skip and count it."),
-]
-
-
-Normal = Annotated[
-    list[str] | None,
-    typer.Option("--normal", help="Images: class that is normal (a folder); may be given again."),
-]
-IdColumn = Annotated[
-    str | None, typer.Option("--id", help="Column that names a row. [default: its number]")
-]
-Normals = Annotated[
-    list[str] | None,
-    typer.Option(help="Label, or folder, of the normal ones, all others being anomalies."),
-]
-Label = Annotated[str | None, typer.Option(help="Tables: the column that holds the label.")]
-Anomaly = Annotated[
-    list[str] | None, typer.Option(help="Tables: label of anomalies; may be given again.")
-]
-Resize = Annotated[bool, typer.Option("--resize", help="Images: bring other sizes to the model's.")]
-SkipUnreadable = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Images: go on past one that cannot be read.")
-]
+Detector = Annotated[DetectorName, typer.Option("--detector", "-d", help="Which detector to fit.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+PictureFormat = Literal["png", "svg"]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the file is written; None where the user did not say."""
+class RowOptions:
+    """How a file of rows is written, and which of its rows and columns to use."""
 
-    no_header: bool
-    delimiter: str | None
-    types: dict[str, str]
-    missing: tuple[str, ...]
+    exclude: Annotated[
+        list[str],
+        typer.Option(help="Leave these columns out: a,b,c; may be given again."),
+        TABLES,
+    ] = field(default_factory=list)
+    where: Annotated[
+        str | None,
+        typer.Option(help="Use rows that meet this condition: \"label != 'bad'\"."),
+        TABLES,
+    ] = None
+    no_header: Annotated[
+        bool,
+        typer.Option("--no-header", help="The file has no header; columns are c1, c2, ..."),
+        TABLES,
+    ] = False
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Delimiter of a CSV file. [default: found from the first line]"),
+        TABLES,
+    ] = None
+    missing: Annotated[
+        list[str],
+        typer.Option(help="Further spelling of a missing value; may be given again."),
+        TABLES,
+    ] = field(default_factory=list)
+    on_bad_row: Annotated[
+        OnBadRow,
+        typer.Option(help="Stop at a row that cannot be read, or skip and count it."),
+        TABLES,
+    ] = "fail"
 
-    @classmethod
-    def of(
-        cls,
-        no_header: bool,
-        delimiter: str | None,
-        types: list[str] | None,
-        missing: list[str] | None,
-    ) -> Reading:
-        """From the options as given."""
-        pairs = {}
-        for text in split_names(types):
+    @property
+    def skip_bad_rows(self) -> bool:
+        """Whether a row that cannot be used is skipped rather than an error."""
+        return self.on_bad_row == "skip"
+
+    def format(self, reading: Mapping[str, Any] | None = None) -> RowFormat:
+        """How to read a file: as the user says, else as the fitted file was written."""
+        from lampblack.data.tables.layout import RowFormat
+
+        return RowFormat.of_reading(
+            reading or {},
+            header=False if self.no_header else None,
+            delimiter=self.delimiter,
+            missing=self.missing,
+        )
+
+
+@dataclass(frozen=True)
+class FittedColumns:
+    """Which columns to learn from."""
+
+    columns: Annotated[
+        list[str],
+        typer.Option(help="Use these columns alone: a,b,c; may be given again."),
+        TABLES,
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FittedRowOptions(RowOptions, FittedColumns):
+    """The same of a file that is learned from."""
+
+    types: Annotated[
+        list[str],
+        typer.Option(help="column=number|boolean|category|date; may be given again."),
+        TABLES,
+    ] = field(default_factory=list)
+
+    def format(self, reading: Mapping[str, Any] | None = None) -> RowFormat:
+        """How to read the file, with the types that the user says."""
+        pairs: dict[str, Any] = {}
+        for text in split_names(self.types):
             name, equals, kind = text.rpartition("=")
             if not equals or not name:
                 raise InvalidInput(f"--types {text}: write it as column=category")
             pairs[name] = kind
-        return cls(no_header, delimiter, pairs, tuple(missing or ()))
+        return replace(super().format(reading), types=pairs)
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which columns and rows of the file to use."""
+class ImageOptions:
+    """What to do with images that are not as the model's."""
 
-    columns: list[str]
-    exclude: list[str]
-    where: str | None
-    skip_bad_rows: bool
-
-    @classmethod
-    def of(
-        cls,
-        columns: list[str] | None,
-        exclude: list[str] | None,
-        where: str | None,
-        on_bad_row: BadRowChoice,
-    ) -> Selection:
-        """From the options as given."""
-        skip = on_bad_row is BadRowChoice.skip
-        return cls(columns or [], exclude or [], where, skip)
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Images: bring other sizes to the model's."), IMAGES
+    ] = False
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option("--skip-unreadable", help="Images: go on past one that cannot be read."),
+        IMAGES,
+    ] = False
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of the samples: a column of labels, and what its values or classes mean."""
-
-    label: str | None
-    anomaly: list[str]
-    normal: list[str]
+class DataOptions(RowOptions, ImageOptions):
+    """How to read samples of any kind: each kind of data adds the options that are its own."""
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """Where many files are scored: engine, processes, address; None where the user did not say."""
+class LabelOptions:
+    """Which of the samples are anomalies, where that is known."""
 
-    engine: str
-    workers: int | None
-    address: str | None
+    label: Annotated[
+        str | None, typer.Option(help="Tables: the column that holds the label."), TABLES
+    ] = None
+    anomaly: Annotated[
+        list[str], typer.Option(help="Tables: label of anomalies; may be given again."), TABLES
+    ] = field(default_factory=list)
+    normal: Annotated[
+        list[str],
+        typer.Option(help="Label, or folder, of the normal ones, all others being anomalies."),
+    ] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Processes:
-    """In how many processes to train: on each machine, and on how many machines."""
+class NormalOption:
+    """Which images are normal."""
 
-    devices: int | None
-    num_nodes: int | None
+    label: ClassVar[None] = None
+    anomaly: ClassVar[tuple[str, ...]] = ()
+
+    normal: Annotated[
+        list[str],
+        typer.Option(help="Images: class that is normal (a folder); may be given again."),
+        IMAGES,
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class KnownOptions:
+    """What is known of samples to be fitted: which are anomalies, which normal."""
+
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="AMA, tables: column that marks known anomalies, with --anomaly or --normal."
+        ),
+        TABLES,
+    ] = None
+    anomaly: Annotated[
+        list[str],
+        typer.Option(help="AMA: label or class of known anomalies; may be given again."),
+    ] = field(default_factory=list)
+    normal: Annotated[
+        list[str],
+        typer.Option(help="Normal class (a folder of images) or label; may be given again."),
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class KeyOption:
+    """What names a row."""
+
+    id: Annotated[
+        str | None, typer.Option(help="Column that names a row. [default: its number]"), TABLES
+    ] = None
+
+
+@dataclass(frozen=True)
+class PlotKeyOption(KeyOption):
+    """The same, where no picture shows it."""
+
+    id: Annotated[
+        str | None,
+        typer.Option(help="Column that names a row, as for report; no picture shows it."),
+        TABLES,
+    ] = None
+
+
+@dataclass(frozen=True)
+class ReasonOptions(KeyOption):
+    """What is said of each sample beside its score."""
+
+    explain: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Name the columns that contribute most, this many. "
+            "[default: 3 on the screen, 0 with -o]",
+            show_default=False,
+        ),
+        TABLES,
+    ] = 0
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(help="Images: folder for heat maps and a contact sheet."),
+        IMAGES,
+    ] = None
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Where many files are scored; None where the user did not say."""
+
+    engine: Annotated[
+        ScoringEngine, typer.Option(help="Folders: score in this process, or with Ray.")
+    ] = "local"
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Ray: processes that score. [default: a core each]")
+    ] = None
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray: the cluster. [default: RAY_ADDRESS, else this machine]"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to fit, beside what the detector's parameters say."""
+
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder for checkpoints; the same command resumes from there."),
+    ] = None
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Leave rows in a Parquet file and read them as needed. [default: from 1 GiB on]",
+        ),
+        TABLES,
+    ] = None
+
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """Settings of the service; None where the environment, or else the default, says."""
+
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = (
+        None
+    )
+    port: Annotated[int | None, typer.Option(help="Port. [default: 8000]")] = None
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token that clients must present.")
+    ] = None
+    max_body: Annotated[
+        float | None, typer.Option(help="MiB that one request may have. [default: 16]")
+    ] = None
+    max_rows: Annotated[
+        int | None, typer.Option(help="Rows that one request may have. [default: 100000]")
+    ] = None
+    max_images: Annotated[
+        int | None, typer.Option(help="Images that one request may have. [default: 64]")
+    ] = None
+    queue: Annotated[
+        int | None, typer.Option(help="Requests taken at one time. [default: 128]")
+    ] = None
+    deadline: Annotated[
+        float | None, typer.Option(help="Seconds to answer a request. [default: 30]")
+    ] = None
+    body_timeout: Annotated[
+        float | None, typer.Option(help="Seconds to receive a request. [default: 30]")
+    ] = None
+    idle_timeout: Annotated[
+        float | None, typer.Option(help="Seconds a connection may lie idle. [default: 15]")
+    ] = None
+    batch_wait: Annotated[
+        float | None, typer.Option(help="Seconds to wait for further requests. [default: 0.002]")
+    ] = None
+    drain: Annotated[
+        float | None,
+        typer.Option(help="Seconds from not ready to not listening, at the end. [default: 1]"),
+    ] = None
+    allowed_hosts: Annotated[
+        str | None, typer.Option(help="Without token: further names in Host: a,b.")
+    ] = None
+    cors_origins: Annotated[
+        str | None, typer.Option(help="Pages of these origins may call: https://a,https://b.")
+    ] = None
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps. [default: auto]")
+    ] = None
+    access_log: Annotated[
+        bool | None, typer.Option("--access-log", help="Print a line for each request.")
+    ] = None

@@ -1,90 +1,60 @@
-"""`lampblack score`: a file of rows to scores, p-values, decisions and reasons, as a stream."""
+"""`lampblack score`: samples to scores, p-values, decisions and reasons, as a stream."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import typer
 
-from lampblack.cli import images
-from lampblack.cli.alarms import REASONS, SHOWN, Alarms
-from lampblack.cli.images import refuse_image_options, refuse_table_options
+from lampblack.cli.alarms import SHOWN, Alarms
+from lampblack.cli.kinds import presentation_at, presentation_of
 from lampblack.cli.models import load_model, refuse_explanations, refuse_missing
-from lampblack.cli.options import Cluster, Reading, Selection
-from lampblack.cli.output import Output, refuse_own_input
-from lampblack.cli.rows import ModelRows, refuse_model_of_images, report_skipped, row_format
-from lampblack.data.ahead import ahead
+from lampblack.cli.options import ClusterOptions, DataOptions, ReasonOptions
+from lampblack.cli.output import Output, refuse_own_input, report_skipped
 from lampblack.data.file_names import ending_below, holds_rows, is_pattern
-from lampblack.data.images.folders import holds_images
+from lampblack.data.source import Batch
 from lampblack.exceptions import InvalidInput
 from lampblack.persistence.config import read_config
 from lampblack.persistence.portable import is_portable
-from lampblack.results import check_columns, key_of, result_columns
+from lampblack.results import result_columns, score_rows
 from lampblack.training.progress import counted
+
+UNSCORED = "unreadable"  # the decision on a sample without a score
 
 
 def run(
     model: Path,
     data: list[Path],
     output: str | None,
-    reading: Reading,
-    selection: Selection,
+    options: DataOptions,
+    reasons: ReasonOptions,
+    cluster: ClusterOptions,
     *,
-    id_column: str | None,
-    explain: int,
-    heatmaps: Path | None,
-    resize: bool,
-    skip_unreadable: bool,
     device: str,
     quiet: bool,
-    cluster: Cluster,
 ) -> None:
-    """Score every row; write all of them to `output`, or else show the strongest alarms."""
+    """Score one file or folder, or many files into a folder."""
     refuse_missing(model)
     if _is_many(model, data, output, cluster):
         from lampblack.cli import many
 
-        refuse_image_options(heatmaps=heatmaps, resize=resize, skip_unreadable=skip_unreadable)
         if is_portable(model):
             raise InvalidInput(
                 f"{model} is a portable model, which scores one file at a time; "
                 "give one, or the model folder"
             )
-        many.score(
-            model,
-            data,
-            output,
-            reading,
-            selection,
-            id_column=id_column,
-            explain=explain,
-            device=device,
-            quiet=quiet,
-            cluster=cluster,
-        )
+        many.score(model, data, output, options, reasons, cluster, device=device, quiet=quiet)
         return
     for name in ("workers", "address"):
         if getattr(cluster, name) is not None:
             raise InvalidInput(f"--{name} is for --engine ray; add that, or leave it out")
-    _score_one(
-        model,
-        data[0],
-        output,
-        reading,
-        selection,
-        id_column=id_column,
-        explain=explain,
-        heatmaps=heatmaps,
-        resize=resize,
-        skip_unreadable=skip_unreadable,
-        device=device,
-        quiet=quiet,
-    )
+    _score_one(model, data[0], output, options, reasons, device=device, quiet=quiet)
 
 
-def _is_many(model: Path, data: list[Path], output: str | None, cluster: Cluster) -> bool:
+def _is_many(model: Path, data: list[Path], output: str | None, cluster: ClusterOptions) -> bool:
     """Whether scores go to a folder: several files, a pattern, a folder of rows, or asked for."""
     if len(data) > 1 or is_pattern(data[0]) or cluster.engine != "local":
         return True
@@ -92,68 +62,77 @@ def _is_many(model: Path, data: list[Path], output: str | None, cluster: Cluster
         rows = holds_rows(data[0])
         if is_portable(model):
             return rows
-        of_table = read_config(model).table is not None
+        config = read_config(model)
         nothing = not any(data[0].iterdir())
-        return of_table and (rows or nothing or ending_below(data[0]) is not None)
+        return presentation_of(config.schema_of_data()).many and (
+            rows or nothing or ending_below(data[0]) is not None
+        )
     to_folder = output is not None and (output.endswith(os.sep) or Path(output).is_dir())
-    return to_folder and not holds_images(data[0])
+    return to_folder and presentation_at(data[0]).many
 
 
 def _score_one(
-    model: Path,
+    path: Path,
     data: Path,
     output: str | None,
-    reading: Reading,
-    selection: Selection,
+    options: DataOptions,
+    reasons: ReasonOptions,
     *,
-    id_column: str | None,
-    explain: int,
-    heatmaps: Path | None,
-    resize: bool,
-    skip_unreadable: bool,
     device: str,
     quiet: bool,
 ) -> None:
-    """One file or folder of images, to one file or to the screen."""
-    refuse_explanations(model, explain=explain, heatmaps=heatmaps)
-    if holds_images(data):
-        refuse_table_options(reading, selection, id=id_column, explain=explain)
-        images.score(
-            load_model(model, device),
-            model,
-            data,
-            output,
-            heatmaps=heatmaps,
-            resize=resize,
-            skip_unreadable=skip_unreadable,
-            quiet=quiet,
-        )
-        return
-    refuse_image_options(heatmaps=heatmaps, resize=resize, skip_unreadable=skip_unreadable)
-    detector = load_model(model, device)
-    refuse_model_of_images(detector.schema_, model, data)
-    check_columns(detector, id_column, explain)
+    """One file or folder of samples, to one file or to the screen."""
+    refuse_explanations(path, explain=reasons.explain, heatmaps=reasons.heatmaps)
+    kind = presentation_at(data)
+    kind.refuse_options(options, reasons)
+    model = load_model(path, device)
+    kind.refuse_other_model(model, path, data)
+    kind.check_results(model, reasons)
+    keep = [data, path]
     if output is not None and output != "-":
-        refuse_own_input(Path(output), model, data)
-    keep = () if id_column is None or id_column in detector.schema_.names else (id_column,)
-    format_ = row_format(reading, detector.reading_)
-    rows = ModelRows(data, detector.schema_, format_, selection, keep)
-    to_screen = output is None
-    alarms = Alarms(detector, keep=SHOWN if to_screen else 0, reasons=explain or REASONS)
-    with counted("score", None, "rows", quiet or output == "-") as advance:
-        with Output(output) as write:
-            for batch in ahead(rows):
-                key = key_of(batch, id_column)
-                scored = alarms.add(key, batch.table, batch.rows)
-                if not to_screen:
-                    columns = result_columns(detector, batch.rows, scored, explain)
-                    write(pa.table({id_column or "row": key, **columns}))
-                advance(len(batch.table))
-            if not to_screen and not alarms.rows:
-                raise InvalidInput(f"{data}: no row was left to score")
-    report_skipped(rows.skipped)
-    if to_screen:
-        alarms.print(id_column or "row")
-        typer.echo("give -o scores.csv (or .parquet) for every row")
+        refuse_own_input(Path(output), path, data)
+        keep.append(Path(output))
+    source = kind.open(data, model, options, key=reasons.id)
+    alarms = Alarms(source.noun, SHOWN if output is None else 0)
+    drawn = None
+    with counted("score", source.total, f"{source.noun}s", quiet or output == "-") as advance:
+        with Output(output) as write, kind.pictures(model, reasons, keep) as pictures:
+            for batch in source:
+                scored = score_rows(model, batch.samples)
+                alarms.add(batch, scored)
+                if output is not None:
+                    columns = result_columns(model, batch.samples, scored, reasons.explain)
+                    table = pa.table({source.key_name: batch.keys, **columns})
+                    write(_with_unscored(table, batch))
+                if pictures is not None:
+                    pictures.add(batch, scored)
+                advance(len(batch) + len(batch.unscored))
+            if not alarms.samples:
+                report_skipped(source)
+                raise InvalidInput(f"{data}: no {source.noun} was left to score")
+            if pictures is not None:
+                drawn = pictures.finish()
+    report_skipped(source)
+    if drawn is not None and output != "-":
+        typer.echo(drawn)
+    if output is None:
+        alarms.print(model, kind, source.key_name, reasons.explain)
+        more = kind.hint(model, reasons)
+        typer.echo(f"give -o scores.csv (or .parquet) for every {source.noun}{more}")
     elif output != "-":
         typer.echo(f"{alarms.summary()}; wrote {output}")
+
+
+def _with_unscored(table: pa.Table, batch: Batch) -> pa.Table:
+    """The results of a batch with the samples between that have no score, in their order."""
+    if not batch.unscored:
+        return table
+    without = pa.table(
+        {
+            table.column_names[0]: pa.array([each.key for each in batch.unscored], pa.string()),
+            "decision": pa.array([UNSCORED] * len(batch.unscored), pa.string()),
+        }
+    )
+    together = pa.concat_tables([table, without], promote_options="default")
+    places = [each.position for each in batch.unscored]
+    return together.take(np.argsort(np.concatenate([batch.positions, places]), kind="stable"))

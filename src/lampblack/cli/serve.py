@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.exceptions import MissingExtra, ModelFileError
 
 NEEDED = {
     "fastapi": "fastapi",
@@ -21,7 +21,7 @@ def run(model: Path, **given: Any) -> None:
     """Check what can be checked at once, then listen and load."""
     for module, name in NEEDED.items():
         if find_spec(module) is None:
-            raise InvalidInput(f"the service needs {name}: pip install 'lampblack[serve]'")
+            raise MissingExtra(f"the service needs {name}", extra="serve")
     if not model.exists():
         raise ModelFileError(f"{model} does not exist; give a model folder or an .onnx file")
     from lampblack.service.settings import read_settings

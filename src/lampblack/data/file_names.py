@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place
 
 LEDGER: Final = "_lampblack"  # in a folder of scores; readers of folders pass over such names
 RUN: Final = "run.json"
@@ -53,7 +53,7 @@ def find_files(given: str | Path | Sequence[str | Path]) -> dict[Path, Path]:
             matches = [path] if path.exists() else []
             what = "does not exist"
         if not matches:
-            raise InvalidInput(f"{path}: {what}; check the path")
+            raise InvalidInput(what, at=Place(path), remedy="check the path")
         for match in sorted(matches):
             if (real := match.resolve()) not in seen:
                 seen.add(real)

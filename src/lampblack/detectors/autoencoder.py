@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from typing import ClassVar, final
 
-from lampblack.data.images.learning import ImageSize
-from lampblack.data.tables.column_kinds import ColumnKind
-from lampblack.data.tables.scaling import Scaling
-from lampblack.detectors.base import Precision, ReconstructionDetector
-from lampblack.losses import Amplification, ReconstructionErrorName
-from lampblack.model.recipe import Networks
-from lampblack.networks import NetworkName
-from lampblack.training.schedule import Schedule
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.model.methods.autoencoder import AUTOENCODER
+from lampblack.model.recipe import AnyRecipe
 
 
 @final
@@ -22,7 +16,7 @@ class AutoencoderDetector(ReconstructionDetector):
     Loss and score are mean (x − x̂)². The reference for the other detectors, and a good first
     choice. Not a variational autoencoder: codes have no distribution.
 
-    Parameters, attributes and methods: see `ReconstructionDetector`.
+    Attributes and methods: see `ReconstructionDetector`.
 
     References
     ----------
@@ -39,59 +33,4 @@ class AutoencoderDetector(ReconstructionDetector):
     [1, -1]
     """
 
-    def __init__(
-        self,
-        *,
-        reconstruction_error: ReconstructionErrorName = "l2",
-        amplification: Amplification | None = None,
-        latent_weight: float | None = None,
-        hidden: Sequence[int] = (256, 128),
-        network: NetworkName = "auto",
-        width: int | None = None,
-        depth: int | None = None,
-        image_size: ImageSize = None,
-        latent_dim: int | None = None,
-        networks: Networks | None = None,
-        scaling: Scaling | Literal["auto"] = "auto",
-        types: Mapping[str, ColumnKind] | None = None,
-        batch_size: int | None = None,
-        max_steps: int | None = None,
-        learning_rate: float | None = None,
-        schedule: Schedule = "one_cycle",
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        patience: int = 10,
-        false_alarm_rate: float = 0.01,
-        contamination: float | None = None,
-        device: str = "auto",
-        precision: Precision = "32-true",
-        random_state: int | None = 0,
-        verbose: bool = False,
-    ) -> None:
-        super().__init__(
-            reconstruction_error=reconstruction_error,
-            amplification=amplification,
-            latent_weight=latent_weight,
-            hidden=hidden,
-            network=network,
-            width=width,
-            depth=depth,
-            image_size=image_size,
-            latent_dim=latent_dim,
-            networks=networks,
-            scaling=scaling,
-            types=types,
-            batch_size=batch_size,
-            max_steps=max_steps,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            false_alarm_rate=false_alarm_rate,
-            contamination=contamination,
-            device=device,
-            precision=precision,
-            random_state=random_state,
-            verbose=verbose,
-        )
+    recipe: ClassVar[AnyRecipe] = AUTOENCODER

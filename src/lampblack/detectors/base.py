@@ -1,62 +1,39 @@
-"""The one abstract detector: everything but what makes a method a method."""
+"""The shell of every detector: scikit-learn's estimator around a model."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils._param_validation import (
-    Interval,
-    InvalidParameterError,
-    StrOptions,
-    validate_parameter_constraints,
-)
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
 
 from lampblack.calibration import Calibration
-from lampblack.data.images.inputs import are_images
-from lampblack.data.images.learning import ImageSize, learn_images
-from lampblack.data.images.schema import ImageSchema
-from lampblack.data.samples import AnySchema, CheckedSamples
-from lampblack.data.tables.column_kinds import ColumnKind
-from lampblack.data.tables.learning import as_array, learn
-from lampblack.data.tables.scaling import Scaling
+from lampblack.choices import Scaling
+from lampblack.data.kind import Encoder, Schema
+from lampblack.data.kinds import find_kind
 from lampblack.exceptions import InvalidInput
-from lampblack.fitting.fit import REPEATED, fit_samples
-from lampblack.losses import RECONSTRUCTION_ERRORS, Amplification, ReconstructionErrorName
-from lampblack.model.folder import to_parts
-from lampblack.model.recipe import METHODS, PLAIN, Method, Networks, resolved_scaling
-from lampblack.model.scoring import ScoringMixin
-from lampblack.networks import PUBLISHED, AutoencoderPair, NetworkName
+from lampblack.explanation import Explanation
+from lampblack.fitting.fit import fit_model
+from lampblack.model.device import resolve_device
+from lampblack.model.folder import save_model
+from lampblack.model.model import Model, Values
+from lampblack.model.parameters import Parameters, with_parameters
+from lampblack.model.recipe import AnyRecipe
+from lampblack.networks import AutoencoderPair
+from lampblack.results import Decisions
 from lampblack.training.callbacks import Callback
-from lampblack.training.processes import find_world
-from lampblack.training.schedule import Schedule
-from lampblack.training.steps import (
-    ReconstructionObjective,
-    ReconstructionStep,
-    TrainingStep,
-)
+from lampblack.training.runner import start_runner
 
 if TYPE_CHECKING:
     from typing import Self  # type: ignore[attr-defined,unused-ignore]
 
-    from lampblack.training.alone import Runner
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-
-MOST_PIXELS_A_STEP = 1 << 18
-DRIFT = 0.01  # p-value below which scores are said to have moved
-MOVED = "samples of a recalibration are scored otherwise than those that calibrated before"
-
-
-class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type: ignore[misc]
+class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Learn to reconstruct normal samples; score one by what the reconstruction lacks.
 
     Signs, once for all detectors: `anomaly_score` is higher for more anomalous rows;
@@ -67,214 +44,41 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
     booleans, text, categories and dates, with values missing where the fitted data had some.
     Columns of a named table are matched by name, in any order.
 
-    Images are an array (n, height, width) or (n, channels, height, width) of uint8, uint16, bool or
-    floats in [0, 1], a list of paths or PIL images, or the path of a folder or file of images (see
-    `lampblack.find_images`). uint8 and the same values over 255 give the same bits.
+    Images are an array (n, channels, height, width) of uint8, uint16, bool or floats in [0, 1], an
+    array (n, height, width) of uint8, uint16 or bool, or of floats with kind="images", a list of
+    paths or PIL images, or the path of a folder or file of images (see `lampblack.find_images`).
+    uint8 and the same values over 255 give the same bits.
 
-    What builds a method's networks and its score is in `model/recipe.py`; its class says how
-    it trains (`_training_step`) and overrides nothing else but checks of parameters and labels.
-
-    Parameters
-    ----------
-    reconstruction_error : {"l2", "l1", "l2_norm", "ssim"}
-        Mean squared, mean absolute, Euclidean norm of x − x̂, or (images) the mean of
-        (1 − SSIM) / 2 over pixels, for training and score.
-    amplification : {None, "log", "quantile"}
-        Amplify elementwise errors in training, never in the score: None is off; "log" is LAMP's
-        −ln(1 − ℓ), which needs data and reconstructions in [0, 1]; "quantile" applies it to errors
-        divided by a running 99 % quantile of the batches' own errors (this project's variant).
-    latent_weight : float ≥ 0 or None
-        β of Toll: β · ‖z‖₂ joins the loss and the score. 0 is off. None, here and below, is the
-        default for the kind of data, in `DEFAULTS`.
-    hidden : tuple of int
-        Tables: widths of the hidden layers of the dense encoder; the decoder mirrors them.
-    network : {"auto", "toll-mnist", "toll-cifar10", "ama-cifar10"}
-        Images: a published network by name (made for a GPU); "auto" is a convolutional one for
-        images of 8×8 to 512×512 pixels, a dense one for tables.
-    width, depth : int or None
-        Images: channels of the first block, and how often height and width are halved; None
-        halves until the shorter side is 4 to 7 pixels.
-    image_size : int, (height, width) or None
-        Images: bring all to this size; None refuses images of different sizes.
-    latent_dim : int or None
-        Width of the code. It may exceed the width of the data: batch norm, few steps and a rate
-        that decays keep the network from copying its input (docs/methods/autoencoder.md).
-    networks : (encoder, decoder) or None
-        Your own `torch.nn.Module` pair instead: (n, width) → (n, latent) → (n, width), `width`
-        being the number of encoded features; for images (n, channels, height, width) instead.
-        They are copied, not changed.
-    scaling : {"auto", "standard", "minmax"}
-        Tables: how encoded features are scaled on the training rows; "auto" is "minmax" where
-        amplification is "log", else "standard". Images stay in [0, 1].
-    types : mapping of column to {"number", "boolean", "category", "date"}, or None
-        Overrides what a column's own type implies, for integer codes say.
-    batch_size, max_steps, learning_rate, schedule
-        The budget of training: a fixed number of steps of Adam. schedule is "one_cycle" (rises,
-        then decays to zero) or "constant". By default fewer images a step where they are large:
-        64 of 64×64 pixels, 16 of 128×128 and above.
-    early_stopping, validation_fraction, patience
-        Stop when the loss on held-out normal rows has not improved for `patience` epochs, and keep
-        the best weights. Off by default. Scores that learn what is usual (AMA) learn it from the
-        same rows.
-    false_alarm_rate : float in (0, 0.5]
-        Share of new normal rows that may raise an alarm, promised by rows held out from everything
-        that is fitted.
-    contamination : float in (0, 0.5] or None
-        scikit-learn's meaning instead: flag this share of all rows. None is held out for
-        calibration, so nothing is promised and there are no p-values. None: use false_alarm_rate.
-    device : str
-        "auto" (CUDA, else MPS, else CPU) or a torch device. Only the CPU is tested.
-    precision : {"32-true", "bf16-mixed", "16-mixed"}
-        Of training, as lightning-fabric names it; scores are always computed in float32.
-    random_state : int or None
-        The seed. The same seed, versions and thread count give the same bits. None draws one.
-    verbose : bool
-        Show a progress bar, on a terminal or in a notebook.
+    What a method is, its parameters, networks, training and score, is its `recipe`
+    (`model/methods/`); a detector's class names it, and computes nothing.
 
     Attributes
     ----------
-    networks_ : AutoencoderPair, on the device. history_ : list of dict, one an epoch.
+    model_ : Model, all that was fitted; it scores without scikit-learn. The others are read from
+    it. networks_ : AutoencoderPair, on the device. history_ : list of dict, one an epoch.
     calibration_ : Calibration. offset_ : float, minus the threshold on anomaly_score.
     false_alarm_rate_ : float, the rate that is promised (NaN under contamination).
-    rows_ : dict, how many rows trained, validated and calibrated.
-    encoder_ : TableEncoder or ImageEncoder. schema_ : Schema or ImageSchema. n_features_in_,
-    feature_names_in_ (tables with names).
-    parameters_ : dict, the parameters that it was fitted with, defaults filled in; scores follow
-    these, also after `set_params`, which takes effect with the next fit. filled_in_ : dict, those
-    defaults alone.
-    notes_ : list of str, warnings given while fitting. versions_, threads_ : what fitted it.
+    rows_ : dict, how many rows trained, validated and calibrated. encoder_, schema_.
+    n_features_in_, feature_names_in_ (tables with names).
+    parameters_ : the parameters that it was fitted with, defaults filled in; scores follow these,
+    also after `set_params`, which takes effect with the next fit. filled_in_ : dict, those defaults
+    by name. notes_ : list of str, warnings given while fitting. versions_, threads_ : what fitted
+    it. reading_ : dict, how the fitted file was written. scaling_ : of a table.
     """
 
-    DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
-        "table": {
-            "latent_weight": 0.0,
-            "latent_dim": 32,
-            "batch_size": 128,
-            "max_steps": 500,
-            "learning_rate": 5e-3,
-        },
-        "images": {
-            "latent_weight": 0.0,
-            "width": 32,
-            "latent_dim": 128,
-            "batch_size": 128,
-            "max_steps": 300,
-            "learning_rate": 1e-3,
-        },
-    }
+    model_: Model
+    if TYPE_CHECKING:
+        recipe: ClassVar[AnyRecipe]
+    else:
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "reconstruction_error": [StrOptions(RECONSTRUCTION_ERRORS)],
-        "amplification": [StrOptions({"log", "quantile"}), None],
-        "latent_weight": [Interval(Real, 0, None, closed="left"), None],
-        "hidden": ["array-like"],
-        "network": [StrOptions({"auto", *PUBLISHED})],
-        "width": [Interval(Integral, 1, None, closed="left"), None],
-        "depth": [Interval(Integral, 1, None, closed="left"), None],
-        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
-        "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
-        "networks": [tuple, list, None],
-        "scaling": [StrOptions({"auto", "standard", "minmax"})],
-        "types": [Mapping, None],
-        "batch_size": [Interval(Integral, 2, None, closed="left"), None],
-        "max_steps": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "schedule": [StrOptions({"one_cycle", "constant"})],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "false_alarm_rate": [Interval(Real, 0, 0.5, closed="right")],
-        "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
-        "device": [str],
-        "precision": [StrOptions({"32-true", "bf16-mixed", "16-mixed"})],
-        "random_state": [Interval(Integral, 0, None, closed="left"), None],
-        "verbose": ["boolean"],
-    }
+        @property
+        @abstractmethod
+        def recipe(self) -> AnyRecipe:
+            """What the method is made of: a class variable of every final class."""
 
-    @abstractmethod
-    def __init__(
-        self,
-        *,
-        reconstruction_error: ReconstructionErrorName,
-        amplification: Amplification | None,
-        latent_weight: float | None,
-        hidden: Sequence[int],
-        network: NetworkName,
-        width: int | None,
-        depth: int | None,
-        image_size: ImageSize,
-        latent_dim: int | None,
-        networks: Networks | None,
-        scaling: Scaling | str,
-        types: Mapping[str, ColumnKind] | None,
-        batch_size: int | None,
-        max_steps: int | None,
-        learning_rate: float | None,
-        schedule: Schedule,
-        early_stopping: bool,
-        validation_fraction: float,
-        patience: int,
-        false_alarm_rate: float,
-        contamination: float | None,
-        device: str,
-        precision: Precision,
-        random_state: int | None,
-        verbose: bool,
-    ) -> None:
-        self.reconstruction_error = reconstruction_error
-        self.amplification = amplification
-        self.latent_weight = latent_weight
-        self.hidden = hidden
-        self.network = network
-        self.width = width
-        self.depth = depth
-        self.image_size = image_size
-        self.latent_dim = latent_dim
-        self.networks = networks
-        self.scaling = scaling
-        self.types = types
-        self.batch_size = batch_size
-        self.max_steps = max_steps
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.false_alarm_rate = false_alarm_rate
-        self.contamination = contamination
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
-
-    # What a method may override.
-
-    def _training_step(
-        self, fabric: Runner, networks: AutoencoderPair, anomalies: Tensor | None, seed: int
-    ) -> TrainingStep:
-        """What training repeats.
-
-        anomalies: known ones, encoded, on the device, where `_known_anomalies` found any. seed: of
-        what the step draws at random.
-        """
-        fitted = self.parameters_
-        objective = self._build_objective(fabric)
-        return ReconstructionStep(
-            fabric, networks, objective, learning_rate=fitted["learning_rate"]
-        )
-
-    def _build_objective(self, fabric: Runner) -> ReconstructionObjective:
-        fitted = self.parameters_
-        return ReconstructionObjective(
-            fitted["reconstruction_error"],
-            fitted["amplification"],
-            fitted["latent_weight"],
-            fabric,
-        )
-
-    def _known_anomalies(self, y: Any, n: int) -> npt.NDArray[np.bool_] | None:
-        """Which of n samples (n,) are known anomalies; None where labels are not asked for."""
-        return None
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__doc__ = with_parameters(cls)
 
     # Fitting.
 
@@ -285,38 +89,40 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
         *,
         checkpoint_dir: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
-        devices: int | None = 1,
-        num_nodes: int | None = 1,
+        distributed: bool = False,
     ) -> Self:
         """Fit to normal rows or images.
 
-        X: a table of at least 2 rows, or as many images. y: ignored, except by AMA where
-        it was asked for labels. checkpoint_dir: where the
-        state of training is written after every epoch; a later fit with the same data and
-        parameters goes on from there and ends at the same bits.
-        callbacks: see `lampblack.training.callbacks.Callback`.
-        devices: in how many processes to train on each machine; each takes its part of every
-        batch, in which batch norm is its own. num_nodes: on how many machines, each of which calls
-        this with the same X (docs/scale.md). None: as many as torchrun has started. The same
-        numbers of both give the same bits.
+        X: a table of at least 2 rows, or as many images. y: ignored, except by AMA where it was
+        asked for labels. checkpoint_dir: where the state of training is written after every epoch;
+        a later fit with the same data and parameters goes on from there and ends at the same bits.
+        callbacks: see `lampblack.Callback`. distributed: whether to train together with the other
+        processes that torchrun has started, each of which calls this with the same X
+        (docs/scale.md). Each takes its part of every batch, in which batch norm is its own. The
+        same number of processes gives the same bits.
 
-        Raises InvalidInput for unusable data or parameters, TrainingError where training breaks
-        down. Warns with CalibrationWarning where the rows are too few for `false_alarm_rate`, and
-        with CollapseWarning where the network stops telling rows apart.
+        A fit that fails leaves what was fitted before as it was. Raises InvalidInput for unusable
+        data or parameters, TrainingError where training breaks down. Warns with CalibrationWarning
+        where the rows are too few for `false_alarm_rate`, and with CollapseWarning where the
+        network stops telling rows apart.
         """
-        self._check_parameters()
-        world = find_world(devices, num_nodes)
-        if hasattr(self, "calibration_"):
-            del self.calibration_  # not fitted, should anything below fail
-        schema: AnySchema
-        samples: CheckedSamples
-        if are_images(X):
-            schema, samples = learn_images(self, X, self.image_size)
-        else:
-            schema, samples = learn(self, X, self.types)
-        self._resolve_parameters(schema)
-        anomalous = self._known_anomalies(y, len(samples))
-        fit_samples(self, schema, samples, anomalous, checkpoint_dir, callbacks, world)
+        self.check(self._name)
+        if distributed and self.random_state is None:
+            raise InvalidInput("processes that fit alike need a seed; give random_state an integer")
+        kind = find_kind(X, self.kind)
+        runner = start_runner(resolve_device(self.device), self.precision, distributed=distributed)
+        schema, samples = kind.learn(X, self, self._name)
+        self.model_ = fit_model(
+            self.recipe,
+            self._asked(),
+            schema,
+            samples,
+            detector=self._name,
+            runner=runner,
+            y=y,
+            checkpoint_dir=checkpoint_dir,
+            callbacks=callbacks,
+        )
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_parameters: Any) -> npt.NDArray[np.int64]:
@@ -330,56 +136,95 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
         `false_alarm_rate`, which may have been set anew. Where their scores differ from those of
         the rows that calibrated before, it is noted: the data have moved since training.
         """
-        self._check_parameters()
-        calibration = Calibration.held_out(self.anomaly_score(X), self.false_alarm_rate)
-        self.parameters_["false_alarm_rate"] = self.false_alarm_rate
-        before = self.calibration_
-        self.notes_ = [
-            note for note in self.notes_ if note != before.shortfall and REPEATED not in note
-        ]
-        drift = before.drift(calibration.scores)
-        if drift is not None and drift.p_value < DRIFT:
-            self.notes_.append(
-                f"{MOVED} ({len(before.scores)} of them; Kolmogorov-Smirnov statistic "
-                f"{drift.statistic:.3f}, p = {drift.p_value:.2g}): the data have moved since; the "
-                "threshold follows, what was learned does not: fit again"
-            )
-        self._set_calibration(calibration)
-        self.rows_ = {**self.rows_, "calibration": len(calibration.scores)}
+        self.check(self._name)
+        self.model_ = self._fitted().recalibrated(X, self.false_alarm_rate)
         return self
 
-    # Saving.
+    # Scoring.
+
+    def anomaly_score(self, X: Any) -> Values:
+        """How anomalous each sample is (n,), higher for more; finite and non-negative."""
+        return self._fitted().anomaly_score(X)
+
+    def explain(self, X: Any) -> Explanation:
+        """What every column or pixel adds to each score: (n, columns) or (n, height, width).
+
+        A `TableExplanation` or an `ImageExplanation`.
+        """
+        return self._fitted().explain(X)
+
+    def reconstruct(self, X: Any) -> Any:
+        """What the network expects in place of each sample; see `Model.reconstruct`."""
+        return self._fitted().reconstruct(X)
+
+    def encode(self, X: Any) -> npt.NDArray[np.float32]:
+        """The codes z (n, latent) of the rows."""
+        return self._fitted().encode(X)
 
     def save(self, path: str | Path) -> None:
         """Write the model as a folder without pickles, which `lampblack.load` reads.
 
         An existing model at `path` is replaced, by renaming; anything else there is refused.
         """
-        check_is_fitted(self)
-        to_parts(self).write(Path(path))
+        save_model(self._fitted(), path)
 
-    # Inner workings.
+    @classmethod
+    def of_model(cls, model: Model) -> Self:
+        """A detector around a model of its recipe, with the parameters that were asked for."""
+        given = {**model.parameters.as_dict(), **dict.fromkeys(model.filled_in)}
+        detector = cls(**given)
+        detector.model_ = model
+        return detector
+
+    # What was fitted.
+
+    networks_ = cast(AutoencoderPair, property(lambda self: self.model_.networks))
+    encoder_ = cast(Encoder, property(lambda self: self.model_.encoder))
+    schema_ = cast(Schema, property(lambda self: self.model_.schema))
+    parameters_ = cast(Parameters, property(lambda self: self.model_.parameters))
+    calibration_ = cast(Calibration, property(lambda self: self.model_.calibration))
+    history_ = cast("list[dict[str, Any]]", property(lambda self: self.model_.facts.history))
+    rows_ = cast("dict[str, int]", property(lambda self: self.model_.facts.rows))
+    notes_ = cast("list[str]", property(lambda self: self.model_.facts.notes))
+    versions_ = cast("dict[str, str]", property(lambda self: self.model_.facts.versions))
+    threads_ = cast(int, property(lambda self: self.model_.facts.threads))
+    reading_ = cast("dict[str, Any]", property(lambda self: self.model_.facts.reading))
+    scaling_ = cast(Scaling, property(lambda self: self.model_.parameters.scaling_in_use))
+    n_features_in_ = cast(int, property(lambda self: self.model_.schema.n_features))
+    offset_ = cast(float, property(lambda self: -self.model_.calibration.threshold))
+    false_alarm_rate_ = cast(float, property(lambda self: self.model_.calibration.false_alarm_rate))
 
     @property
-    def scaling_(self) -> Scaling:
-        """The scaling in use, "auto" resolved."""
-        return resolved_scaling({"scaling": self.scaling, "amplification": self.amplification})
+    def filled_in_(self) -> dict[str, Any]:
+        """The defaults that stood in for parameters that were left out, by name."""
+        return {name: getattr(self.parameters_, name) for name in self.model_.filled_in}
+
+    @property
+    def feature_names_in_(self) -> npt.NDArray[np.object_]:
+        """The names of the fitted columns (d,), of a table with names."""
+        names = self.model_.schema.feature_names
+        if names is None:
+            raise AttributeError(f"{self._name} was fitted without feature names")
+        return np.array(names, dtype=object)
+
+    # Inner workings.
 
     @property
     def _name(self) -> str:
         return type(self).__name__
 
     @property
-    def _method(self) -> Method:
-        """That of its class, or of the one of this library's which that inherits from."""
-        ours = (c.__name__ for c in type(self).__mro__ if c.__module__.startswith("lampblack."))
-        return next((METHODS[name] for name in ours if name in METHODS), PLAIN)
+    def _calibration(self) -> Calibration:
+        return self._fitted().calibration
 
-    def _as_array(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        return as_array(self, X)
-
-    def _refuse_unfitted(self) -> None:
+    def _fitted(self) -> Model:
         check_is_fitted(self)
+        return self.model_
+
+    def _asked(self) -> Parameters:
+        """The parameters as they are now, apart from the detector."""
+        asked: Parameters = self.recipe.parameters(**self.as_dict())
+        return asked
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -388,62 +233,4 @@ class ReconstructionDetector(OutlierMixin, BaseEstimator, ScoringMixin):  # type
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "calibration_")
-
-    def _check_parameters(self) -> None:
-        """Raise InvalidInput for a parameter, or a pair of them, that cannot be used."""
-        self._check_each(self.get_params(deep=False))
-        if self.amplification == "log" and self.scaling_ != "minmax":
-            raise InvalidInput(
-                'amplification="log" needs errors below 1, so scaling must be "minmax" or "auto"; '
-                'for standardised columns use amplification="quantile"'
-            )
-        if not all(isinstance(width, Integral) and width >= 1 for width in self.hidden):
-            raise InvalidInput(f"hidden must hold whole numbers from 1, and is {self.hidden!r}")
-        size: Any = self.image_size
-        if isinstance(size, tuple | list) and not (
-            len(size) == 2
-            and all(isinstance(side, int | np.integer) and side >= 1 for side in size)
-        ):
-            raise InvalidInput(f"image_size must be a number or (height, width), and is {size!r}")
-        pair = self.networks
-        if pair is not None and not (
-            len(pair) == 2 and all(isinstance(network, nn.Module) for network in pair)
-        ):
-            raise InvalidInput("networks must be a pair of torch modules: (encoder, decoder)")
-
-    def _check_each(self, parameters: dict[str, Any]) -> None:
-        """Raise InvalidInput for a parameter that by itself cannot be used."""
-        try:
-            validate_parameter_constraints(self._parameter_constraints, parameters, self._name)
-        except InvalidParameterError as error:
-            raise InvalidInput(" ".join(str(error).split())) from None
-
-    def _resolve_parameters(self, schema: AnySchema) -> None:
-        """Set `parameters_`: the parameters, with the defaults for this kind of data filled in."""
-        shape = schema.shape if isinstance(schema, ImageSchema) else None
-        images = shape is not None
-        parameters: dict[str, Any] = self.get_params(deep=False)
-        unused = (
-            {"types": None, "scaling": ("auto", "minmax")}
-            if images
-            else {"network": ("auto",), "width": None, "depth": None, "image_size": None}
-        )
-        for name, unset in unused.items():
-            if parameters[name] is not None and (unset is None or parameters[name] not in unset):
-                raise InvalidInput(
-                    f"{name} has no meaning for {'images' if images else 'a table'}; leave it out"
-                )
-        if not images and self.reconstruction_error == "ssim":
-            raise InvalidInput('reconstruction_error="ssim" is for images, and this is a table')
-        if images and self.network in PUBLISHED and PUBLISHED[self.network][0] != shape:
-            raise InvalidInput(
-                f"network={self.network!r} takes images of shape {PUBLISHED[self.network][0]}, "
-                f"and these have {shape}"
-            )
-        defaults = self.DEFAULTS["images" if images else "table"]
-        self.filled_in_ = {n: value for n, value in defaults.items() if parameters[n] is None}
-        if shape is not None and parameters["batch_size"] is None:
-            fitting = MOST_PIXELS_A_STEP // (shape[1] * shape[2])
-            self.filled_in_["batch_size"] = min(defaults["batch_size"], max(16, fitting))
-        self.parameters_ = {**parameters, **self.filled_in_}
+        return hasattr(self, "model_")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from typing import ClassVar, final
 
-from lampblack.data.images.learning import ImageSize
-from lampblack.data.tables.column_kinds import ColumnKind
-from lampblack.data.tables.scaling import Scaling
-from lampblack.detectors.base import Precision, ReconstructionDetector
-from lampblack.losses import Amplification, ReconstructionErrorName
-from lampblack.model.recipe import Networks
-from lampblack.networks import NetworkName
-from lampblack.training.schedule import Schedule
+from lampblack.detectors.base import ReconstructionDetector
+from lampblack.model.methods.lamp import LAMP, LAMPParameters
+from lampblack.model.recipe import AnyRecipe
 
 
 @final
-class LAMPDetector(ReconstructionDetector):
+class LAMPDetector(LAMPParameters, ReconstructionDetector):
     """Amplify the reconstruction loss, so that the network fits normal rows and little else.
 
     Training minimises the mean of amplified elementwise errors; the score is the plain mean error.
@@ -29,7 +23,7 @@ class LAMPDetector(ReconstructionDetector):
     - amplification="quantile" is this project's variant: s · A(ℓ / s) with s a running 99 %
       quantile of the batches' own errors, on standardised columns.
 
-    Parameters, attributes and methods: see `ReconstructionDetector`. Equations and where we
+    Attributes and methods: see `ReconstructionDetector`. Equations and where we
     deviate: docs/methods/lamp.md.
 
     References
@@ -47,59 +41,4 @@ class LAMPDetector(ReconstructionDetector):
     [1, -1]
     """
 
-    def __init__(
-        self,
-        *,
-        reconstruction_error: ReconstructionErrorName = "l2",
-        amplification: Amplification | None = "log",
-        latent_weight: float | None = None,
-        hidden: Sequence[int] = (256, 128),
-        network: NetworkName = "auto",
-        width: int | None = None,
-        depth: int | None = None,
-        image_size: ImageSize = None,
-        latent_dim: int | None = None,
-        networks: Networks | None = None,
-        scaling: Scaling | Literal["auto"] = "auto",
-        types: Mapping[str, ColumnKind] | None = None,
-        batch_size: int | None = None,
-        max_steps: int | None = None,
-        learning_rate: float | None = None,
-        schedule: Schedule = "one_cycle",
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        patience: int = 10,
-        false_alarm_rate: float = 0.01,
-        contamination: float | None = None,
-        device: str = "auto",
-        precision: Precision = "32-true",
-        random_state: int | None = 0,
-        verbose: bool = False,
-    ) -> None:
-        super().__init__(
-            reconstruction_error=reconstruction_error,
-            amplification=amplification,
-            latent_weight=latent_weight,
-            hidden=hidden,
-            network=network,
-            width=width,
-            depth=depth,
-            image_size=image_size,
-            latent_dim=latent_dim,
-            networks=networks,
-            scaling=scaling,
-            types=types,
-            batch_size=batch_size,
-            max_steps=max_steps,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            false_alarm_rate=false_alarm_rate,
-            contamination=contamination,
-            device=device,
-            precision=precision,
-            random_state=random_state,
-            verbose=verbose,
-        )
+    recipe: ClassVar[AnyRecipe] = LAMP

@@ -11,8 +11,7 @@ from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.lamp import LAMPDetector
 from lampblack.detectors.lampblack import LampblackDetector
 from lampblack.detectors.toll import TollDetector
-from lampblack.model.folder import from_parts, read_parts
-from lampblack.model.recipe import Networks
+from lampblack.model.folder import load_model
 
 DETECTORS: dict[str, type[ReconstructionDetector]] = {
     "ama": AMADetector,
@@ -32,16 +31,14 @@ def recommended(**parameters: Any) -> ReconstructionDetector:
 
 
 def load(
-    path: str | Path, *, networks: Networks | None = None, device: str = "auto"
+    path: str | Path, *, networks: tuple[Any, Any] | None = None, device: str = "auto"
 ) -> ReconstructionDetector:
     """A fitted detector from a model folder; nothing of the folder's is run as code.
 
     networks: the (encoder, decoder) that it was fitted with, where they were the user's own; their
-    weights come from the folder. device: where to put it, see `ReconstructionDetector`.
-    Raises ModelFileError, naming the file, where one is missing, changed, newer or unknown.
+    weights come from the folder. device: where to put it. Raises ModelFileError, naming the file,
+    where one is missing, changed, newer or unknown.
     """
-    folder = Path(path)
-    parts = read_parts(folder)
+    model = load_model(path, networks=networks, device=device)
     by_class = {cls.__name__: cls for cls in DETECTORS.values()}
-    cls = by_class[parts.config.detector]
-    return from_parts(cls, parts, folder, networks=networks, device=device)
+    return by_class[model.detector].of_model(model)

@@ -12,10 +12,7 @@ import numpy.typing as npt
 import torch
 from scipy.stats import beta
 
-from lampblack.data.images.schema import ImageSchema
-from lampblack.data.samples import CheckedSamples
-from lampblack.data.tables.schema import Rows
-from lampblack.detectors.base import DRIFT, MOVED, ReconstructionDetector
+from lampblack.data.kind import Samples
 from lampblack.diagnostics.codes import decoder_spectrum
 from lampblack.diagnostics.rays import Extrapolation, along_rays
 from lampblack.diagnostics.samples import (
@@ -28,8 +25,9 @@ from lampblack.diagnostics.samples import (
 )
 from lampblack.exceptions import InvalidInput
 from lampblack.fitting.collapse import CONSTANT, TOLD, chimeras_told, spread
-from lampblack.fitting.fit import MOST_REPEATED, REPEATED
+from lampblack.fitting.notes import MOST_REPEATED
 from lampblack.losses import latent_norm
+from lampblack.model.model import DRIFT, MOVED, REPEATED, Model, as_model
 
 SURE = 0.95  # confidence of the bound on the realised rate
 VARIES = 0.02  # (99th − 1st percentile) / median of scores, below which they barely vary
@@ -62,19 +60,19 @@ class Check:
 class Given:
     """What the checks look at: a detector, and normal samples with their scores (n,)."""
 
-    detector: ReconstructionDetector
-    samples: CheckedSamples
+    detector: Model
+    samples: Samples
     scores: Values
     seed: int
 
     @property
     def what(self) -> str:
         """What the samples are: rows or images."""
-        return "rows" if isinstance(self.samples, Rows) else "images"
+        return self.detector.kind.noun
 
 
 def checks(
-    detector: ReconstructionDetector, X: Any, *, leave_out: Collection[str] = (), seed: int = 0
+    detector: Model, X: Any, *, leave_out: Collection[str] = (), seed: int = 0
 ) -> list[Check]:
     """Look for reasons not to trust a detector, given normal samples X.
 
@@ -94,16 +92,16 @@ def checks(
     return [Check(name, *CHECKS[name](given)) for name in wanted]
 
 
-def looked_at(detector: ReconstructionDetector, X: Any, seed: int) -> Given:
+def looked_at(detector: Model, X: Any, seed: int) -> Given:
     """The samples that the checks look at, scored."""
-    samples = checked(detector, X)
+    model, samples = as_model(detector), checked(detector, X)
     samples = samples.take(some(len(samples), MOST, seed))
-    return Given(detector, samples, detector.anomaly_score(samples), seed)
+    return Given(model, samples, model.anomaly_score(samples), seed)
 
 
 def enough_data(given: Given) -> Verdict:
     """Whether the calibration rows suffice for the promised rate."""
-    calibration = given.detector.calibration_
+    calibration = given.detector.calibration
     if calibration.origin != "held-out":
         text = (
             f"no false-alarm rate is promised for new {given.what}: the model was fitted with "
@@ -115,7 +113,7 @@ def enough_data(given: Given) -> Verdict:
     worst = float(beta.ppf(SURE, allowed + 1, n - allowed))
     figures: dict[str, Figure] = {
         "calibration": n,
-        "train": given.detector.rows_.get("train"),
+        "train": given.detector.facts.rows.get("train"),
         "requested": calibration.requested,
         "promised": calibration.promised,
         "realised_below": worst,
@@ -135,7 +133,7 @@ def enough_data(given: Given) -> Verdict:
 
 def scores_vary(given: Given) -> Verdict:
     """Whether scores of normal samples differ from one another."""
-    of = {"calibration": given.detector.calibration_.scores, "given": given.scores}
+    of = {"calibration": given.detector.calibration.scores, "given": given.scores}
     figures: dict[str, Figure] = {name: relative_spread(scores) for name, scores in of.items()}
     name, least = min(figures.items(), key=lambda pair: pair[1])  # type: ignore[arg-type,return-value]
     passed = float(least or 0.0) >= VARIES or len(of[name]) < 2
@@ -172,7 +170,7 @@ def columns_share(given: Given) -> Verdict:
     ).mean(axis=0)
     first = int(shares.argmax())
     share, columns = float(shares[first]), len(shares)
-    name = _part(given.detector, explanation.shape, first)
+    name = given.detector.kind.part_name(given.detector.schema, first)
     figures: dict[str, Figure] = {"column": name, "share": share, "strongest": len(explanation)}
     what = f"of the {len(explanation)} highest scores of these normal {given.what}"
     if columns < 2:
@@ -189,17 +187,10 @@ def columns_share(given: Given) -> Verdict:
     return (True, text, figures)
 
 
-def _part(detector: ReconstructionDetector, shape: tuple[int, ...], position: int) -> str:
-    if len(shape) == 2:
-        return f"column {detector.schema_.names[position]!r}"
-    row, column = np.unravel_index(position, shape[1:])
-    return f"the pixel in column {column}, row {row}"
-
-
 def codes_differ(given: Given) -> Verdict:
     """Whether the latent space has collapsed to a point, by what the decoder makes of the codes."""
     detector = given.detector
-    networks = detector.networks_
+    networks = detector.networks
     x = encoded(detector, given.samples, MOST_WATCHED, seed=given.seed)
     with torch.no_grad():
         z, reconstruction = networks(x)
@@ -224,7 +215,7 @@ def codes_differ(given: Given) -> Verdict:
             f"{spectrum.effective_rank:.1f} directions of the code"
         )
         return (True, text, figures)
-    told = chimeras_told(networks, x, detector._build_score().watched)
+    told = chimeras_told(networks, x, detector.score.watched)
     figures["auroc_of_chimeras"] = told
     fact = (
         f"the latent space has collapsed to a point: all {given.what} are reconstructed alike "
@@ -246,8 +237,8 @@ def codes_differ(given: Given) -> Verdict:
 
 def no_drift(given: Given) -> Verdict:
     """Whether these samples score as those of calibration; and those of a recalibration did."""
-    found = given.detector.calibration_.drift(given.scores)
-    moved = [note for note in given.detector.notes_ if note.startswith(MOVED)]
+    found = given.detector.calibration.drift(given.scores)
+    moved = [note for note in given.detector.facts.notes if note.startswith(MOVED)]
     if found is None:
         text = "the model holds no scores of held-out samples to compare these with"
         return (None, text, {})
@@ -277,7 +268,7 @@ def no_copies(given: Given) -> Verdict:
     rows = [row.tobytes() for row in x.cpu().numpy()]
     repeated = len(rows) - len(set(rows))
     figures: dict[str, Figure] = {"given": len(rows), "given_repeated": repeated}
-    said = [note for note in detector.notes_ if REPEATED in note]
+    said = [note for note in detector.facts.notes if REPEATED in note]
     if repeated > MOST_REPEATED * len(rows):
         said.append(
             f"{repeated:,} of these {len(rows):,} {given.what} equal another of them, and a random "
@@ -304,18 +295,13 @@ def extrapolates(given: Given, found: Extrapolation | None = None) -> Verdict:
         found = found or along_rays(given.detector, given.samples, seed=given.seed)
     except InvalidInput as error:
         return (None, str(error), {})
-    images = isinstance(given.detector.schema_, ImageSchema)
     figures: dict[str, Figure] = {
         "rays": len(found.above),
         "left": found.left,
         "stays": found.stays,
         "at_the_end": float(found.share_above[-1]),
     }
-    where = (
-        "from an image to one colour"
-        if images
-        else f"to {found.positions[-1]:,.0f} standard deviations"
-    )
+    where = found.where
     share = f"on {found.stays:.0%} of {len(found.above)} ways {where}"
     if found.stays >= STAYS:
         text = f"{share}, the score leaves the normal ones and stays above them"

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
 
-from lampblack.detectors.base import ReconstructionDetector
+from lampblack.choices import ReconstructionErrorName
 from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import encoded
-from lampblack.losses import ReconstructionErrorName, latent_norm, reconstruction_error
+from lampblack.losses import latent_norm, reconstruction_error
+from lampblack.model.model import Model, as_model
 from lampblack.networks import AutoencoderPair
 from lampblack.training.callbacks import Callback, Record
 from lampblack.training.schedule import Budget
@@ -132,7 +133,7 @@ class DecoderSpectrum:
 
 
 def decoder_spectrum(
-    detector: ReconstructionDetector,
+    detector: Model,
     X: Any,
     *,
     most: int = MOST_SAMPLES,
@@ -153,7 +154,7 @@ def decoder_spectrum(
     >>> found.singular_values.shape, 1 <= found.effective_rank <= 4
     ((64, 4), True)
     """
-    networks = detector.networks_
+    networks = as_model(detector).networks
     with torch.no_grad():
         z = networks.encode(encoded(detector, X, most, seed=seed))
     return DecoderSpectrum(

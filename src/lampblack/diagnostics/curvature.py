@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vjp
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from lampblack.choices import Amplification, ReconstructionErrorName
 from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import (
-    Amplification,
-    ReconstructionErrorName,
     amplify,
     amplify_rescaled,
     elementwise_error,

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.detectors.base import ReconstructionDetector
 from lampblack.diagnostics.checks import CHECKS, FAR, Check, extrapolates, looked_at
 from lampblack.diagnostics.codes import DecoderSpectrum, decoder_spectrum
 from lampblack.diagnostics.curvature import Sharpness
@@ -20,6 +19,7 @@ from lampblack.diagnostics.rays import Extrapolation, along_rays
 from lampblack.diagnostics.samples import checked, encoded, some
 from lampblack.exceptions import LampblackError
 from lampblack.losses import latent_norm, reconstruction_error
+from lampblack.model.model import Model
 
 Values = npt.NDArray[np.float64]
 
@@ -104,7 +104,7 @@ class Diagnosis:
 
 
 def diagnose(
-    detector: ReconstructionDetector,
+    detector: Model,
     X: Any,
     *,
     anomalies: Any = None,
@@ -141,39 +141,37 @@ def diagnose(
             return None
 
     given = looked_at(detector, X, seed)
-    samples = given.samples
+    samples, model = given.samples, given.detector
     groups: dict[str, Any] = {"normal": samples}
     if anomalies is not None:
-        known = checked(detector, anomalies)
+        known = checked(model, anomalies)
         groups["anomalies"] = known.take(some(len(known), MOST, seed))
     wanted = [name for name in CHECKS if name not in (*leave_out, FAR)]
     found = [Check(name, *CHECKS[name](given)) for name in wanted]
     limit = Limit(seconds)
-    rays = tried("rays", lambda: along_rays(detector, samples, seed=seed, limit=limit))
+    rays = tried("rays", lambda: along_rays(model, samples, seed=seed, limit=limit))
     if FAR not in leave_out:
         far = (None, left_out["rays"], {}) if rays is None else extrapolates(given, rays)
         found.append(Check(FAR, *far))
     advance(1)
     norms, errors = {}, {}
     for name, some_samples in groups.items():
-        norms[name], errors[name] = _norms_and_errors(detector, some_samples, seed)
+        norms[name], errors[name] = _norms_and_errors(model, some_samples, seed)
     mirror = None
-    if has_critic(detector):
-        mirror = tried("critic", lambda: critic_distances(detector, groups, seed=seed))
-    spectrum = tried("decoder", lambda: decoder_spectrum(detector, samples, seed=seed, limit=limit))
+    if has_critic(model):
+        mirror = tried("critic", lambda: critic_distances(model, groups, seed=seed))
+    spectrum = tried("decoder", lambda: decoder_spectrum(model, samples, seed=seed, limit=limit))
     advance(1)
-    landscape = tried(
-        "landscape", lambda: loss_landscape(detector, samples, seed=seed, limit=limit)
-    )
+    landscape = tried("landscape", lambda: loss_landscape(model, samples, seed=seed, limit=limit))
     advance(1)
-    steep = tried("sharpness", lambda: sharpness(detector, samples, seed=seed, limit=limit))
+    steep = tried("sharpness", lambda: sharpness(model, samples, seed=seed, limit=limit))
     advance(1)
     return Diagnosis(
-        detector=type(detector).__name__,
+        detector=model.detector,
         looked_at={name: len(samples) for name, samples in groups.items()},
         seed=seed,
         checks=found,
-        notes=list(detector.notes_),
+        notes=list(model.facts.notes),
         landscape=landscape,
         sharpness=steep or {},
         spectrum=spectrum,
@@ -185,18 +183,16 @@ def diagnose(
     )
 
 
-def _norms_and_errors(
-    detector: ReconstructionDetector, samples: Any, seed: int
-) -> tuple[Values, Values]:
+def _norms_and_errors(detector: Model, samples: Any, seed: int) -> tuple[Values, Values]:
     import torch
 
     x = encoded(detector, samples, MOST, seed=seed)
     norms, errors = [], []
     with torch.no_grad():
-        for some_x in torch.split(x, detector._at_once):
-            z, reconstruction = detector.networks_(some_x)
+        for some_x in torch.split(x, detector.at_once):
+            z, reconstruction = detector.networks(some_x)
             norms.append(latent_norm(z))
-            error = detector.parameters_["reconstruction_error"]
+            error = detector.parameters.reconstruction_error
             errors.append(reconstruction_error(some_x, reconstruction, error))
     return (
         torch.cat(norms).cpu().double().numpy(),

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lampblack.detectors.base import ReconstructionDetector
 from lampblack.diagnostics.curvature import (
     Loss,
     Sharpness,
@@ -25,6 +24,8 @@ from lampblack.diagnostics.curvature import (
 )
 from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import encoded
+from lampblack.model.model import Model, as_model
+from lampblack.model.parameters import given
 
 Values = npt.NDArray[np.float64]
 
@@ -47,31 +48,32 @@ class Landscape:
     plane: dict[str, Values]
 
 
-def losses_of(detector: ReconstructionDetector, X: Any, *, seed: int = 0) -> dict[str, Loss]:
+def losses_of(detector: Model, X: Any, *, seed: int = 0) -> dict[str, Loss]:
     """The losses that are looked at, as functions of the weights of encoder and decoder.
 
     "plain": the reconstruction error, not amplified. "training": what training minimised, the
     error amplified where it was, and the weighted norm of the code; the same function where there
     is neither, and without the critic's terms, which move as the critic does.
     """
-    fitted, networks = detector.parameters_, detector.networks_
+    model = as_model(detector)
+    fitted, networks = model.parameters, model.networks
     x = _some(detector, X, seed)
-    error = fitted["reconstruction_error"]
+    error = fitted.reconstruction_error
     plain = mean_loss(networks, x, error=error)
-    if fitted["amplification"] is None and not fitted["latent_weight"]:
+    if fitted.amplification is None and not fitted.latent_weight:
         return {"plain": plain, "training": plain}
     training = mean_loss(
         networks,
         x,
         error=error,
-        amplification=fitted["amplification"],
-        latent_weight=fitted["latent_weight"],
+        amplification=fitted.amplification,
+        latent_weight=given(fitted.latent_weight),
     )
     return {"plain": plain, "training": training}
 
 
 def loss_landscape(
-    detector: ReconstructionDetector,
+    detector: Model,
     X: Any,
     *,
     points: int | None = None,
@@ -97,11 +99,11 @@ def loss_landscape(
     ((5, 5), (5, 5))
     """
     if points is None:
-        points = POINTS if len(detector.encoder_.shape) == 1 else IMAGE_POINTS
+        points = POINTS if len(as_model(detector).encoder.shape) == 1 else IMAGE_POINTS
     steps = np.linspace(-reach, reach, points)
-    weights = autoencoder_weights(detector.networks_)
+    weights = autoencoder_weights(as_model(detector).networks)
     generator = torch.Generator().manual_seed(seed)
-    transposed = transposed_weights(detector.networks_)
+    transposed = transposed_weights(as_model(detector).networks)
     ways = [random_direction(weights, generator, transposed=transposed) for _ in range(LINES)]
     losses = losses_of(detector, X, seed=seed)
     lines: dict[str, Values] = {}
@@ -129,7 +131,7 @@ def _values(loss: Loss, weights: Weights, way: Weights, steps: Values, limit: Li
 
 
 def sharpness(
-    detector: ReconstructionDetector, X: Any, *, seed: int = 0, limit: Limit = ENDLESS
+    detector: Model, X: Any, *, seed: int = 0, limit: Limit = ENDLESS
 ) -> dict[str, Sharpness]:
     """How steep the losses of `losses_of` are at the trained weights, by name.
 
@@ -144,8 +146,8 @@ def sharpness(
     >>> found["training"].largest_eigenvalue > found["plain"].largest_eigenvalue > 0
     True
     """
-    weights = autoencoder_weights(detector.networks_)
-    transposed = transposed_weights(detector.networks_)
+    weights = autoencoder_weights(as_model(detector).networks)
+    transposed = transposed_weights(as_model(detector).networks)
     losses = losses_of(detector, X, seed=seed)
     measure = partial(sharpness_of, weights=weights, transposed=transposed, seed=seed, limit=limit)
     found = {"plain": measure(losses["plain"])}
@@ -154,7 +156,7 @@ def sharpness(
     return found
 
 
-def _some(detector: ReconstructionDetector, X: Any, seed: int) -> torch.Tensor:
-    shape = detector.encoder_.shape
+def _some(detector: Model, X: Any, seed: int) -> torch.Tensor:
+    shape = as_model(detector).encoder.shape
     fitting = max(2, min(MOST_IMAGES, MOST_VALUES // math.prod(shape)))
     return encoded(detector, X, MOST_ROWS if len(shape) == 1 else fitting, seed=seed)

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lampblack.detectors.base import ReconstructionDetector
 from lampblack.diagnostics.codes import Recorder
 from lampblack.diagnostics.samples import encoded
 from lampblack.exceptions import InvalidInput
+from lampblack.model.model import Model, as_model
 from lampblack.networks import AdversarialPair, AutoencoderPair
+from lampblack.scores import CriticScore
 
 Values = npt.NDArray[np.float64]
 
@@ -84,9 +85,7 @@ class CriticDistances(Recorder):
         self._encoded = given
 
 
-def critic_distances(
-    detector: ReconstructionDetector, groups: Mapping[str, Any], *, seed: int = 0
-) -> Mirror:
+def critic_distances(detector: Model, groups: Mapping[str, Any], *, seed: int = 0) -> Mirror:
     """Critic distances of groups of samples, the first of them normal, and the typicality band.
 
     Raises InvalidInput for a detector without a trained critic.
@@ -100,9 +99,10 @@ def critic_distances(
     >>> list(found.distances), found.band[0] < found.band[1]
     (['normal', 'synthetic'], True)
     """
-    if not has_critic(detector):
-        raise InvalidInput(f"{type(detector).__name__} has trained no critic; fit an AMADetector")
-    networks = _with_critic(detector.networks_)
+    model = as_model(detector)
+    if not has_critic(model):
+        raise InvalidInput(f"{model.detector} has trained no critic; fit an AMADetector")
+    networks = _with_critic(model.networks)
     samples = {name: encoded(detector, X, MOST, seed=seed) for name, X in groups.items()}
     first = next(iter(samples))
     made = synthetic(networks, samples[first], seed=seed)
@@ -112,15 +112,16 @@ def critic_distances(
             name: distances(networks, x).cpu().double().numpy()
             for name, x in {first: samples[first], SYNTHETIC: made, **rest}.items()
         }
-    learned = networks.quantiles.cpu().double().numpy()
-    usual = learned if learned.any() else found[first]
+    usual = found[first]
+    if isinstance(model.score, CriticScore):
+        usual = model.score.quantiles.cpu().double().numpy()
     away = WITHIN * usual.std()
     return Mirror(found, (float(usual.mean() - away), float(usual.mean() + away)))
 
 
-def has_critic(detector: ReconstructionDetector) -> bool:
+def has_critic(detector: Model) -> bool:
     """Whether a critic was trained beside the networks."""
-    return bool(detector.parameters_.get("adversarial_weight", 0))
+    return bool(getattr(detector.parameters, "adversarial_weight", 0))
 
 
 def distances(networks: AdversarialPair, x: Tensor) -> Tensor:

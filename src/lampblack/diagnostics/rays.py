@@ -12,10 +12,10 @@ import numpy.typing as npt
 from lampblack.data.images.schema import to_unit
 from lampblack.data.images.stored import ArrayImages
 from lampblack.data.tables.schema import LARGEST, Rows
-from lampblack.detectors.base import ReconstructionDetector
 from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import checked, some
 from lampblack.exceptions import InvalidInput
+from lampblack.model.model import Model, as_model
 
 Values = npt.NDArray[np.float64]
 
@@ -31,12 +31,19 @@ class Extrapolation:
     """Which points of rays that lead away from normal data have a score above normal ones.
 
     positions: (k,), ascending: distances in standard deviations, or, of images, how far on the way
-    to an image of one colour. above: (rays, k). bound: the score that counts as above normal.
+    to an image of one colour. above: (rays, k). bound: the score that counts as above normal. to:
+    where the rays lead, in words.
     """
 
     positions: tuple[float, ...]
     above: npt.NDArray[np.bool_]
     bound: float
+    to: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where the rays lead, in words."""
+        return self.to or f"to {self.positions[-1]:,.0f} standard deviations"
 
     @property
     def share_above(self) -> Values:
@@ -81,7 +88,7 @@ def rays_of(
 
 
 def along_rays(
-    detector: ReconstructionDetector,
+    detector: Model,
     X: Any,
     *,
     bound: float | None = None,
@@ -113,26 +120,51 @@ def along_rays(
     >>> len(found.positions), found.above.shape
     (33, (20, 33))
     """
-    samples = checked(detector, X)
-    most = MOST_ROWS if isinstance(samples, Rows) else MOST_IMAGES
-    samples = samples.take(some(len(samples), most, seed))
+    model, samples = as_model(detector), checked(detector, X)
+    ways = WAYS[model.kind.name]
+    samples = samples.take(some(len(samples), ways.most, seed))
     if bound is None:
-        bound = float(np.quantile(detector.anomaly_score(samples), QUANTILE))
-    if not isinstance(samples, Rows):
-        return _to_constants(detector, samples, bound, n_rays or IMAGE_RAYS, seed, limit)
-    kinds = [column.kind for column in detector.schema_.of_kind("number", "boolean")]
+        bound = float(np.quantile(model.anomaly_score(samples), QUANTILE))
+    asked = Asked(model, samples, bound, n_rays or ways.rays, tuple(distances), seed, limit)
+    return ways.follow(asked)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `along_rays` was asked for, with the samples that it looks at."""
+
+    model: Model
+    samples: Any
+    bound: float
+    n_rays: int
+    distances: tuple[float, ...]
+    seed: int
+    limit: Limit
+
+
+def _from_the_centre(asked: Asked) -> Extrapolation:
+    """Rows: from the mean of the numbers, in random directions."""
+    samples, n = asked.samples.in_memory(), asked.n_rays
+    kinds = [column.kind for column in asked.model.schema.of_kind("number", "boolean")]
     moving = np.array([kind == "number" for kind in kinds], dtype=bool)
     centre, spread = _centre_and_spread(samples.numbers[:, moving].astype(np.float64))
-    n = n_rays or RAYS
-    base = samples.take(np.random.default_rng(seed).integers(len(samples), size=n))
+    base = samples.take(np.random.default_rng(asked.seed).integers(len(samples), size=n))
 
     def score(points: Values) -> Values:
-        limit.ask()
+        asked.limit.ask()
         numbers = base.numbers.copy()
         numbers[:, moving] = points.clip(-LARGEST, LARGEST)
-        return detector.anomaly_score(Rows(numbers, base.categories, base.dates))
+        return asked.model.anomaly_score(Rows(numbers, base.categories, base.dates))
 
-    return rays_of(score, bound, centre, spread, distances=distances, n_rays=n, seed=seed)
+    return rays_of(
+        score,
+        asked.bound,
+        centre,
+        spread,
+        distances=asked.distances,
+        n_rays=n,
+        seed=asked.seed,
+    )
 
 
 def _centre_and_spread(numbers: Values) -> tuple[Values, Values]:
@@ -144,21 +176,34 @@ def _centre_and_spread(numbers: Values) -> tuple[Values, Values]:
     return centre, np.sqrt(squares.sum(axis=0) / count)
 
 
-def _to_constants(
-    detector: ReconstructionDetector,
-    samples: Any,
-    bound: float,
-    n_rays: int,
-    seed: int,
-    limit: Limit,
-) -> Extrapolation:
-    rng = np.random.default_rng(seed)
-    chosen = samples.take(rng.integers(len(samples), size=n_rays))
+def _to_one_colour(asked: Asked) -> Extrapolation:
+    """Images: on the straight way to an image of one random colour."""
+    rng = np.random.default_rng(asked.seed)
+    chosen = asked.samples.take(rng.integers(len(asked.samples), size=asked.n_rays))
     start = np.concatenate([to_unit(chunk.values) for chunk in chosen.chunks(64)])
-    colours = rng.random((n_rays, start.shape[1], 1, 1), dtype=np.float32)
+    colours = rng.random((asked.n_rays, start.shape[1], 1, 1), dtype=np.float32)
     above = []
     for t in IMAGE_POSITIONS:
-        limit.ask()
+        asked.limit.ask()
         points = ((1 - t) * start + t * colours).astype(np.float32).clip(0, 1)
-        above.append(detector.anomaly_score(ArrayImages(points)) > bound)
-    return Extrapolation(IMAGE_POSITIONS, np.stack(above, axis=1), bound)
+        above.append(asked.model.anomaly_score(ArrayImages(points)) > asked.bound)
+    where = "from an image to one colour"
+    return Extrapolation(IMAGE_POSITIONS, np.stack(above, axis=1), asked.bound, where)
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How to leave samples of one kind of data: at most so many are looked at, along so many rays.
+
+    follow: the way itself.
+    """
+
+    most: int
+    rays: int
+    follow: Callable[[Asked], Extrapolation]
+
+
+WAYS = {
+    "table": Ways(MOST_ROWS, RAYS, _from_the_centre),
+    "images": Ways(MOST_IMAGES, IMAGE_RAYS, _to_one_colour),
+}  # by kind of data

@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from lampblack.data.samples import CheckedSamples
-from lampblack.detectors.base import ReconstructionDetector
+from lampblack.data.kind import Samples
 from lampblack.exceptions import InvalidInput
-from lampblack.scores.nearest.memory import RememberingPair
+from lampblack.model.model import Model, as_model
+from lampblack.scores import NearestScore
 
 MOST_COMPARED = 10_000  # samples
 COMPARED_VALUES = 1 << 27  # of all samples that are held against each other, 512 MiB
 
 
-def checked(detector: ReconstructionDetector, X: Any) -> CheckedSamples:
+def checked(detector: Model, X: Any) -> Samples:
     """X as the detector's schema takes it. Raises InvalidInput where there is none of them."""
-    samples = detector._checked(X)
+    samples: Samples = as_model(detector).checked(X)
     if not len(samples):
         raise InvalidInput("there is no sample to look at; give at least one")
     return samples
@@ -34,7 +34,7 @@ def some(n: int, most: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def encoded(
-    detector: ReconstructionDetector,
+    detector: Model,
     X: Any,
     most: int,
     *,
@@ -45,19 +45,19 @@ def encoded(
 
     most_values: of all of them together, so that large images fit in memory; two samples always do.
     """
-    samples = checked(detector, X)
-    fitting = max(2, most_values // math.prod(detector.encoder_.shape))
+    model, samples = as_model(detector), checked(detector, X)
+    fitting = max(2, most_values // math.prod(model.encoder.shape))
     few = samples.take(some(len(samples), min(most, fitting), seed))
-    return detector._encoded(few, detector.networks_.varying.device)
+    return model.encoded(few)
 
 
-def remembers(detector: ReconstructionDetector) -> bool:
+def remembers(detector: Model) -> bool:
     """Whether the model keeps samples that were fitted."""
-    return isinstance(detector.networks_, RememberingPair)
+    return isinstance(as_model(detector).score, NearestScore)
 
 
-def remembered_among(detector: ReconstructionDetector, x: Tensor) -> int:
+def remembered_among(detector: Model, x: Tensor) -> int:
     """How many of the encoded samples x (n, ...) equal one that the model remembers."""
-    networks = cast(RememberingPair, detector.networks_)
-    memory = {row.tobytes() for row in networks.memory.cpu().numpy()}
-    return sum(row.tobytes() in memory for row in networks.compared(x).cpu().numpy())
+    remembered = cast(NearestScore, as_model(detector).score).remembered
+    known = {row.tobytes() for row in remembered.samples.cpu().numpy()}
+    return sum(row.tobytes() in known for row in remembered.compared(x).cpu().numpy())

@@ -1,5 +1,34 @@
-"""Export: a fitted detector as one file that runs without this library's training side."""
+"""Export: a fitted detector as one file that runs without this library's training side.
 
-from lampblack.export.onnx_file import export_onnx
+`FORMATS` names what such a file may be.
+"""
 
-__all__ = ["export_onnx"]
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Format(NamedTuple):
+    """A format: where the function is that writes a detector to a path, and what it puts there."""
+
+    module: str
+    function: str
+    holds: str
+
+    def write(self, detector: Any, path: Any) -> None:
+        """Write a fitted detector, by a module that is loaded now. Raises ExportError."""
+        write: Callable[[Any, Any], None] = getattr(
+            importlib.import_module(self.module), self.function
+        )
+        write(detector, path)
+
+
+FORMATS = {
+    "onnx": Format(
+        "lampblack.export.onnx_file",
+        "export_onnx",
+        "preprocessing, network and score in one graph",
+    ),
+}

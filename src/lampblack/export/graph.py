@@ -1,4 +1,4 @@
-"""A fitted detector as one torch module: from what a user knows to a score and a decision."""
+"""A model as one torch module: from what a user knows to a score and a decision."""
 
 from __future__ import annotations
 
@@ -8,31 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from lampblack.calibration import Calibration
-from lampblack.data.tables.encoder import TableEncoder
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.export.preprocessing import ImagePreprocessing, TablePreprocessing
+from lampblack.export.of_kinds import BEGINNINGS
+from lampblack.model.model import Model
 from lampblack.scores import Passed
 
 
-class DetectorGraph(nn.Module):
-    """Preprocessing, networks, score and decision of a fitted detector, on the CPU.
+class ModelGraph(nn.Module):
+    """Preprocessing, networks, score and decision of a model, on the CPU.
 
     inputs: those of `TablePreprocessing` or `ImagePreprocessing`. outputs: `anomaly_score` float32
     (n,), `is_anomaly` bool (n,), whether the score is above the threshold, and, where held-out rows
     calibrated it, `p_value` float64 (n,).
     """
 
-    def __init__(self, detector: ReconstructionDetector) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
-        encoder = detector.encoder_
-        self.preprocessing = (
-            TablePreprocessing(encoder)
-            if isinstance(encoder, TableEncoder)
-            else ImagePreprocessing()
-        )
-        self.networks = copy.deepcopy(detector.networks_).cpu().eval().requires_grad_(False)
-        self.score = detector._build_score()
-        self.decision = Decision(detector.calibration_)
+        self.preprocessing = BEGINNINGS[model.kind.name].module(model.encoder)
+        self.networks = copy.deepcopy(model.networks).cpu().eval().requires_grad_(False)
+        self.score = copy.deepcopy(model.score).cpu().eval()
+        self.decision = Decision(model.calibration)
 
     @property
     def outputs(self) -> list[str]:

@@ -6,17 +6,18 @@ import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
-
-from lampblack.data.tables.encoder import TableEncoder
-from lampblack.data.tables.schema import listed
-from lampblack.detectors.base import ReconstructionDetector
-from lampblack.exceptions import ExportError, InvalidInput, ModelFileError
+from lampblack.exceptions import (
+    ExportError,
+    InvalidInput,
+    MissingExtra,
+    ModelFileError,
+    Remedy,
+)
+from lampblack.export.of_kinds import BEGINNINGS, CATEGORIES, CODES, WHITE
 from lampblack.model.folder import to_parts
+from lampblack.model.model import Model, as_model
 from lampblack.persistence.portable import (
     MOST_BYTES,
     CategoryTexts,
@@ -25,12 +26,11 @@ from lampblack.persistence.portable import (
     sealed,
 )
 
-NUMBERS, CODES, CATEGORIES, IMAGES, WHITE = "numbers", "codes", "categories", "images", "white"
-EXAMPLES = 3  # samples with which the module is traced; one or two could be taken for a constant
 
-
-def export_onnx(detector: ReconstructionDetector, path: str | Path) -> None:
+def export_onnx(detector: Any, path: str | Path) -> None:
     """Write a fitted detector as a portable model, which `lampblack.load_portable` reads.
+
+    detector: a fitted one, or a `Model`.
 
     One ONNX file with preprocessing, networks, score and decision as a graph, and threshold,
     calibration scores and schema beside it; docs/portable.md names its inputs and outputs. Before
@@ -40,14 +40,16 @@ def export_onnx(detector: ReconstructionDetector, path: str | Path) -> None:
     repeats) or the network, and ModelFileError where anything but a portable model stands at
     `path`. Needs the extra `onnx`.
     """
-    check_is_fitted(detector)
+    model = as_model(detector)
+    if not isinstance(model, Model):
+        raise InvalidInput(f"{type(detector).__name__} is not fitted yet; call fit first")
     path = Path(path)
     _check_target(path)
-    refuse_what_no_graph_holds(detector)
-    content = to_bytes(detector)
+    BEGINNINGS[model.kind.name].refuse(model.encoder)
+    content = to_bytes(model)
     from lampblack.export.comparison import compare  # needs onnxruntime
 
-    compare(detector, content)
+    compare(model, content)
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with beside.open("wb") as file:
@@ -59,48 +61,33 @@ def export_onnx(detector: ReconstructionDetector, path: str | Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def refuse_what_no_graph_holds(detector: ReconstructionDetector) -> None:
-    """Raise ExportError, naming the columns, for dates and for text of which no value repeats."""
-    encoder = detector.encoder_
-    if not isinstance(encoder, TableEncoder):
-        return
-    dates = [column.name for column in encoder.schema.of_kind("date")]
-    for names, what in ((dates, "dates"), (encoder.unrepeated, "text of which no value repeats")):
-        if names:
-            verb = "holds" if len(names) == 1 else "hold"
-            raise ExportError(
-                f"{listed(names)} {verb} {what}, which a portable model cannot take; "
-                f"fit again without (--exclude {','.join(names)}), or score with the model folder"
-            )
-
-
-def to_bytes(detector: ReconstructionDetector) -> bytes:
+def to_bytes(model: Model) -> bytes:
     """The file's content."""
     try:
         from lampblack.export.conversion import put_texts_in_front, to_onnx
     except ModuleNotFoundError as error:
-        raise InvalidInput(f"exporting needs {error.name}: pip install 'lampblack[onnx]'") from None
-    from lampblack.export.graph import DetectorGraph
+        raise MissingExtra(f"exporting needs {error.name}", extra="onnx") from None
+    from lampblack.export.graph import ModelGraph
 
-    module = DetectorGraph(detector).eval()
-    model = to_onnx(module, _examples(detector), module.outputs, shared=[WHITE])
-    encoder = detector.encoder_
-    texts = None
-    if isinstance(encoder, TableEncoder) and encoder.levels:
-        texts = texts_of_no_level(encoder.levels)
-        put_texts_in_front(model, CODES, CATEGORIES, encoder.levels, texts.missing)
-    if model.ByteSize() > MOST_BYTES:
+    beginning, encoder = BEGINNINGS[model.kind.name], model.encoder
+    module = ModelGraph(model).eval()
+    graph = to_onnx(module, beginning.examples(encoder), module.outputs, shared=[WHITE])
+    levels, texts = beginning.levels(encoder), None
+    if levels:
+        texts = texts_of_no_level(levels)
+        put_texts_in_front(graph, CODES, CATEGORIES, levels, texts.missing)
+    if graph.ByteSize() > MOST_BYTES:
         raise ExportError(
-            f"the graph takes {model.ByteSize() / 2**30:.1f} GiB, and one ONNX file holds 2; "
+            f"the graph takes {graph.ByteSize() / 2**30:.1f} GiB, and one ONNX file holds 2; "
             "fit again with a smaller network or memory_size"
         )
     facts = PortableFacts(
-        config=to_parts(detector).config,
-        calibration_scores=detector.calibration_.scores.tolist(),
+        config=to_parts(model).config,
+        calibration_scores=model.calibration.scores.tolist(),
         categories=texts,
         versions={name: version(name) for name in ("lampblack", "onnx", "onnxscript", "torch")},
     )
-    return sealed(model.SerializeToString(deterministic=True), facts)
+    return sealed(graph.SerializeToString(deterministic=True), facts)
 
 
 def texts_of_no_level(levels: Sequence[Sequence[str]]) -> CategoryTexts:
@@ -121,20 +108,6 @@ def texts_of_no_level(levels: Sequence[Sequence[str]]) -> CategoryTexts:
     return CategoryTexts(missing=missing, other=other)
 
 
-def _examples(detector: ReconstructionDetector) -> dict[str, Tensor]:
-    """Inputs of the module, by name."""
-    encoder = detector.encoder_
-    if not isinstance(encoder, TableEncoder):
-        return {IMAGES: torch.zeros(EXAMPLES, *encoder.shape), WHITE: torch.ones(1)}
-    inputs = {}
-    numbers = len(encoder.schema.of_kind("number", "boolean"))
-    if numbers:
-        inputs[NUMBERS] = torch.from_numpy(np.zeros((EXAMPLES, numbers)))
-    if encoder.levels:
-        inputs[CODES] = torch.zeros(EXAMPLES, len(encoder.levels), dtype=torch.int64)
-    return inputs
-
-
 def _check_target(path: Path) -> None:
     """Raise ModelFileError where no portable model can be written."""
     if not path.absolute().parent.is_dir():
@@ -145,6 +118,5 @@ def _check_target(path: Path) -> None:
         try:
             read_portable(path)
         except ModelFileError as error:
-            raise ModelFileError(
-                f"{error}; it is not written over: choose another name or remove it"
-            ) from None
+            keep = "it is not written over: choose another name or remove it"
+            raise error.with_remedy(Remedy(keep, joint="; ")) from None

@@ -1,25 +1,11 @@
 """Losses: pure functions of tensors that return a value per element or per sample, never a mean."""
 
-from lampblack.losses.adversarial import (
-    AdversarialLoss,
-    critic_loss,
-    deception_loss,
-    gradient_penalty,
-)
-from lampblack.losses.amplification import Amplification, amplify, amplify_rescaled
+from lampblack.losses.adversarial import critic_loss, deception_loss, gradient_penalty
+from lampblack.losses.amplification import amplify, amplify_rescaled
 from lampblack.losses.latent import latent_norm
-from lampblack.losses.reconstruction import (
-    RECONSTRUCTION_ERRORS,
-    ReconstructionErrorName,
-    elementwise_error,
-    reconstruction_error,
-)
+from lampblack.losses.reconstruction import elementwise_error, reconstruction_error
 
 __all__ = [
-    "RECONSTRUCTION_ERRORS",
-    "AdversarialLoss",
-    "Amplification",
-    "ReconstructionErrorName",
     "amplify",
     "amplify_rescaled",
     "critic_loss",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-AdversarialLoss = Literal["wasserstein", "hinge"]
+from lampblack.choices import AdversarialLoss
 
 
 def critic_loss(real: Tensor, fake: Tensor, label: Tensor, form: AdversarialLoss) -> Tensor:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from torch import Tensor, where
-
-Amplification = Literal["log", "quantile"]
 
 CEILING = 1 - 1e-6
 SCALED_CEILING = 0.9

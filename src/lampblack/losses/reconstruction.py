@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lampblack.choices import ReconstructionErrorName
 from lampblack.losses.similarity import structural_similarity
 
-ReconstructionErrorName = Literal["l2", "l1", "l2_norm", "ssim"]
 ELEMENTWISE = {  # one pass over memory, where x - x̂ and its square take two
     "l1": functional.l1_loss,
     "l2": functional.mse_loss,
     "l2_norm": functional.mse_loss,
 }
-RECONSTRUCTION_ERRORS = frozenset({*ELEMENTWISE, "ssim"})
 
 
 def elementwise_error(x: Tensor, reconstruction: Tensor, name: ReconstructionErrorName) -> Tensor:

@@ -1,4 +1,4 @@
-"""A fitted detector to a model folder and back."""
+"""A model to its folder and back."""
 
 from __future__ import annotations
 
@@ -7,110 +7,207 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from lampblack.calibration import Calibration
-from lampblack.data.images.encoder import ImageEncoder
-from lampblack.data.images.schema import ImageSchema
-from lampblack.data.samples import blank
-from lampblack.data.tables.encoder import TableEncoder
-from lampblack.data.tables.schema import Schema
+from lampblack.data.kinds import kind_named
 from lampblack.exceptions import InvalidInput, ModelFileError, is_lack_of_memory
-from lampblack.model.blocks import scored_alone
 from lampblack.model.device import resolve_device
-from lampblack.model.recipe import METHODS, Networks, check_names, initial_networks
-from lampblack.model.scoring import ScoringMixin
+from lampblack.model.methods import RECIPES
+from lampblack.model.model import Facts, Model, with_shortfall
+from lampblack.model.parameters import Parameters, filled_in
+from lampblack.model.recipe import AnyRecipe
+from lampblack.persistence import former
 from lampblack.persistence.card import model_card
-from lampblack.persistence.config import CalibrationFacts, ModelConfig
-from lampblack.persistence.parts import ModelParts
+from lampblack.persistence.config import CalibrationFacts, ModelConfig, first_fault
+from lampblack.persistence.parts import ENCODER, ModelParts
 from lampblack.persistence.portable import is_portable
 
-if TYPE_CHECKING:
-    from lampblack.detectors.base import ReconstructionDetector
+NETWORKS, SCORE, ENCODER_NETWORK = "networks.", "score.", "encoder."
 
 
-def to_parts(detector: ReconstructionDetector) -> ModelParts:
-    """Take a fitted detector apart."""
-    filled_in = detector.filled_in_
-    parameters = {**detector.parameters_, **dict.fromkeys(filled_in)}
-    own_networks = parameters.pop("networks") is not None
-    if parameters["types"] is not None:
-        parameters["types"] = dict(parameters["types"])
-    calibration, encoder = detector.calibration_, detector.encoder_
+def to_parts(model: Model) -> ModelParts:
+    """Take a model apart."""
+    resolved = model.parameters.as_dict()
+    given = {**resolved, **dict.fromkeys(model.filled_in)}
+    own_networks = given.pop("networks") is not None
+    calibration, facts = model.calibration, model.facts
     config = ModelConfig(
-        detector=type(detector).__name__,
-        parameters={name: _plain(value) for name, value in parameters.items()},
-        filled_in={name: _plain(value) for name, value in filled_in.items()},
+        detector=model.detector,
+        parameters={name: _plain(value) for name, value in given.items()},
+        filled_in={name: _plain(resolved[name]) for name in model.filled_in},
         own_networks=own_networks,
-        table=detector.schema_ if isinstance(detector.schema_, Schema) else None,
-        images=detector.schema_ if isinstance(detector.schema_, ImageSchema) else None,
-        rows=detector.rows_,
+        kind=model.schema.kind,
+        data=model.schema.model_dump(mode="json"),
+        rows=facts.rows,
         calibration=CalibrationFacts(
             origin=calibration.origin,
             requested=calibration.requested,
             promised=calibration.promised,
             threshold=calibration.threshold,
         ),
-        reading=detector.reading_,
-        history=detector.history_,
-        notes=detector.notes_,
-        versions=detector.versions_,
-        threads=detector.threads_,
+        reading=facts.reading,
+        history=facts.history,
+        notes=facts.notes,
+        versions=facts.versions,
+        threads=facts.threads,
     )
+    weights = {
+        prefix + name: value
+        for prefix, module in _modules(model.networks, model.score, model.encoder)
+        for name, value in module.state_dict().items()
+    }
     return ModelParts(
         config=config,
-        weights=dict(detector.networks_.state_dict()),
-        encoder=encoder.state() if isinstance(encoder, TableEncoder) else None,
+        weights=weights,
+        encoder=dict(model.encoder.state()),
         calibration_scores=torch.from_numpy(calibration.scores.copy()),
         card=model_card(config),
     )
 
 
-def from_parts(
-    cls: type[ReconstructionDetector],
-    parts: ModelParts,
-    path: Path,
-    *,
-    networks: Networks | None,
-    device: str,
-) -> ReconstructionDetector:
-    """Put a detector together from its parts, checking that they fit one another."""
-    config = parts.config
-    refuse_own_networks(config, path, networks)
-    where = resolve_device(device)
-    with fitting_together(config, path):
-        parameters = {**config.parameters, "networks": networks}
-        check_names(config.detector, parameters)
-        parameters["hidden"] = tuple(parameters["hidden"])
-        detector = cls(**parameters)
-        detector._check_parameters()
-        detector.filled_in_ = _filled_in(detector, config)
-        detector.parameters_ = {**detector.get_params(deep=False), **detector.filled_in_}
-        take_parts(detector, parts)
-    detector.networks_.to(where)
-    return detector
+def save_model(model: Model, path: str | Path) -> None:
+    """Write the model as a folder without pickles, which `load_model` reads."""
+    to_parts(model).write(Path(path))
 
 
-def read_parts(folder: Path) -> ModelParts:
-    """The parts of a model folder, of a detector that is known here. Raises ModelFileError."""
+def load_model(
+    path: str | Path, *, networks: tuple[Any, Any] | None = None, device: str = "auto"
+) -> Model:
+    """A model from its folder; nothing of the folder's is run as code.
+
+    networks: the (encoder, decoder) that it was fitted with, where they were the user's own; their
+    weights come from the folder. device: where to put it. Raises ModelFileError, naming the file,
+    where one is missing, changed, newer or unknown, and where they contradict each other.
+    """
+    folder = Path(path)
     if is_portable(folder):
         raise ModelFileError(
             f"{folder} is a portable model, which scores and does nothing else; give the model "
             "folder, or in Python load it with lampblack.load_portable"
         )
     parts = ModelParts.read(folder)
-    if parts.config.detector not in METHODS:
+    config = parts.config
+    if config.detector not in RECIPES:
         raise ModelFileError(
-            f"{folder / 'config.json'} is of an unknown detector {parts.config.detector!r}; "
-            f"this version knows {', '.join(sorted(METHODS))}"
+            f"{folder / 'config.json'} is of an unknown detector {config.detector!r}; "
+            f"this version knows {', '.join(sorted(RECIPES))}"
         )
-    return parts
+    _refuse_own_networks(config, folder, networks)
+    where = resolve_device(device)
+    try:
+        kind_named(config.kind).encoder_from_state(config.schema_of_data(), parts.encoder)
+    except ValidationError as error:
+        place = folder / ENCODER
+        raise ModelFileError(f"{place} does not hold an encoder: {first_fault(error)}") from None
+    except ValueError:
+        pass  # of another table, which is said below
+    with _fitting_together(config, folder):
+        model = from_parts(RECIPES[config.detector], parts, networks)
+    for _, module in _modules(model.networks, model.score, model.encoder):
+        module.to(where)
+    return model
 
 
-def refuse_own_networks(config: ModelConfig, path: Path, networks: Networks | None) -> None:
+def from_parts(
+    recipe: AnyRecipe, parts: ModelParts, networks: tuple[Any, Any] | None = None
+) -> Model:
+    """Put a model together, on the CPU. Raises where the parts are not of one model.
+
+    One blank sample is scored, where the networks are not the user's own: what cannot be is refused
+    here. Its score may be anything.
+    """
+    config = parts.config
+    kind = kind_named(config.kind)
+    schema = config.schema_of_data()
+    encoder = kind.encoder_from_state(schema, parts.encoder)
+    parameters = _parameters(recipe, config, networks)
+    pair, score = build(recipe, parameters, encoder, seed=0)
+    _load_weights(_modules(pair, score, encoder), parts)
+    calibration = _calibration(parts)
+    model = Model(
+        detector=config.detector,
+        parameters=parameters,
+        filled_in=tuple(config.filled_in),
+        schema=schema,
+        encoder=encoder,
+        networks=pair.eval().requires_grad_(False),
+        score=score.eval(),
+        calibration=calibration,
+        facts=Facts(
+            rows=dict(config.rows),
+            history=list(config.history),
+            notes=with_shortfall(list(config.notes), calibration),
+            versions=dict(config.versions),
+            threads=config.threads,
+            reading=dict(config.reading),
+        ),
+    )
+    if not config.own_networks:
+        model.blocks.scored_outside(kind.blank(schema), score)
+    return model
+
+
+def build(recipe: AnyRecipe, parameters: Parameters, encoder: Any, seed: int) -> tuple[Any, Any]:
+    """The networks before training, and the score before it has learned anything."""
+    generator = torch.Generator().manual_seed(seed)
+    varying = torch.from_numpy(encoder.varying)
+    if not varying.any():
+        varying = torch.ones_like(varying)
+    networks = recipe.networks(parameters, encoder, varying, generator)
+    score = recipe.score(parameters)
+    score.prepare(encoder, networks)
+    return networks, score
+
+
+def _parameters(
+    recipe: AnyRecipe, config: ModelConfig, networks: tuple[Any, Any] | None
+) -> Parameters:
+    """The parameters, after checking that they are the recipe's and can be used."""
+    given = {**config.parameters, "networks": networks}
+    if differing := recipe.parameters.__dataclass_fields__.keys() ^ given.keys():
+        raise ValueError(
+            f"{config.detector} does not take, or lacks, {', '.join(sorted(differing))}"
+        )
+    if isinstance(given["hidden"], list):
+        given["hidden"] = tuple(given["hidden"])
+    asked: Parameters = recipe.parameters(**given)
+    asked.check(config.detector)
+    expected = filled_in(asked, config.kind)
+    if config.filled_in.keys() != expected.keys():
+        raise ValueError(f"filled_in must hold {sorted(expected)}")
+    resolved: Parameters = asked.replaced(**config.filled_in)
+    resolved.check(config.detector)
+    return resolved
+
+
+def _modules(networks: Any, score: Any, encoder: Any) -> list[tuple[str, torch.nn.Module]]:
+    """The modules of a model, with what their weights' names begin with."""
+    modules = [(NETWORKS, networks), (SCORE, score)]
+    return modules if encoder.frozen is None else [*modules, (ENCODER_NETWORK, encoder.frozen)]
+
+
+def _load_weights(modules: list[tuple[str, torch.nn.Module]], parts: ModelParts) -> None:
+    """Put the weights where they belong, each and every one of them."""
+    weights = parts.weights
+    if parts.config.format == former.FORMAT:
+        wanted = [prefix + name for prefix, module in modules for name in module.state_dict()]
+        weights = former.renamed(weights, wanted)
+    if not all(weight.isfinite().all() for weight in weights.values()):
+        raise ValueError("the weights are not all finite")
+    for prefix, module in modules:
+        own = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+        module.load_state_dict(own)
+    strange = [n for n in weights if not n.startswith(tuple(prefix for prefix, _ in modules))]
+    if strange:
+        raise ValueError(f"the weights hold {strange[0]}, which is of no part of a model")
+
+
+def _refuse_own_networks(config: ModelConfig, path: Path, networks: tuple[Any, Any] | None) -> None:
     """Raise where a model of its user's own networks is loaded without them, or the reverse."""
     if config.own_networks and networks is None:
         raise ModelFileError(
@@ -122,7 +219,7 @@ def refuse_own_networks(config: ModelConfig, path: Path, networks: Networks | No
 
 
 @contextmanager
-def fitting_together(config: ModelConfig, path: Path) -> Iterator[None]:
+def _fitting_together(config: ModelConfig, path: Path) -> Iterator[None]:
     """Raise ModelFileError for whatever parts of another model make raise.
 
     A machine that has too little memory, or lacks a library, says so itself.
@@ -137,31 +234,8 @@ def fitting_together(config: ModelConfig, path: Path) -> Iterator[None]:
         raise ModelFileError(f"{path}: {_why_unfit(config, error)}") from None
 
 
-def take_parts(model: ScoringMixin, parts: ModelParts) -> None:
-    """Give a model, which has its `parameters_`, all else that its parts hold, on the CPU.
-
-    One blank sample is scored, where the networks are not the user's own: what cannot be is refused
-    here. Its score may be anything.
-    """
-    config = parts.config
-    _set_data(model, parts)
-    pair = initial_networks(model._method, model.parameters_, model.encoder_, seed=0)
-    pair.load_state_dict(parts.weights)
-    if not all(weight.isfinite().all() for weight in parts.weights.values()):
-        raise ValueError("the weights are not all finite")
-    calibration = _calibration(parts)
-    model.networks_ = pair.eval().requires_grad_(False)
-    model.history_, model.notes_ = list(config.history), list(config.notes)
-    model._set_calibration(calibration)
-    model.rows_, model.versions_ = dict(config.rows), dict(config.versions)
-    model.threads_, model.reading_ = config.threads, dict(config.reading)
-    if not config.own_networks:
-        (sample,) = blank(model.schema_).chunks(1)
-        scored_alone(model.networks_, model.encoder_, sample, model._build_score())
-
-
 def _why_unfit(config: ModelConfig, error: Exception) -> str:
-    """Why the parts make no detector: another lampblack has others, and so has a user's network."""
+    """Why the parts make no model: another lampblack has others, and so has a user's network."""
     reason = " ".join(str(error).split())[:300]
     written, here = config.versions.get("lampblack", "unknown"), version("lampblack")
     if config.own_networks:
@@ -171,34 +245,6 @@ def _why_unfit(config: ModelConfig, error: Exception) -> str:
     else:
         likely = f"it was changed, or written by another state of lampblack {here}: fit again"
     return f"its parts do not fit together; {likely} ({reason})"
-
-
-def _filled_in(detector: ReconstructionDetector, config: ModelConfig) -> dict[str, Any]:
-    """The defaults that were filled in, after checking that they are such and can be used."""
-    defaults = detector.DEFAULTS["images" if config.images is not None else "table"]
-    given = detector.get_params(deep=False)
-    expected = {name for name in defaults if given[name] is None}
-    if set(config.filled_in) != expected:
-        raise ValueError(f"filled_in must hold {sorted(expected)}")
-    detector._check_each({**given, **config.filled_in})
-    return dict(config.filled_in)
-
-
-def _set_data(model: ScoringMixin, parts: ModelParts) -> None:
-    """Schema and encoder, of a table or of images."""
-    if parts.config.images is not None:
-        model.schema_ = parts.config.images
-        model.encoder_ = ImageEncoder(model.schema_)
-        model.n_features_in_ = int(np.prod(model.schema_.shape))
-        return
-    table = parts.config.table
-    assert table is not None
-    assert parts.encoder is not None
-    model.schema_ = table
-    model.encoder_ = TableEncoder.from_state(table, parts.encoder)
-    model.n_features_in_ = len(table.columns)
-    if table.named:
-        model.feature_names_in_ = np.array(table.names, dtype=object)
 
 
 def _calibration(parts: ModelParts) -> Calibration:
@@ -215,4 +261,6 @@ def _plain(value: Any) -> Any:
     """A parameter as JSON has it."""
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, dict) or hasattr(value, "keys"):
+        return dict(value)
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else copy.copy(value)

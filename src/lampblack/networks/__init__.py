@@ -9,7 +9,7 @@ from lampblack.networks.critic import (
 )
 from lampblack.networks.dense import dense_networks
 from lampblack.networks.pair import AutoencoderPair
-from lampblack.networks.published import PUBLISHED, NetworkName
+from lampblack.networks.published import PUBLISHED
 from lampblack.networks.residual import ama_cifar10_critic
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "AdversarialPair",
     "AutoencoderPair",
     "Critic",
-    "NetworkName",
     "ama_cifar10_critic",
     "convolutional_critic",
     "convolutional_networks",

@@ -39,39 +39,13 @@ class Critic(nn.Module):
 
 
 class AdversarialPair(AutoencoderPair):
-    """Encoder, decoder and critic, and what their outputs are on normal samples.
-
-    The buffers are learned by the score after training, from samples that trained nothing.
-    centre, whitening: mean (features,) and whitening (features, features) of the differences of the
-    critic's features; quantiles (256,) of their sum. usual (3,): medians of error, norm of the code
-    and that sum; log_centre, log_whitening: of the logarithms of the three. units (4,): mean scores
-    by the critic, by typicality, by the Mahalanobis distance, and jointly.
-    """
-
-    centre: Tensor
-    whitening: Tensor
-    quantiles: Tensor
-    usual: Tensor
-    log_centre: Tensor
-    log_whitening: Tensor
-    units: Tensor
-
-    QUANTILES = 256
+    """Encoder, decoder and critic."""
 
     def __init__(
         self, encoder: nn.Module, decoder: nn.Module, critic: Critic, varying: Tensor
     ) -> None:
         super().__init__(encoder, decoder, varying)
         self.critic = critic
-        width = critic.head.in_features
-        assert isinstance(width, int)
-        self.register_buffer("centre", torch.zeros(width))
-        self.register_buffer("whitening", torch.eye(width))
-        self.register_buffer("quantiles", torch.zeros(self.QUANTILES))
-        self.register_buffer("usual", torch.ones(3))
-        self.register_buffer("log_centre", torch.zeros(3))
-        self.register_buffer("log_whitening", torch.eye(3))
-        self.register_buffer("units", torch.ones(4))
 
     def criticise(self, a: Tensor, b: Tensor) -> Tensor:
         """D(a, b) (n,), of the features that vary."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import nn
@@ -11,7 +10,6 @@ from torch import nn
 from lampblack.networks.convolutional import toll_cifar10, toll_mnist
 from lampblack.networks.residual import ama_cifar10
 
-NetworkName = Literal["auto", "toll-mnist", "toll-cifar10", "ama-cifar10"]
 Published = Callable[[int, torch.Generator], tuple[nn.Sequential, nn.Sequential]]
 
 PUBLISHED: dict[str, tuple[tuple[int, int, int], Published]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lampblack.data.kinds import kind_named
 from lampblack.persistence.config import ModelConfig
 
 
@@ -9,7 +10,7 @@ def model_card(config: ModelConfig) -> str:
     """A page of Markdown that says what the model is, what it promises and how to use it."""
     notes = "\n".join(f"- {note}" for note in config.notes) or "None."
     facts = config.calibration
-    what = "rows" if config.table else "images"
+    what = kind_named(config.kind).noun
     rows = ", ".join(f"{count} {use}" for use, count in config.rows.items())
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     return f"""# {config.detector}
@@ -24,7 +25,7 @@ is above {config.calibration.threshold:.6g}.
 ## Use
 
 ```
-lampblack score THIS_FOLDER {"new.csv" if config.table else "photos/"} -o scores.csv
+lampblack score THIS_FOLDER {kind_named(config.kind).example} -o scores.csv
 ```
 
 ```python
@@ -36,7 +37,7 @@ detector.predict({what})  # -1 anomaly, +1 normal
 
 Loading checks every file against `manifest.json` and runs no code of the folder's.
 
-{_inputs(config)}
+{kind_named(config.kind).described_schema(config.schema_of_data())}
 
 ## Notes from fitting
 
@@ -52,28 +53,11 @@ def _memory(config: ModelConfig) -> str:
     """A warning, where normal samples are in the folder."""
     if "memory_size" not in config.parameters:
         return ""
-    what = "rows" if config.table else "images"
+    what = kind_named(config.kind).noun
     return (
         f"\nThe folder holds up to {config.parameters['memory_size']:,} of the normal {what} that "
         "it was fitted on, encoded: who has it can read them.\n"
     )
-
-
-def _inputs(config: ModelConfig) -> str:
-    """What the model takes."""
-    if config.images is not None:
-        images = config.images
-        others = "brought to this size" if images.resize else "refused"
-        return (
-            f"## Images\n\n{images.channels} x {images.height} x {images.width} (channels, height, "
-            f"width); images of another size are {others}."
-        )
-    assert config.table is not None
-    kinds = "\n".join(
-        f"| {column.name} | {column.kind} | {'yes' if column.nullable else 'no'} |"
-        for column in config.table.columns
-    )
-    return f"## Columns\n\n| column | kind | may be missing |\n|---|---|---|\n{kinds}"
 
 
 def promise_of(origin: str, requested: float, promised: float) -> str:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lampblack.data.images.schema import ImageSchema
-from lampblack.data.tables.column_kinds import ColumnKind
-from lampblack.data.tables.schema import Schema
-from lampblack.exceptions import ModelFileError
+from lampblack.choices import ColumnKind
+from lampblack.data.kinds import kind_named
+from lampblack.exceptions import ModelFileError, Place, Remedy
 from lampblack.persistence.folder import read_folder
+from lampblack.persistence.former import upgraded
 
-FORMAT = 3  # 1 and 2 were of no release
+FORMAT, FORMER = 4, 3  # 1 and 2 were of no release
 CONFIG = "config.json"
 
 
@@ -34,9 +34,9 @@ class ModelConfig(BaseModel):
 
     detector: the registered class name. parameters: of its constructor. filled_in: the defaults
     that stood in for those that were None. own_networks: whether the user brought the networks,
-    which a folder cannot hold. table or images: what it was fitted on, one of the two. reading:
-    how the fitted file was written (header, delimiter, missing values, types), which later files
-    are taken to share. history: a record an epoch. notes: warnings given while fitting. versions,
+    which a folder cannot hold. kind: of data. data: the schema, as its kind writes it. reading: how
+    the fitted file was written (header, delimiter, missing values, types), which later files are
+    taken to share. history: a record an epoch. notes: warnings given while fitting. versions,
     threads: those that fitted it; the same ones give the same bits.
     """
 
@@ -47,8 +47,8 @@ class ModelConfig(BaseModel):
     parameters: dict[str, Any]
     filled_in: dict[str, Any] = {}
     own_networks: bool
-    table: Schema | None = None
-    images: ImageSchema | None = None
+    kind: str
+    data: dict[str, Any]
     rows: dict[str, int]
     calibration: CalibrationFacts
     reading: dict[str, bool | str | list[str] | dict[str, ColumnKind] | None] = {}
@@ -58,24 +58,28 @@ class ModelConfig(BaseModel):
     threads: int
 
     @model_validator(mode="after")
-    def _one_kind_of_data(self) -> ModelConfig:
-        if (self.table is None) == (self.images is None):
-            raise ValueError("exactly one of table and images must be there")
-        return self
-
-    @model_validator(mode="after")
     def _nothing_given_is_filled_in(self) -> ModelConfig:
         for name in self.filled_in:
             if name not in self.parameters or self.parameters[name] is not None:
                 raise ValueError(f"filled_in holds {name}, which was not left out")
         return self
 
+    @model_validator(mode="after")
+    def _data_are_of_the_kind(self) -> ModelConfig:
+        self.schema_of_data()
+        return self
+
+    def schema_of_data(self) -> Any:
+        """The schema of the fitted samples."""
+        return kind_named(self.kind).read_schema(self.data)
+
 
 def read_config(path: Path) -> ModelConfig:
     """The configuration of a model folder, every file of which is checked. Loads no torch."""
     files = read_folder(path)
     if CONFIG not in files:
-        raise ModelFileError(f"{path / CONFIG} is missing; this is not a complete model")
+        what = f"{path / CONFIG} is missing; this is not a complete model"
+        raise ModelFileError(what, names=Place(path / CONFIG))
     return parse_config(path / CONFIG, files[CONFIG])
 
 
@@ -85,21 +89,26 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
         raw = json.loads(content)
         version = int(raw["format"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelFileError(f"{path} is not the configuration of a model") from None
+        what = f"{path} is not the configuration of a model"
+        raise ModelFileError(what, names=Place(path)) from None
     if version > FORMAT:
         raise ModelFileError(
             f"{path} has format {version}, written by a newer lampblack; "
-            f"this version reads formats up to {FORMAT}: upgrade lampblack"
+            f"this version reads formats up to {FORMAT}",
+            names=Place(path),
+            remedy=Remedy("upgrade lampblack", joint=": "),
         )
-    if version < FORMAT:
+    if version < FORMER:
         raise ModelFileError(
-            f"{path} has format {version}, which no released lampblack wrote or reads: "
-            "fit the model again"
+            f"{path} has format {version}, which no released lampblack wrote or reads",
+            names=Place(path),
+            remedy=Remedy("fit the model again", joint=": "),
         )
     try:
-        return ModelConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ModelFileError(f"{path}: {first_fault(error)}") from None
+        return ModelConfig.model_validate(upgraded(raw))
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        fault = first_fault(error) if isinstance(error, ValidationError) else "a fact is missing"
+        raise ModelFileError(fault, at=Place(path)) from None
 
 
 def first_fault(error: ValidationError) -> str:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from lampblack.exceptions import ModelFileError
+from lampblack.exceptions import ModelFileError, Place, Remedy
 
 MANIFEST = "manifest.json"
 
@@ -22,9 +22,12 @@ def is_model_folder(path: Path) -> bool:
 def check_target(path: Path) -> None:
     """Raise ModelFileError where no model can be written: better before a long fit than after."""
     if path.exists() and not (path.is_dir() and (is_model_folder(path) or not any(path.iterdir()))):
-        raise ModelFileError(f"{path} exists and is not a model; choose another name or remove it")
+        what = f"{path} exists and is not a model"
+        raise ModelFileError(what, names=Place(path), remedy="choose another name or remove it")
     if not path.absolute().parent.is_dir():
-        raise ModelFileError(f"the folder {path.absolute().parent} does not exist; create it first")
+        folder = path.absolute().parent
+        what = f"the folder {folder} does not exist"
+        raise ModelFileError(what, names=Place(folder), remedy="create it first")
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -63,19 +66,23 @@ def read_folder(path: Path) -> dict[str, bytes]:
     """
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
-        raise ModelFileError(f"{path} {what}; a model is a folder written by save or lampblack fit")
+        is_one = "a model is a folder written by save or lampblack fit"
+        raise ModelFileError(f"{path} {what}; {is_one}", names=Place(path))
     if not is_model_folder(path):
-        raise ModelFileError(f"{path} is not a model: {MANIFEST} is missing")
+        raise ModelFileError(f"{path} is not a model: {MANIFEST} is missing", names=Place(path))
     expected = _read_manifest(path / MANIFEST)
     present = {entry.name for entry in path.iterdir()} - {MANIFEST}
     for name in sorted(present - expected.keys()):
-        raise ModelFileError(f"{path / name} is not part of the model; remove it")
+        what = f"{path / name} is not part of the model"
+        raise ModelFileError(what, names=Place(path / name), remedy="remove it")
     for name in sorted(expected.keys() - present):
-        raise ModelFileError(f"{path / name} is missing; the model is incomplete: save it again")
+        what = f"{path / name} is missing; the model is incomplete"
+        again = Remedy("save it again", joint=": ")
+        raise ModelFileError(what, names=Place(path / name), remedy=again)
     files = {name: _read(path / name) for name in expected}
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != expected[name]:
-            raise ModelFileError(f"{path / name} is damaged or was changed; save the model again")
+            raise _changed(path / name)
     return files
 
 
@@ -99,7 +106,7 @@ def _read_manifest(path: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         unchanged = False
     if not unchanged:
-        raise ModelFileError(f"{path} is damaged or was changed; save the model again")
+        raise _changed(path)
     return dict(hashes)
 
 
@@ -107,4 +114,10 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
+        what = f"{path} cannot be read: {error.strerror}"
+        raise ModelFileError(what, names=Place(path)) from None
+
+
+def _changed(path: Path) -> ModelFileError:
+    what = f"{path} is damaged or was changed"
+    return ModelFileError(what, names=Place(path), remedy="save the model again")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from lampblack.data.tables.encoder import EncoderState
-from lampblack.exceptions import ModelFileError
-from lampblack.persistence.config import CONFIG, ModelConfig, first_fault, parse_config
+from lampblack.exceptions import ModelFileError, Place
+from lampblack.persistence.config import CONFIG, ModelConfig, parse_config
 from lampblack.persistence.folder import read_folder, write_folder
 
 WEIGHTS, ENCODER = "weights.safetensors", "encoder.json"
@@ -24,12 +24,13 @@ CALIBRATION, CARD = "calibration.safetensors", "README.md"
 class ModelParts:
     """A model taken apart: config, weights by name, the encoder's state, calibration scores.
 
-    encoder: None for images, whose pixels are taken as they are.
+    weights: those of the networks, "networks.", and what the score has learned, "score.". encoder:
+    empty where nothing is learned of the data.
     """
 
     config: ModelConfig
     weights: dict[str, Tensor]
-    encoder: EncoderState | None
+    encoder: dict[str, Any]
     calibration_scores: Tensor
     card: str = ""
 
@@ -42,8 +43,8 @@ class ModelParts:
             CALIBRATION: save_tensors({"scores": self.calibration_scores}),
             CARD: self.card.encode(),
         }
-        if self.encoder is not None:
-            files[ENCODER] = (self.encoder.model_dump_json() + "\n").encode()
+        if self.encoder:
+            files[ENCODER] = (json.dumps(self.encoder, allow_nan=False) + "\n").encode()
         write_folder(path, files)
 
     @classmethod
@@ -52,21 +53,20 @@ class ModelParts:
         files = read_folder(path)
         _require(path, files, CONFIG, WEIGHTS, CALIBRATION, CARD)
         config = parse_config(path / CONFIG, files[CONFIG])
-        encoder = None
-        if config.table is not None:
-            _require(path, files, ENCODER)
-            encoder = _read_encoder(path / ENCODER, files[ENCODER])
+        encoder = _read_json(path / ENCODER, files[ENCODER]) if ENCODER in files else {}
         weights = _read_tensors(path / WEIGHTS, files[WEIGHTS])
         scores = _read_tensors(path / CALIBRATION, files[CALIBRATION]).get("scores")
         if scores is None:
-            raise ModelFileError(f"{path / CALIBRATION} does not hold calibration scores")
+            what = f"{path / CALIBRATION} does not hold calibration scores"
+            raise ModelFileError(what, names=Place(path / CALIBRATION))
         return cls(config, weights, encoder, scores, files[CARD].decode(errors="replace"))
 
 
 def _require(path: Path, files: dict[str, bytes], *names: str) -> None:
     for name in names:
         if name not in files:
-            raise ModelFileError(f"{path / name} is missing; this is not a complete model")
+            what = f"{path / name} is missing; this is not a complete model"
+            raise ModelFileError(what, names=Place(path / name))
 
 
 def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
@@ -74,11 +74,15 @@ def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
         return load_tensors(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise ModelFileError(f"{path} does not hold tensors: {reason}") from None
+        what = f"{path} does not hold tensors: {reason}"
+        raise ModelFileError(what, names=Place(path)) from None
 
 
-def _read_encoder(path: Path, content: bytes) -> EncoderState:
+def _read_json(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        return EncoderState.model_validate_json(content)
-    except ValidationError as error:
-        raise ModelFileError(f"{path} does not hold an encoder: {first_fault(error)}") from None
+        state = json.loads(content)
+    except (ValueError, RecursionError):
+        state = None
+    if not isinstance(state, dict):
+        raise ModelFileError(f"{path} does not hold an encoder", names=Place(path))
+    return state

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lampblack.exceptions import ModelFileError
+from lampblack.exceptions import ModelFileError, Place, Remedy
 from lampblack.persistence.config import FORMAT as FOLDER_FORMAT
 from lampblack.persistence.config import ModelConfig, first_fault
 
@@ -73,11 +73,13 @@ def read_portable(path: Path) -> tuple[bytes, PortableFacts]:
     """
     if not path.is_file():
         what = "is not a file" if path.exists() else "does not exist"
-        raise ModelFileError(f"{path} {what}; a portable model is written by lampblack export")
+        is_one = "a portable model is written by lampblack export"
+        raise ModelFileError(f"{path} {what}; {is_one}", names=Place(path))
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
+        what = f"{path} cannot be read: {error.strerror}"
+        raise ModelFileError(what, names=Place(path)) from None
     return content, parse_portable(str(path), content)
 
 
@@ -90,13 +92,15 @@ def parse_portable(name: str, content: bytes) -> PortableFacts:
     produced = any(f.number == PRODUCER_NAME and f.value(content) == PRODUCER for f in fields)
     if not produced and PRODUCER not in content[:64]:
         raise ModelFileError(
-            f"{name} is not a portable model: it is no ONNX file that lampblack export wrote"
+            f"{name} is not a portable model: it is no ONNX file that lampblack export wrote",
+            names=Place(name),
         )
     entries = [_key_and_value(f.value(content)) for f in fields[-2:] if f.number == METADATA]
     if [key for key, _ in entries] != [FACTS, HASH] or (
         hashlib.sha256(content[: fields[-1].start]).hexdigest().encode() != entries[1][1]
     ):
-        raise ModelFileError(f"{name} is damaged or was changed; export the model again")
+        what = f"{name} is damaged or was changed"
+        raise ModelFileError(what, names=Place(name), remedy="export the model again")
     return _parse_facts(name, entries[0][1])
 
 
@@ -105,17 +109,22 @@ def _parse_facts(name: str, document: bytes) -> PortableFacts:
         raw = json.loads(document)
         version, folder_version = int(raw["format"]), int(raw["config"]["format"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelFileError(f"{name} does not say what model it is; export it again") from None
+        what = f"{name} does not say what model it is"
+        raise ModelFileError(what, names=Place(name), remedy="export it again") from None
     if version > FORMAT or folder_version > FOLDER_FORMAT:
         raise ModelFileError(
             f"{name} has format {version}, of models of format {folder_version}, written by a "
-            f"newer lampblack; this version reads up to {FORMAT} and {FOLDER_FORMAT}: "
-            "upgrade lampblack, or export the model with this version"
+            f"newer lampblack; this version reads up to {FORMAT} and {FOLDER_FORMAT}",
+            names=Place(name),
+            remedy=(
+                Remedy("upgrade lampblack", joint=": "),
+                "export the model with this version",
+            ),
         )
     try:
         return PortableFacts.model_validate(raw)
     except ValidationError as error:
-        raise ModelFileError(f"{name}: {first_fault(error)}") from None
+        raise ModelFileError(first_fault(error), at=Place(name)) from None
 
 
 class _Field(NamedTuple):

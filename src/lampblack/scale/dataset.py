@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lampblack.data.images.schema import ImageSchema
 from lampblack.exceptions import InvalidInput
-from lampblack.model.fitted import load_fitted
-from lampblack.model.scoring import ScoringMixin
+from lampblack.model.folder import load_model
+from lampblack.model.model import Model, as_model
 from lampblack.results import check_columns, result_columns, score_rows
 from lampblack.scale.ray_files import fetched
 from lampblack.scale.session import actor_options, import_ray
@@ -31,7 +30,7 @@ class RowScorer:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """The kept columns of a batch, with its results."""
-        schema = self._detector.schema_
+        schema = self._detector.schema
         missing = [n for n in (*schema.names, *(self._keep or ())) if n not in table.column_names]
         if missing:
             raise InvalidInput(
@@ -49,7 +48,7 @@ class RowScorer:
 
 
 def score_dataset(
-    model: str | Path | ScoringMixin,
+    model: str | Path | Model,
     dataset: ray.data.Dataset,
     *,
     explain: int = 0,
@@ -70,9 +69,12 @@ def score_dataset(
     `score_files`.
     """
     ray = import_ray()
-    detector = model if isinstance(model, ScoringMixin) else load_fitted(Path(model), device="cpu")
-    if isinstance(detector.schema_, ImageSchema):
-        raise InvalidInput("the model was fitted on images, and a data set of rows is to be scored")
+    detector = load_model(model, device="cpu") if isinstance(model, str | Path) else as_model(model)
+    if not detector.kind.many_files:
+        what = detector.kind.noun
+        raise InvalidInput(
+            f"the model was fitted on {what}, and a data set of rows is to be scored"
+        )
     check_columns(detector, None, explain)
     kept = None if keep is None else tuple(keep)
     return dataset.map_batches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -19,11 +20,11 @@ from filelock import FileLock, Timeout
 from lampblack.data.file_names import ENDINGS, LEDGER, RUN, holds_scores
 from lampblack.data.tables.files import RowFormat, SkippedRow
 from lampblack.data.tables.layout import unreadable
-from lampblack.data.tables.model_rows import ModelRows
+from lampblack.data.tables.model_rows import ModelRows, key_of
 from lampblack.data.tables.writing import Output, unwritable
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 from lampblack.persistence.folder import MANIFEST, read_folder
-from lampblack.results import ScoringModel, key_of, result_columns, score_rows
+from lampblack.results import ScoringModel, result_columns, score_rows
 
 LOCK: Final = "lock"
 FORMAT: Final = 2
@@ -89,7 +90,7 @@ def partitions(files: Mapping[Path, Path], output: Path) -> list[Partition]:
     named: dict[Path, Path] = {}
     for file, below in files.items():
         if below.is_absolute() or ".." in below.parts:
-            raise InvalidInput(f"{below}: is not a name below {output}")
+            raise InvalidInput(f"is not a name below {output}", at=Place(below))
         name = below.name
         for ending in sorted(ENDINGS, key=len, reverse=True):
             if name.lower().endswith(ending):
@@ -103,7 +104,8 @@ def partitions(files: Mapping[Path, Path], output: Path) -> list[Partition]:
             )
         named[target] = file
         if file.resolve().parent == (output / target).resolve().parent:
-            raise InvalidInput(f"{output}: holds what is scored; give another folder")
+            what = "holds what is scored"
+            raise InvalidInput(what, at=Place(output), remedy="give another folder")
     return [Partition(file.absolute(), output / target) for target, file in named.items()]
 
 
@@ -113,11 +115,11 @@ def score_partition(detector: ScoringModel, partition: Partition, scoring: Scori
     Where it has no row, or none that counts, no file is written. Raises InvalidInput, naming file
     and row.
     """
-    known = detector.schema_.names
+    known = detector.schema.names
     key = scoring.id_column
     keep = () if key is None or key in known else (key,)
     rows = ModelRows(
-        partition.source, detector.schema_, scoring.row_format, scoring, keep, may_be_empty=True
+        partition.source, detector.schema, scoring.row_format, scoring, keep, may_be_empty=True
     )
     count = alarms = 0
     key_type = None
@@ -159,16 +161,19 @@ class Ledger:
         Raises InvalidInput where it holds anything else, or another run has it.
         """
         output, parent = self._output, self._output.parent
+        place = Place(output)
         if output.exists() and not output.is_dir():
-            raise InvalidInput(f"{output}: is a file, and a folder is needed; rename it")
+            what = "is a file, and a folder is needed"
+            raise InvalidInput(what, at=place, remedy="rename it")
         there = [entry.name for entry in output.iterdir()] if output.exists() else []
         others = [name for name in there if name != LEDGER and not name.startswith(".")]
         if others and not holds_scores(output):
             raise InvalidInput(
-                f"{output}: is not empty and holds no scores of ours; give a new folder"
+                "is not empty and holds no scores of ours", at=place, remedy="give a new folder"
             )
         if not parent.is_dir():
-            raise InvalidInput(f"{output}: the folder {parent} does not exist; create it first")
+            what = f"the folder {parent} does not exist"
+            raise InvalidInput(what, at=place, remedy="create it first")
         with unwritable(output):
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / LOCK)
@@ -176,7 +181,9 @@ class Ledger:
                 held = lock.acquire(blocking=False)
             except Timeout:
                 raise InvalidInput(
-                    f"{output}: another run is scoring into it; wait until that has ended"
+                    "another run is scoring into it",
+                    at=place,
+                    remedy="wait until that has ended",
                 ) from None
         with held:
             self._begin()
@@ -202,8 +209,9 @@ class Ledger:
             _write(file, self._run)
         else:
             raise InvalidInput(
-                f"{self._output}: holds scores of {_difference(before, self._run)}; "
-                "give another folder, or delete it"
+                f"holds scores of {_difference(before, self._run)}",
+                at=Place(self._output),
+                remedy=("give another folder", "delete it"),
             )
 
     def done(self, partition: Partition) -> Done | None:
@@ -220,8 +228,9 @@ class Ledger:
         if before["input"] != now["input"]:
             if Path(before["input"]).exists():
                 raise InvalidInput(
-                    f"{partition.target}: holds the scores of {before['input']}, not of "
-                    f"{now['input']}; give another folder, or delete it"
+                    f"holds the scores of {before['input']}, not of {now['input']}",
+                    at=Place(partition.target),
+                    remedy=("give another folder", "delete it"),
                 )
             before["input"] = now["input"]  # it was moved
         there = _size(partition.target) == entry["bytes"]
@@ -237,9 +246,14 @@ class Ledger:
         with unwritable(self._output), self._begun(partition).open("ab") as file:
             if file.tell() >= most:
                 raise InvalidInput(
-                    f"{partition.source}: the process that scores it died {most} times, for lack "
-                    "of memory or by a kill; give fewer --workers, or smaller files; the same "
-                    "command goes on with what is missing"
+                    f"the process that scores it died {most} times, for lack of memory or by a "
+                    "kill",
+                    at=Place(partition.source),
+                    remedy=(
+                        Remedy("give fewer ", Setting("workers")),
+                        "smaller files",
+                        Remedy("the same command goes on with what is missing", joint="; "),
+                    ),
                 )
             file.write(b"-")
 
@@ -282,7 +296,8 @@ def _read(file: Path, names: Collection[str]) -> dict[str, Any]:
         content = dict(json.loads(file.read_text()))
         return {name: content[name] for name in names}
     except (OSError, ValueError, TypeError, KeyError):
-        raise InvalidInput(f"{file}: is damaged; delete the folder and score again") from None
+        delete = "delete the folder and score again"
+        raise InvalidInput("is damaged", at=Place(file), remedy=delete) from None
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
@@ -296,3 +311,13 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def finish(model: ScoringModel, part: Partition, scoring: Scoring, ledger: Ledger) -> Done:
+    """Score one file and note it; what a killed attempt at it has left is taken away."""
+    for left in part.target.parent.glob(f".{glob.escape(part.target.name)}.*.part"):
+        left.unlink(missing_ok=True)
+    identity = part.identity()
+    result = score_partition(model, part, scoring)
+    ledger.write(part, identity, result)
+    return result

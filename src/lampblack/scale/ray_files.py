@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from lampblack import exceptions
-from lampblack.exceptions import LampblackError, is_lack_of_memory
+from lampblack.exceptions import (
+    InvalidInput,
+    LampblackError,
+    Place,
+    Remedy,
+    Setting,
+    is_lack_of_memory,
+)
 from lampblack.model.device import resolve_device
-from lampblack.model.scoring import ScoringMixin
-from lampblack.scale.partitions import Done, Ledger, Partition, Scoring
-from lampblack.scale.runs import finish
+from lampblack.model.model import Model
+from lampblack.scale.partitions import Done, Ledger, Partition, Scoring, finish
 from lampblack.scale.session import actor_options, most_workers, ray_session
 
 MOST_DEATHS = 4  # of the processes that score a file: Ray would start them again for ever
@@ -28,7 +35,7 @@ class FileScorer:
         self._detector = fetched(model, device)
         self._scoring, self._ledger = scoring, ledger
         here = socket.gethostname()
-        self._place = "" if here == asking else f" (on {here}, which must see the same paths)"
+        self._note = None if here == asking else f"on {here}, which must see the same paths"
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Score the files of a batch of `parts`; say what became of each.
@@ -43,30 +50,37 @@ class FileScorer:
             self._ledger.begin(part, MOST_DEATHS)
             return asdict(finish(self._detector, part, self._scoring, self._ledger))
         except LampblackError as error:
-            return {"error": type(error).__name__, "text": f"{error}{self._place}"}
+            refused = error
         except Exception as error:
+            place = Place(part.source)
             if is_lack_of_memory(error):
-                reason = "there is not enough memory to score it; give fewer --workers"
+                fewer = Remedy("give fewer ", Setting("workers"))
+                what = "there is not enough memory to score it"
+                refused = InvalidInput(what, at=place, remedy=fewer)
             elif isinstance(error, OSError):
-                reason = error.strerror or str(error)
+                refused = InvalidInput(error.strerror or str(error), at=place)
             else:
                 raise
-            return {"error": "InvalidInput", "text": f"{part.source}: {reason}{self._place}"}
+        return {"error": pickle.dumps(refused), "note": self._note}
 
 
-def fetched(model: Any, device: str) -> ScoringMixin:
+def fetched(model: Any, device: str) -> Model:
     """The detector that Ray keeps, as this process's own."""
     import copy
 
     import ray
 
-    detector: ScoringMixin = copy.copy(ray.get(model))
-    detector.networks_ = copy.deepcopy(detector.networks_).to(resolve_device(device))
-    return detector
+    kept: Model = ray.get(model)
+    where = resolve_device(device)
+    return dataclasses.replace(
+        kept,
+        networks=copy.deepcopy(kept.networks).to(where),
+        score=copy.deepcopy(kept.score).to(where),
+    )
 
 
 def score_with_ray(
-    detector: ScoringMixin,
+    detector: Model,
     parts: list[Partition],
     scoring: Scoring,
     ledger: Ledger,
@@ -104,6 +118,6 @@ def score_with_ray(
 
 def _result(told: dict[str, Any]) -> Done:
     if told.get("error") is not None:
-        kind: type[LampblackError] = getattr(exceptions, told["error"])
-        raise kind(told["text"])
+        error: LampblackError = pickle.loads(told["error"])
+        raise error if told["note"] is None else error.noted(told["note"])
     return Done.of(told)

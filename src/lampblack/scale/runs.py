@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import glob
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
-from lampblack.data.images.schema import ImageSchema
+from lampblack.choices import ScoringEngine
 from lampblack.data.tables.files import SkippedRow
-from lampblack.exceptions import InvalidInput, LampblackWarning
-from lampblack.model.fitted import load_fitted
-from lampblack.model.scoring import ScoringMixin
+from lampblack.exceptions import InvalidInput, LampblackWarning, Place, Setting
+from lampblack.model.folder import load_model
+from lampblack.model.model import Model
 from lampblack.results import check_columns
 from lampblack.scale.partitions import (
     Done,
     Ledger,
     Partition,
     Scoring,
+    finish,
     partitions,
-    score_partition,
 )
-
-Engine = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def score_files(
     output: str | Path,
     scoring: Scoring,
     *,
-    engine: Engine = "local",
+    engine: ScoringEngine = "local",
     workers: int | None = None,
     address: str | None = None,
     device: str = "auto",
@@ -66,18 +63,20 @@ def score_files(
     where `output` holds scores of another model or of other settings, or another run is scoring
     into it. What is done stays.
     """
-    if engine not in get_args(Engine):
-        raise InvalidInput(f"engine must be one of {', '.join(get_args(Engine))}, not {engine!r}")
+    if engine not in get_args(ScoringEngine):
+        known = ", ".join(get_args(ScoringEngine))
+        raise InvalidInput(f"engine must be one of {known}, not {engine!r}")
     if not isinstance(files, Mapping):
         files = {Path(file): Path(Path(file).name) for file in files}
-    detector = load_fitted(Path(model), device="cpu" if engine == "ray" else device)
-    if isinstance(detector.schema_, ImageSchema):
-        first = next(iter(files))
-        raise InvalidInput(f"{model} was fitted on images, and {first} is a file of rows")
+    detector = load_model(Path(model), device="cpu" if engine == "ray" else device)
+    if not detector.kind.many_files:
+        first, what = next(iter(files)), detector.kind.noun
+        raise InvalidInput(f"{model} was fitted on {what}, and {first} is a file of rows")
     check_columns(detector, scoring.id_column, scoring.explain)
     output, model = Path(output).absolute(), Path(model)  # workers are in folders of their own
     if model.resolve() in (output.resolve(), *output.resolve().parents):
-        raise InvalidInput(f"{output}: lies in the model's folder; write somewhere else")
+        what = "lies in the model's folder"
+        raise InvalidInput(what, at=Place(output), remedy="write somewhere else")
     wanted = partitions(files, output)
     _refuse_key_of_folders(scoring.id_column, wanted, output)
     ledger = Ledger(output, model, scoring)
@@ -100,7 +99,7 @@ def score_files(
         _warn_of_keys(scoring.id_column, results)
     rows = sum(result.rows for _, result in results)
     if not rows:
-        raise InvalidInput(f"{output}: no row was left to score")
+        raise InvalidInput("no row was left to score", at=Place(output))
     return Outcome(
         files=len(wanted),
         kept=len(wanted) - len(open_parts),
@@ -115,8 +114,9 @@ def _refuse_key_of_folders(key: str | None, wanted: list[Partition], output: Pat
     for part in wanted:
         if key and any(f.startswith(f"{key}=") for f in part.target.relative_to(output).parts[:-1]):
             raise InvalidInput(
-                f"--id {key}: {part.target.parent} says {key} too, as readers of folders take it; "
-                "give another column"
+                Setting("id_column", key),
+                f": {part.target.parent} says {key} too, as readers of folders take it",
+                remedy="give another column",
             )
 
 
@@ -133,17 +133,7 @@ def _warn_of_keys(key: str, results: list[tuple[Partition, Done]]) -> None:
 
 
 def _score_here(
-    detector: ScoringMixin, parts: list[Partition], scoring: Scoring, ledger: Ledger
+    detector: Model, parts: list[Partition], scoring: Scoring, ledger: Ledger
 ) -> Iterator[tuple[Partition, Done]]:
     for part in parts:
         yield part, finish(detector, part, scoring, ledger)
-
-
-def finish(detector: ScoringMixin, part: Partition, scoring: Scoring, ledger: Ledger) -> Done:
-    """Score one file and note it; what a killed attempt at it has left is taken away."""
-    for left in part.target.parent.glob(f".{glob.escape(part.target.name)}.*.part"):
-        left.unlink(missing_ok=True)
-    identity = part.identity()
-    result = score_partition(detector, part, scoring)
-    ledger.write(part, identity, result)
-    return result

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, MissingExtra, Setting
 
 # Of a core, for each process that scores. Below 1, so that as many of them as there are cores leave
 # Ray's own tasks, which read and hand over, room to run.
@@ -22,10 +22,10 @@ TOKEN = "; set RAY_AUTH_MODE and RAY_AUTH_TOKEN as the cluster has them (docs/sc
 def import_ray() -> Any:
     """Ray with its data sets. It reports nothing home, and says nothing but errors.
 
-    Raises InvalidInput where it is not installed.
+    Raises MissingExtra where it is not installed.
     """
     if find_spec("ray") is None:
-        raise InvalidInput("--engine ray needs Ray: pip install 'lampblack[ray]'")
+        raise MissingExtra(Setting("engine", "ray"), " needs Ray", extra="ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     import ray.data

@@ -2,14 +2,12 @@
 
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
-from lampblack.scores.critic import CriticScore, CriticScoreName, Density
+from lampblack.scores.critic import CriticScore
 from lampblack.scores.nearest.score import NearestScore
 from lampblack.scores.reconstruction import ReconstructionScore, error_contributions
 
 __all__ = [
     "CriticScore",
-    "CriticScoreName",
-    "Density",
     "NearestScore",
     "Passed",
     "ReconstructionScore",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from lampblack.data.kind import Encoder
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,11 @@ class Passed(NamedTuple):
     reconstruction: Tensor
 
 
-class Score(ABC):
+class Score(nn.Module, ABC):
     """How samples that went through fitted networks are scored, and why.
 
-    `networks` is the module that was trained; whatever a score learns from data is kept there, in
-    buffers, so that it is saved with the weights.
+    `networks` is the module that was trained. Whatever a score learns from data it keeps itself, in
+    buffers, which are saved beside the weights.
     """
 
     remainder_name: ClassVar[str] = "latent"
@@ -64,9 +67,20 @@ class Score(ABC):
         """The score for samples that calibrate though they are among those remembered."""
         return self
 
+    def prepare(self, encoder: Encoder, networks: Any) -> None:
+        """Make room for what is to be learned, or loaded, about such samples and networks."""
+
+    def warm_up(self) -> None:
+        """Compute what all calls share, before several threads call."""
+
     @abstractmethod
+    def forward(self, networks: Any, passed: Passed) -> Scored:
+        """The scores of a batch."""
+
     def __call__(self, networks: Any, passed: Passed) -> Scored:
         """The scores of a batch."""
+        scored: Scored = super().__call__(networks, passed)
+        return scored
 
     @abstractmethod
     def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:
@@ -83,8 +97,8 @@ class Score(ABC):
         """
         return passed.x.new_zeros(passed.x.shape)
 
-    def remember(self, networks: Any, batches: Iterable[Tensor]) -> None:  # noqa: B027, optional
+    def remember(self, networks: Any, batches: Iterable[Tensor]) -> None:
         """Keep samples, in batches (n, ...), if `memory` asks for any."""
 
-    def fit(self, networks: Any, reference: Iterable[Passed]) -> None:  # noqa: B027, optional
+    def fit(self, networks: Any, reference: Iterable[Passed]) -> None:
         """Learn what is normal from samples that were not trained on, if `needs_reference`."""

@@ -5,26 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from lampblack.losses import (
+from lampblack.choices import (
+    CRITIC_SCORES,
+    DENSITIES,
     RECONSTRUCTION_ERRORS,
+    CriticScoreName,
+    Density,
     ReconstructionErrorName,
-    latent_norm,
-    reconstruction_error,
 )
+from lampblack.losses import latent_norm, reconstruction_error
 from lampblack.networks import AdversarialPair
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
 
-CriticScoreName = Literal["critic", "typicality", "mahalanobis", "joint"]
-Density = Literal["gaussian", "kernel"]
-NAMES: tuple[CriticScoreName, ...] = ("critic", "typicality", "mahalanobis", "joint")
-DENSITIES: tuple[Density, ...] = ("gaussian", "kernel")
+if TYPE_CHECKING:
+    from lampblack.data.kind import Encoder
 
+QUANTILES = 256  # of usual distances that are kept
 POINTS = 16  # between which the most usual one is looked for
 FLOOR = 0.01  # of its usual value, below which a part of the joint score counts as nothing
 
@@ -43,6 +45,10 @@ class CriticScore(Score):
     - "joint": the same of three logarithms, of the reconstruction error, of ‖z‖₂ and of s (of the
       first two where no critic was trained). Two-sided in each, and in what they are together.
 
+    What is usual is kept in buffers. centre, whitening: mean (features,) and whitening (features,
+    features) of d. quantiles (256,) of s. usual (3,): medians of error, norm of the code and s;
+    log_centre, log_whitening: of the logarithms of the three. units (4,): mean scores by each name.
+
     Features of a table that never varied are not shown to the critic. When one moves, the mean of
     their squares is added, in units of the mean score of normal samples.
     Sources: AMA, arXiv 2003.10713, for the first two; the others are this project's. Raises
@@ -52,6 +58,14 @@ class CriticScore(Score):
     remainder_name: ClassVar[str] = "baseline"
     needs_reference: ClassVar[bool] = True
 
+    centre: Tensor
+    whitening: Tensor
+    quantiles: Tensor
+    usual: Tensor
+    log_centre: Tensor
+    log_whitening: Tensor
+    units: Tensor
+
     def __init__(
         self,
         name: CriticScoreName,
@@ -60,16 +74,29 @@ class CriticScore(Score):
         error: ReconstructionErrorName = "l2",
         critic: bool = True,
     ) -> None:
-        if name not in NAMES or density not in DENSITIES:
+        super().__init__()
+        if name not in CRITIC_SCORES or density not in DENSITIES:
             raise ValueError(f"no score by {name!r} with density {density!r} is known")
         if error not in RECONSTRUCTION_ERRORS:
             raise ValueError(f"unknown reconstruction error {error!r}")
-        self._name = name
+        self._by = name
         self._density = density
         self._error: ReconstructionErrorName = error
         self._critic = critic
 
-    def __call__(self, networks: AdversarialPair, passed: Passed) -> Scored:
+    def prepare(self, encoder: Encoder, networks: AdversarialPair) -> None:
+        """Make room for what is usual of the critic's features."""
+        width = networks.critic.head.in_features
+        assert isinstance(width, int)
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("whitening", torch.eye(width))
+        self.register_buffer("quantiles", torch.zeros(QUANTILES))
+        self.register_buffer("usual", torch.ones(3))
+        self.register_buffer("log_centre", torch.zeros(3))
+        self.register_buffer("log_whitening", torch.eye(3))
+        self.register_buffer("units", torch.ones(4))
+
+    def forward(self, networks: AdversarialPair, passed: Passed) -> Scored:
         """The scores of a batch; no remainder."""
         x, z, reconstruction = passed
         constants = self._of_constants(networks, x).flatten(start_dim=1).sum(dim=1)
@@ -106,7 +133,7 @@ class CriticScore(Score):
 
     @torch.no_grad()
     def fit(self, networks: AdversarialPair, reference: Iterable[Passed]) -> None:
-        """Keep what is usual in the networks' buffers, for every score."""
+        """Keep what is usual, for every name."""
         gathered = [
             (
                 self._differences(networks, x, reconstruction),
@@ -115,46 +142,45 @@ class CriticScore(Score):
             for x, z, reconstruction in reference
         ]
         differences, summaries = (torch.cat(parts) for parts in zip(*gathered, strict=True))
-        levels = (torch.arange(networks.QUANTILES) + 0.5) / networks.QUANTILES
+        levels = (torch.arange(QUANTILES) + 0.5) / QUANTILES
         distances = differences.abs().sum(dim=1).cpu()
-        networks.quantiles.copy_(distances.double().quantile(levels.double()))
-        networks.usual.copy_(summaries.median(dim=0).values.clamp(min=1e-12))
+        self.quantiles.copy_(distances.double().quantile(levels.double()))
+        self.usual.copy_(summaries.median(dim=0).values.clamp(min=1e-12))
         for values, centre, whitening in (
-            (differences, networks.centre, networks.whitening),
-            (self._logarithms(networks, summaries), networks.log_centre, networks.log_whitening),
+            (differences, self.centre, self.whitening),
+            (self._logarithms(summaries), self.log_centre, self.log_whitening),
         ):
             learned_centre, learned_whitening = _normal_distribution(values.cpu().double())
             centre.copy_(learned_centre)
             whitening.copy_(learned_whitening)
-        for i, name in enumerate(NAMES):
-            score = CriticScore(name, self._density)._of_parts(networks, differences, summaries)
-            networks.units[i] = score.mean()
+        for i, name in enumerate(CRITIC_SCORES):
+            self.units[i] = self._of_parts(name, differences, summaries).mean()
 
     def _of(
         self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor, z: Tensor | None = None
     ) -> Tensor:
         """The score (n,) of samples x beside reconstructions, without constant features."""
-        if self._name == "joint":
+        if self._by == "joint":
             z = networks.encode(x) if z is None else z
             summaries = self._summaries(networks, x, reconstruction, z)
-            return self._of_parts(networks, None, summaries)
-        return self._of_parts(networks, self._differences(networks, x, reconstruction), None)
+            return self._of_parts(self._by, None, summaries)
+        return self._of_parts(self._by, self._differences(networks, x, reconstruction), None)
 
     def _of_parts(
-        self, networks: AdversarialPair, differences: Tensor | None, summaries: Tensor | None
+        self, name: CriticScoreName, differences: Tensor | None, summaries: Tensor | None
     ) -> Tensor:
-        if self._name == "joint":
+        if name == "joint":
             assert summaries is not None
-            logarithms = self._logarithms(networks, summaries)
-            return _length((logarithms - networks.log_centre) @ networks.log_whitening)
+            logarithms = self._logarithms(summaries)
+            return _length((logarithms - self.log_centre) @ self.log_whitening)
         assert differences is not None
-        if self._name == "mahalanobis":
-            return _length((differences - networks.centre) @ networks.whitening)
+        if name == "mahalanobis":
+            return _length((differences - self.centre) @ self.whitening)
         distance = differences.abs().sum(dim=1)
-        return distance if self._name == "critic" else self._typicality(networks, distance)
+        return distance if name == "critic" else self._typicality(distance)
 
-    def _typicality(self, networks: AdversarialPair, distance: Tensor) -> Tensor:
-        known = networks.quantiles
+    def _typicality(self, distance: Tensor) -> Tensor:
+        known = self.quantiles
         spread = known.std(correction=0).clamp(min=1e-6 * known.mean() + 1e-12)
         if self._density == "gaussian":
             return ((distance - known.mean()) / spread).square() / 2
@@ -177,14 +203,14 @@ class CriticScore(Score):
             parts.append(torch.zeros_like(parts[0]))
         return torch.stack(parts, dim=1)
 
-    def _logarithms(self, networks: AdversarialPair, summaries: Tensor) -> Tensor:
-        return (summaries / networks.usual + FLOOR).log()
+    def _logarithms(self, summaries: Tensor) -> Tensor:
+        return (summaries / self.usual + FLOOR).log()
 
     def _of_constants(self, networks: AdversarialPair, x: Tensor) -> Tensor:
         """What each element that never varied adds, the shape of x."""
         if networks.all_vary:
             return torch.zeros_like(x)
-        unit = networks.units[NAMES.index(self._name)]
+        unit = self.units[CRITIC_SCORES.index(self._by)]
         return unit * (x * (1 - networks.varying)).square() / x[0].numel()
 
 

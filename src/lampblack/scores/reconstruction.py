@@ -8,13 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lampblack.losses import (
-    RECONSTRUCTION_ERRORS,
-    ReconstructionErrorName,
-    elementwise_error,
-    latent_norm,
-    reconstruction_error,
-)
+from lampblack.choices import RECONSTRUCTION_ERRORS, ReconstructionErrorName
+from lampblack.losses import elementwise_error, latent_norm, reconstruction_error
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
 
@@ -28,23 +23,24 @@ class ReconstructionScore(Score):
     """
 
     def __init__(self, name: ReconstructionErrorName, weight: float) -> None:
+        super().__init__()
         if name not in RECONSTRUCTION_ERRORS:
             raise ValueError(f"unknown reconstruction error {name!r}")
         if not 0 <= weight < math.inf:
             raise ValueError(f"the latent norm cannot weigh {weight!r}")
-        self._name: ReconstructionErrorName = name
+        self._error: ReconstructionErrorName = name
         self._weight = weight
 
-    def __call__(self, networks: Any, passed: Passed) -> Scored:
+    def forward(self, networks: Any, passed: Passed) -> Scored:
         """The scores of a batch; the remainder is the weighted norm of the code."""
-        error = reconstruction_error(passed.x, passed.reconstruction, self._name)
+        error = reconstruction_error(passed.x, passed.reconstruction, self._error)
         if not self._weight:
             return Scored(error, torch.zeros_like(error))
         return Scored(error, self._weight * latent_norm(passed.z))
 
     def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:
         """Each element's own term of the error, non-negative; the weighted norm of the code."""
-        parts = error_contributions(passed.x, passed.reconstruction, name=self._name)
+        parts = error_contributions(passed.x, passed.reconstruction, name=self._error)
         return parts, self(networks, passed).remainder
 
     def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:

@@ -14,7 +14,9 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
+from lampblack.choices import KindName
 from lampblack.data.images.schema import ImageSchema
+from lampblack.data.tables.schema import Schema
 from lampblack.explanation import Explanation, TableExplanation
 from lampblack.persistence.card import promise_of
 from lampblack.service.engine import Engine
@@ -124,7 +126,7 @@ class Model(BaseModel):
     detector: str
     runtime: Literal["torch", "onnx"]
     lampblack: str
-    kind: Literal["table", "images"]
+    kind: KindName
     threshold: float
     false_alarm_rate: float | None
     promise: str
@@ -148,26 +150,33 @@ class State(BaseModel):
     status: Literal["ok", "ready", "loading", "draining"]
 
 
-def model_info(engine: Engine) -> dict[str, Any]:
-    """The answer of /v1/model."""
-    schema, facts = engine.schema, engine.calibration
-    images = isinstance(schema, ImageSchema)
+def columns_info(schema: Schema) -> dict[str, Any]:
+    """The columns that a model takes."""
+    columns = [column.model_dump() for column in schema.columns]
+    return {"columns": columns, "ignored": list(schema.ignored)}
+
+
+def images_info(schema: ImageSchema) -> dict[str, Any]:
+    """The images that a model takes."""
+    return {"images": schema.model_dump()}
+
+
+def model_info(engine: Engine, of_schema: dict[str, Any]) -> dict[str, Any]:
+    """The answer of /v1/model. of_schema: what it takes."""
+    facts = engine.calibration
     info: dict[str, Any] = {
         "digest": engine.digest,
         "detector": engine.detector,
         "runtime": engine.runtime,
         "lampblack": version("lampblack"),
-        "kind": "images" if images else "table",
+        "kind": engine.kind.name,
         "threshold": facts.threshold,
         "false_alarm_rate": engine.promised,
         "promise": promise_of(facts.origin, facts.requested, facts.promised),
         "explains": engine.explains,
         "card": engine.card,
     }
-    if isinstance(schema, ImageSchema):
-        return info | {"images": schema.model_dump()}
-    columns = [column.model_dump() for column in schema.columns]
-    return info | {"columns": columns, "ignored": list(schema.ignored)}
+    return info | of_schema
 
 
 def scores_answer(engine: Engine, received: Received, scores: Values) -> dict[str, Any]:
@@ -191,18 +200,11 @@ def explanations_answer(
     received: Received,
     scores: Values,
     chosen: npt.NDArray[np.int64],
-    explanation: Explanation,
-    top: int,
+    details: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The answer of /v1/explain: `chosen` are the positions that `explanation` is of."""
+    """The answer of /v1/explain: `chosen` are the positions of samples, `details` their reasons."""
     head, alarm = _head(engine, scores)
     p_values = _p_values(engine, scores[chosen])
-    if isinstance(explanation, TableExplanation):
-        details = [
-            _reasons(received, explanation, i, int(row), top) for i, row in enumerate(chosen)
-        ]
-    else:
-        details = _heat_maps(explanation)
     results = []
     for i, row in enumerate(chosen.tolist()):
         result: dict[str, Any] = {
@@ -236,22 +238,26 @@ def _p_values(engine: Engine, scores: Values) -> list[float | None]:
     return p_values
 
 
-def _reasons(
-    received: Received, explanation: TableExplanation, i: int, row: int, top: int
-) -> dict[str, Any]:
+def reasons(
+    received: Received, explanation: TableExplanation, chosen: npt.NDArray[np.int64], top: int
+) -> list[dict[str, Any]]:
+    """The columns that did most to raise each score, with their values."""
     assert received.table is not None
     table = received.table
-    return {
-        "reasons": [
-            {
-                "column": reason.column,
-                "value": _cell(table.column(reason.column)[row]),
-                "amount": reason.amount,
-                "share": reason.share,
-            }
-            for reason in explanation.top(i, top)
-        ]
-    }
+    return [
+        {
+            "reasons": [
+                {
+                    "column": reason.column,
+                    "value": _cell(table.column(reason.column)[row]),
+                    "amount": reason.amount,
+                    "share": reason.share,
+                }
+                for reason in explanation.top(i, top)
+            ]
+        }
+        for i, row in enumerate(chosen.tolist())
+    ]
 
 
 def _cell(value: pa.Scalar) -> str | float | bool | None:
@@ -263,18 +269,20 @@ def _cell(value: pa.Scalar) -> str | float | bool | None:
     return str(plain)
 
 
-def _heat_maps(explanation: Explanation) -> list[dict[str, Any]]:
+def heat_maps(
+    received: Received, explanation: Explanation, chosen: npt.NDArray[np.int64], top: int
+) -> list[dict[str, Any]]:
     """Each map on one scale for all, and its strongest pixel."""
     from PIL import Image
 
     from lampblack.data.images.heat import coloured, peak
 
     blame = explanation.blame()
-    top = peak(blame)
+    highest = peak(blame)
     details = []
     for values in blame:
         file = io.BytesIO()
-        Image.fromarray(coloured(values, top)).save(file, "PNG")
+        Image.fromarray(coloured(values, highest)).save(file, "PNG")
         row, column = np.unravel_index(int(values.argmax()), values.shape)
         details.append(
             {

@@ -35,6 +35,7 @@ from lampblack.service.batching import Batcher
 from lampblack.service.body import Admission, Upload, files_of
 from lampblack.service.engine import Engine, load_engine
 from lampblack.service.metrics import Metrics
+from lampblack.service.of_kinds import door_of
 from lampblack.service.refusal import Refusal, busy
 from lampblack.service.requests import (
     ANY,
@@ -45,8 +46,6 @@ from lampblack.service.requests import (
     PARQUET_TYPES,
     Received,
     Wanted,
-    read_files,
-    read_json,
 )
 from lampblack.service.settings import ServiceSettings
 
@@ -153,7 +152,13 @@ class Service:
 
         async def work(engine: Engine, received: Received, seconds: float) -> dict[str, Any]:
             found = await self.batcher.run(engine, received.samples, seconds, strongest)
-            return await self._read(answers.explanations_answer, engine, received, *found, top)
+
+            def answer() -> dict[str, Any]:
+                scores, chosen, explanation = found
+                why = door_of(engine.kind.name).reasons(received, explanation, chosen, top)
+                return answers.explanations_answer(engine, received, scores, chosen, why)
+
+            return await self._read(answer)
 
         return await self._answer(request, wanted, work)
 
@@ -188,16 +193,10 @@ class Service:
         self, engine: Engine, kind: str, uploads: list[Upload], wanted: Wanted
     ) -> Received:
         settings = self.settings
+        door = door_of(engine.kind.name)
         if kind == JSON:
-            return read_json(uploads[0].content, engine.schema, wanted, settings.max_rows)
-        return read_files(
-            uploads,
-            engine.schema,
-            engine.scorer.reading_,
-            wanted,
-            settings.max_rows,
-            settings.max_images,
-        )
+            return door.json(uploads[0].content, engine.schema, wanted, settings.max_rows)
+        return door.files(uploads, engine.schema, engine.scorer.reading, wanted, settings)
 
     async def _read(self, call: Callable[..., T], *arguments: Any) -> T:
         """Run what takes long for one request without keeping the others waiting."""
@@ -381,8 +380,10 @@ def _add_model(app: FastAPI, service: Service, *, secured: bool) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     async def document() -> Response:
         """The OpenAPI document, with examples from the model's own schema."""
-        schema = service.engine.schema if service.engine is not None else None
-        return Json(openapi.document(app, schema, service.settings, secured=secured))
+        engine, bodies = service.engine, openapi.any_bodies()
+        if engine is not None:
+            bodies = door_of(engine.kind.name).bodies(engine.schema, service.settings)
+        return Json(openapi.document(app, bodies, secured=secured))
 
     @app.get(
         "/v1/model",
@@ -392,7 +393,8 @@ def _add_model(app: FastAPI, service: Service, *, secured: bool) -> None:
     )
     async def model() -> Response:
         """What the model is, what it takes and what it promises."""
-        return Json(answers.model_info(service.ready()))
+        engine = service.ready()
+        return Json(answers.model_info(engine, door_of(engine.kind.name).info(engine.schema)))
 
     @app.post(
         "/v1/reload",

@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lampblack.data.kind import Samples
 from lampblack.exceptions import InvalidInput
-from lampblack.service.engine import Engine, Samples, joined, sliced
+from lampblack.service.engine import Engine
 
-ROWS_A_TURN = 4096  # two blocks of a narrow table, eight of a wide one: tens of milliseconds
-IMAGES_A_TURN = 64
 LEAST_SHARE = 256
 
 Values = npt.NDArray[np.float64]
@@ -140,7 +139,7 @@ class Batcher:
         """Wait until there is enough for a turn, or the bounded wait is over."""
         until = time.monotonic() + self._wait
         while not self._closing:
-            most = _most(self._jobs[0])
+            most = self._jobs[0].engine.kind.a_turn
             if sum(job.left for job in self._jobs) >= most // 4:
                 return
             remaining = until - time.monotonic()
@@ -158,7 +157,7 @@ class Batcher:
         if not first.left:  # its scores are there; it is to be explained
             return [(first, first.done, first.done)]
         alike = [job for job in waiting if job.engine is first.engine and job.left]
-        room = _most(first)
+        room = first.engine.kind.a_turn
         share = max(1 if room < LEAST_SHARE else LEAST_SHARE, room // len(alike))
         turn = []
         for job in alike:
@@ -173,8 +172,9 @@ class Batcher:
         first = turn[0][0]
         try:
             if first.left:
-                parts = [sliced(job.samples, start, stop) for job, start, stop in turn]
-                scores = first.engine.score(joined(parts))
+                kind = first.engine.kind
+                parts = [kind.sliced(job.samples, start, stop) for job, start, stop in turn]
+                scores = first.engine.score(kind.joined(parts))
                 position = 0
                 for job, start, stop in turn:
                     job.scores[start:stop] = scores[position : position + stop - start]
@@ -219,10 +219,3 @@ class Batcher:
             if job in self._jobs:
                 self._jobs.remove(job)
         job.finish(result, error)
-
-
-def _most(job: Job) -> int:
-    """How many samples of this kind are scored in a turn."""
-    from lampblack.data.tables.schema import Rows
-
-    return ROWS_A_TURN if isinstance(job.samples, Rows) else IMAGES_A_TURN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,25 +14,30 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.calibration import Calibration
-from lampblack.data.images.schema import ImageSchema
-from lampblack.data.images.stored import ArrayImages
-from lampblack.data.samples import blank
-from lampblack.data.tables.schema import Rows, Schema
-from lampblack.exceptions import InvalidInput, ModelFileError
+from lampblack.data.kind import AnyKind, Samples
+from lampblack.exceptions import InvalidInput, MissingExtra, ModelFileError
 from lampblack.explanation import Explanation
 
-Samples = Rows | ArrayImages
+Values = npt.NDArray[np.float64]
 ATTEMPTS, PAUSE = 4, 0.15  # a folder is replaced in two renames; what is read between is torn
 
 
 class Scorer(Protocol):
-    """What the service asks of a model: a fitted detector, or a portable one."""
+    """What the service asks of a model: one of a folder, or a portable one."""
 
-    schema_: Any
-    calibration_: Calibration
-    reading_: dict[str, Any]
+    @property
+    def kind(self) -> AnyKind: ...
 
-    def anomaly_score(self, X: Any) -> npt.NDArray[np.float64]: ...
+    @property
+    def schema(self) -> Any: ...
+
+    @property
+    def calibration(self) -> Calibration: ...
+
+    @property
+    def reading(self) -> Mapping[str, Any]: ...
+
+    def anomaly_score(self, X: Any) -> Values: ...
 
 
 class CannotExplain(Exception):
@@ -53,15 +59,19 @@ class Engine:
     card: str
 
     @property
-    def schema(self) -> Schema | ImageSchema:
+    def kind(self) -> AnyKind:
+        """The kind of data that it takes."""
+        return self.scorer.kind
+
+    @property
+    def schema(self) -> Any:
         """The columns or images that it takes."""
-        schema: Schema | ImageSchema = self.scorer.schema_
-        return schema
+        return self.scorer.schema
 
     @property
     def calibration(self) -> Calibration:
         """Its threshold and where it is from."""
-        return self.scorer.calibration_
+        return self.scorer.calibration
 
     @property
     def promised(self) -> float | None:
@@ -74,7 +84,7 @@ class Engine:
         """Whether it can say what a score is made of."""
         return hasattr(self.scorer, "explain")
 
-    def score(self, samples: Samples) -> npt.NDArray[np.float64]:
+    def score(self, samples: Samples) -> Values:
         """Anomaly scores (n,) of checked samples."""
         return self.scorer.anomaly_score(samples)
 
@@ -87,7 +97,7 @@ class Engine:
 
 
 def load_engine(path: Path, device: str = "auto") -> Engine:
-    """The model at `path`. Raises ModelFileError, or InvalidInput where something is missing.
+    """The model at `path`. Raises ModelFileError, or MissingExtra where onnxruntime is missing.
 
     A folder that is being replaced while it is read is read again.
     """
@@ -118,60 +128,27 @@ def digest_of(path: Path) -> str:
 def _load(path: Path, digest: str, device: str) -> Engine:
     if path.suffix == ".onnx":
         return _load_portable(path, digest)
-    from lampblack.model.fitted import load_fitted
+    from lampblack.model.folder import load_model
     from lampblack.persistence.config import read_config
     from lampblack.persistence.parts import CARD
 
     config = read_config(path)
     card = (path / CARD).read_text(encoding="utf-8")
-    return Engine(load_fitted(path, device=device), "torch", digest, config.detector, card)
+    return Engine(load_model(path, device=device), "torch", digest, config.detector, card)
 
 
 def _load_portable(path: Path, digest: str) -> Engine:
     from importlib.util import find_spec
 
     if find_spec("onnxruntime") is None:
-        raise InvalidInput(f"{path.name} needs onnxruntime: pip install 'lampblack[onnx]'")
+        raise MissingExtra(f"{path.name} needs onnxruntime", extra="onnx")
     from lampblack.persistence.card import model_card
     from lampblack.portable import load_portable  # type: ignore[import-not-found,unused-ignore]
 
     scorer: Any = load_portable(path)
-    config = scorer.facts_.config
+    config = scorer.facts.config
     with contextlib.suppress(InvalidInput):  # zeros may lie anywhere; the graph has run
-        scorer.anomaly_score(blank(scorer.schema_))  # once, so that no client pays for it
+        scorer.anomaly_score(
+            scorer.kind.blank(scorer.schema)
+        )  # once, so that no client pays for it
     return Engine(scorer, "onnx", digest, config.detector, model_card(config))
-
-
-def joined(parts: list[Samples]) -> Samples:
-    """Samples of one schema, one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    if isinstance(parts[0], ArrayImages):
-        from lampblack.data.images.schema import to_unit
-
-        images = [part.values for part in parts if isinstance(part, ArrayImages)]
-        if any(values.dtype != images[0].dtype for values in images):
-            images = [to_unit(values) for values in images]  # the same bits as bytes
-        return ArrayImages(np.concatenate(images))
-    import pyarrow as pa
-
-    rows = [part for part in parts if isinstance(part, Rows)]
-    return Rows(
-        np.concatenate([part.numbers for part in rows]),
-        tuple(
-            pa.concat_arrays(texts)
-            for texts in zip(*(part.categories for part in rows), strict=True)
-        ),
-        tuple(np.concatenate(dates) for dates in zip(*(part.dates for part in rows), strict=True)),
-    )
-
-
-def sliced(samples: Samples, start: int, stop: int) -> Samples:
-    """The samples from start to stop, without copying them."""
-    if isinstance(samples, ArrayImages):
-        return ArrayImages(samples.values[start:stop])
-    return Rows(
-        samples.numbers[start:stop],
-        tuple(values.slice(start, stop - start) for values in samples.categories),
-        tuple(values[start:stop] for values in samples.dates),
-    )

@@ -50,16 +50,14 @@ _EXAMPLES: dict[str, tuple[Any, str]] = {
 }
 
 
-def document(
-    app: FastAPI, schema: Schema | ImageSchema | None, settings: ServiceSettings, *, secured: bool
-) -> dict[str, Any]:
-    """The document; before the model is loaded, without the bodies' schemas."""
+def document(app: FastAPI, bodies: dict[str, dict[str, Any]], *, secured: bool) -> dict[str, Any]:
+    """The document. bodies: those that are taken, by content type."""
     made = get_openapi(
         title="lampblack", version=version("lampblack"), routes=app.routes,
         description="Scores, decisions and reasons of one anomaly detector.",
     )  # fmt: skip
     for path in ("/v1/score", "/v1/explain"):
-        body = {"required": True, "content": _content(schema, settings)}
+        body = {"required": True, "content": bodies}
         made["paths"][path]["post"]["requestBody"] = body
     schemas = made["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -83,30 +81,35 @@ def _refused(description: str) -> dict[str, Any]:
     return {"description": description, "content": content}
 
 
-def _content(
-    schema: Schema | ImageSchema | None, settings: ServiceSettings
-) -> dict[str, dict[str, Any]]:
-    """The bodies that are taken, by content type."""
-    file: dict[str, Any] = {"type": "string", "format": "binary"}
-    several = {"type": "array", "items": file, "minItems": 1}
-    if isinstance(schema, Schema):
-        return {
-            JSON: {
-                "schema": _rows_schema(schema, settings.max_rows),
-                "examples": _examples(schema),
-            },
-            CSV: {"schema": {"type": "string"}, "example": example_csv(schema)},
-            PARQUET_TYPES[0]: {"schema": file},
-            ANY: {"schema": file},
-            MULTIPART: {"schema": _form(file)},
-        }
-    if isinstance(schema, ImageSchema):
-        several["maxItems"] = settings.max_images
-        kinds = {
-            f"image/{name}": {"schema": file} for name in ("png", "jpeg", "bmp", "tiff", "webp")
-        }
-        return {**kinds, ANY: {"schema": file}, MULTIPART: {"schema": _form(several)}}
-    return {JSON: {"schema": {"type": "object"}}, MULTIPART: {"schema": _form(several)}}
+_FILE: dict[str, Any] = {"type": "string", "format": "binary"}
+
+
+def _several(most: int | None = None) -> dict[str, Any]:
+    least = {"type": "array", "items": _FILE, "minItems": 1}
+    return least if most is None else {**least, "maxItems": most}
+
+
+def any_bodies() -> dict[str, dict[str, Any]]:
+    """Before a model is loaded."""
+    return {JSON: {"schema": {"type": "object"}}, MULTIPART: {"schema": _form(_several())}}
+
+
+def bodies_of_rows(schema: Schema, settings: ServiceSettings) -> dict[str, dict[str, Any]]:
+    """The bodies that a model of a table takes, by content type."""
+    return {
+        JSON: {"schema": _rows_schema(schema, settings.max_rows), "examples": _examples(schema)},
+        CSV: {"schema": {"type": "string"}, "example": example_csv(schema)},
+        PARQUET_TYPES[0]: {"schema": _FILE},
+        ANY: {"schema": _FILE},
+        MULTIPART: {"schema": _form(_FILE)},
+    }
+
+
+def bodies_of_images(schema: ImageSchema, settings: ServiceSettings) -> dict[str, dict[str, Any]]:
+    """The bodies that a model of images takes, by content type."""
+    kinds = {f"image/{name}": {"schema": _FILE} for name in ("png", "jpeg", "bmp", "tiff", "webp")}
+    form = _form(_several(settings.max_images))
+    return {**kinds, ANY: {"schema": _FILE}, MULTIPART: {"schema": form}}
 
 
 def _form(file: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ the length of what it stands for is known; and encodings that share prefixes are
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pyarrow import parquet
 from lampblack.data.tables.layout import RowFormat
 from lampblack.data.tables.parquet_rows import told
 from lampblack.data.tables.schema import Schema
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place
 from lampblack.service.body import Upload
 from lampblack.service.refusal import Refusal, too_large
 
@@ -51,16 +52,11 @@ def read_bounded(
         ) from None
     known = {name: kind for name, kind in format_.types.items() if name in schema.names}
     numbers = np.arange(1, len(table) + 1)
-    format_ = RowFormat(format_.header, format_.delimiter, known, format_.missing)
+    format_ = replace(format_, types=known)
     table, _, cells = told(Path(upload.name), table, format_, numbers)
     if cells:
-        first = cells[0]
-        raise Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"row {first.row}, column {first.column!r}: {first.reason}; correct it",
-            row=first.row,
-            column=first.column,
-        )
+        place = Place(upload.name, cells[0].row, cells[0].column)
+        raise InvalidInput(cells[0].reason, at=place, remedy="correct it")
     return table
 
 
@@ -85,7 +81,8 @@ def _read(upload: Upload, choose: Choose, most_rows: int) -> pa.Table:
     used = [*model, *keep]
     for name in used:
         if pa.types.is_nested(kinds.field(name).type):
-            raise InvalidInput(f"column {name!r} is nested; give one value for each row")
+            what = f"column {name!r} is nested"
+            raise InvalidInput(what, names=Place(column=name), remedy="give one value for each row")
     _refuse_bombs(upload, metadata, set(used))
     texts = [name for name in used if _is_text(kinds.field(name).type)]
     with parquet.ParquetFile(
@@ -135,7 +132,8 @@ def _page_sizes(content: bytes, start: int, stop: int) -> list[int]:
         for field, encoding in DATA_PAGES.items():
             page = header.get(field)
             if isinstance(page, dict) and page.get(encoding) == DELTA_BYTE_ARRAY:
-                raise InvalidInput("the file uses the encoding DELTA_BYTE_ARRAY; write it without")
+                what = "the file uses the encoding DELTA_BYTE_ARRAY"
+                raise InvalidInput(what, remedy="write it without")
         sizes.append(unpacked)
         start += packed
     return sizes

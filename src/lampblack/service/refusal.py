@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Setting
 
 LONGEST_MESSAGE, LONGEST_COLUMN = 600, 200
 RETRY_AFTER = {"Retry-After": "1"}
 CLOSE = {"Connection": "close"}
 
-# Hints of the command line, which a client of the service cannot follow.
-_HINTS = re.compile(
-    r"(; correct it)? or skip such rows \(--on-bad-row skip\)|, or let score do so \(--resize\), "
-    r"or fit again with image_size \(--image-size\)|, or say that the file has no header "
-    r"\(--no-header\)| \(--[a-z-]+\)"
-)
-_PLACES = (
-    re.compile(r"column '(?P<column>.*?)', row (?P<row>\d+)\b"),
-    re.compile(r"\brow (?P<row>\d+), column '(?P<column>.*?)'"),
-    re.compile(r"\brow (?P<row>\d+)\b"),
-    re.compile(r"column '(?P<column>.*?)'"),
-)
+# What a request can set, and how its query says it.
+QUERY = {"exclude": "exclude", "id_column": "id", "resize": "resize=true"}
 
 
 class Refusal(Exception):
@@ -47,16 +36,14 @@ class Refusal(Exception):
 
     @classmethod
     def of(cls, error: InvalidInput) -> Refusal:
-        """422 with the library's own sentence, less what only the command line can do."""
-        message = _HINTS.sub(lambda found: "; correct it" if found[1] else "", str(error))
-        row = column = None
-        for place in _PLACES:
-            if found := place.search(message):
-                parts = found.groupdict()
-                row = int(parts["row"]) if "row" in parts else None
-                column = parts.get("column")
-                break
+        """422 with the library's own sentence, its place, and what a client can do about it."""
+        message = error.text(_as_query, lambda setting: setting.name in QUERY)
+        row, column = error.where.row, error.where.column
         return cls(HTTPStatus.UNPROCESSABLE_ENTITY, message, row=row, column=column)
+
+
+def _as_query(setting: Setting) -> str:
+    return QUERY.get(setting.name, setting.name)
 
 
 def busy(message: str) -> Refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ import pyarrow.compute as pc
 from lampblack.data.images.decoding import decode_bytes
 from lampblack.data.images.schema import ImageSchema, to_unit
 from lampblack.data.images.stored import ArrayImages
+from lampblack.data.kind import Samples
 from lampblack.data.tables.files import iter_rows
 from lampblack.data.tables.layout import GZIP, PARQUET, ZIP, RowFormat, Source
 from lampblack.data.tables.parsing import parse
-from lampblack.data.tables.schema import Column, Rows, Schema
-from lampblack.exceptions import InvalidInput
+from lampblack.data.tables.schema import Column, Schema
+from lampblack.exceptions import InvalidInput, Place
 from lampblack.service.body import Upload
 from lampblack.service.parquet import read_bounded
 from lampblack.service.refusal import Refusal, too_large
+from lampblack.service.settings import ServiceSettings
 
 JSON, CSV, MULTIPART = "application/json", "text/csv", "multipart/form-data"
 PARQUET_TYPES = ("application/vnd.apache.parquet", "application/x-parquet")
@@ -49,18 +51,21 @@ class Received:
     are known by their number alone. table: the model's columns as they came, for reasons.
     """
 
-    samples: Rows | ArrayImages
+    samples: Samples
     keys: list[Any] | None
     table: pa.Table | None = None
 
 
-def read_json(content: bytes, schema: Schema | ImageSchema, wanted: Wanted, most: int) -> Received:
+def refuse_json(content: bytes, schema: ImageSchema, wanted: Wanted, most: int) -> Received:
+    """Images cannot be JSON."""
+    raise Refusal(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "this model takes images; send image files, one as the body or several as a form",
+    )
+
+
+def read_json(content: bytes, schema: Schema, wanted: Wanted, most: int) -> Received:
     """Rows from a JSON body: {"rows": [{...}, ...]} or {"columns": {name: [...], ...}}."""
-    if isinstance(schema, ImageSchema):
-        raise Refusal(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "this model takes images; send image files, one as the body or several as a form",
-        )
     _refuse_resize(wanted)
     columns = _columns(_parsed(content, most), schema, most)
     names, _ = _chosen(columns.keys(), schema, wanted)
@@ -71,17 +76,14 @@ def read_json(content: bytes, schema: Schema | ImageSchema, wanted: Wanted, most
     return Received(schema.read_table(table), keys, table)
 
 
-def read_files(
+def read_rows(
     uploads: Sequence[Upload],
-    schema: Schema | ImageSchema,
+    schema: Schema,
     reading: Mapping[str, Any],
     wanted: Wanted,
-    most_rows: int,
-    most_images: int,
+    settings: ServiceSettings,
 ) -> Received:
-    """Rows from one file, or images from one or several, by what the model takes."""
-    if isinstance(schema, ImageSchema):
-        return _read_images(uploads, schema, wanted, most_images)
+    """Rows from one file. reading: how the fitted file was written."""
     if len(uploads) > 1:
         raise Refusal(
             HTTPStatus.UNPROCESSABLE_ENTITY, "this model takes one file of rows at a time"
@@ -98,12 +100,12 @@ def read_files(
         raise Refusal(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{upload.name} is compressed; decompress it first"
         )
-    format_ = _row_format(reading)
+    format_ = RowFormat.of_reading(reading)
     if upload.content.startswith(PARQUET):
-        return _read_parquet(upload, schema, format_, wanted, most_rows)
+        return _read_parquet(upload, schema, format_, wanted, settings.max_rows)
     if upload.content_type in PARQUET_TYPES:
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{upload.name} is not a Parquet file")
-    return _read_csv(upload, schema, format_, wanted, most_rows)
+    return _read_csv(upload, schema, format_, wanted, settings.max_rows)
 
 
 # JSON.
@@ -287,16 +289,6 @@ def _unfit(message: str, row: int | None = None, column: str | None = None) -> R
 # Files of rows.
 
 
-def _row_format(reading: Mapping[str, Any]) -> RowFormat:
-    """How the fitted file was written, which later files are taken to share."""
-    return RowFormat(
-        header=bool(reading.get("header", True)),
-        delimiter=reading.get("delimiter"),
-        types=reading.get("types") or {},
-        missing=tuple(reading.get("missing") or ()),
-    )
-
-
 def _read_csv(
     upload: Upload, schema: Schema, format_: RowFormat, wanted: Wanted, most: int
 ) -> Received:
@@ -304,9 +296,7 @@ def _read_csv(
     source = Source(Path(upload.name), parquet=False, gzip=False, content=upload.content)
     kinds = {column.name: column.kind for column in schema.columns}
     told = {name: kind for name, kind in format_.types.items() if name in kinds}
-    stream = iter_rows(
-        source, RowFormat(format_.header, format_.delimiter, told, format_.missing), kinds=kinds
-    )
+    stream = iter_rows(source, replace(format_, types=told), kinds=kinds)
     _, keep = _chosen(stream.columns, schema, wanted)  # before all rows are read
     tables, count = [], 0
     for rows in stream:
@@ -351,10 +341,12 @@ def _chosen(names: Collection[str], schema: Schema, wanted: Wanted) -> tuple[lis
     """
     for name in (*wanted.exclude, *([wanted.id_column] if wanted.id_column is not None else [])):
         if name not in names:
-            raise InvalidInput(f"the query names column {name!r}, which is not there")
+            what = f"the query names column {name!r}, which is not there"
+            raise InvalidInput(what, names=Place(column=name))
     needed = [name for name in wanted.exclude if name in schema.names]
     if needed:
-        raise InvalidInput(f"exclude: the model needs column {needed[0]!r}")
+        what = f"exclude: the model needs column {needed[0]!r}"
+        raise InvalidInput(what, names=Place(column=needed[0]))
     apart = {*wanted.exclude, wanted.id_column} - set(schema.names)
     schema.check_names([name for name in names if name not in apart])
     outside = wanted.id_column is not None and wanted.id_column not in schema.names
@@ -380,13 +372,18 @@ def _keys(values: pa.ChunkedArray) -> list[Any]:
 # Images.
 
 
-def _read_images(
-    uploads: Sequence[Upload], schema: ImageSchema, wanted: Wanted, most: int
+def read_images(
+    uploads: Sequence[Upload],
+    schema: ImageSchema,
+    reading: Mapping[str, Any],
+    wanted: Wanted,
+    settings: ServiceSettings,
 ) -> Received:
     if wanted.id_column is not None or wanted.exclude:
         raise Refusal(
             HTTPStatus.UNPROCESSABLE_ENTITY, "id and exclude are for rows, not for images"
         )
+    most = settings.max_images
     if len(uploads) > most:
         raise too_large(f"{len(uploads)} images are more than {most}; send them in parts")
     if wanted.resize:

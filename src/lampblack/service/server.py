@@ -15,7 +15,7 @@ from typing import Any
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lampblack.exceptions import InvalidInput, LampblackError
+from lampblack.exceptions import InvalidInput, LampblackError, Remedy, Setting
 from lampblack.service.app import Service, build
 from lampblack.service.refusal import Refusal
 from lampblack.service.settings import ServiceSettings
@@ -35,7 +35,7 @@ def run(model: Path, settings: ServiceSettings) -> None:
     if token is None:
         print(
             "lampblack: there is no token, so only this machine can connect; set LAMPBLACK_TOKEN "
-            "or --token-file to open it to others",
+            "or LAMPBLACK_TOKEN_FILE to open it to others",
             file=sys.stderr,
         )
     asyncio.run(_serve(Service(model, settings), token, listening))
@@ -58,8 +58,8 @@ def _listen(settings: ServiceSettings) -> socket.socket:
             raise
     except OSError as error:
         raise InvalidInput(
-            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; "
-            "choose another with --host and --port"
+            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}",
+            remedy=Remedy("choose another with ", Setting("host"), " and ", Setting("port")),
         ) from None
     listening.setblocking(False)
     return listening

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
 SHORTEST_TOKEN = 16
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class ServiceSettings(BaseSettings):
-    """Settings of the service; `LAMPBLACK_PORT=9000` sets what `--port 9000` does.
+    """Settings of the service: an option each of the command line, or `LAMPBLACK_PORT=9000`.
 
     host, port: where to listen. token or token_file: what clients must present; without either
     only this machine may connect. allowed_hosts: names in the Host header that are taken beside
@@ -82,24 +82,29 @@ class ServiceSettings(BaseSettings):
                 text = self.token_file.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "it is not text"
-                raise InvalidInput(f"{self.token_file}: cannot be read: {reason}") from None
+                what = f"cannot be read: {reason}"
+                raise InvalidInput(what, at=Place(self.token_file)) from None
         elif self.token is not None:
             text = self.token.get_secret_value()
         elif self.is_loopback:
             return None
         else:
             raise InvalidInput(
-                f"--host {self.host} is open to other machines, and there is no token; set "
-                "LAMPBLACK_TOKEN or --token-file, or leave --host out"
+                Setting("host", self.host),
+                " is open to other machines, and there is no token",
+                remedy=(
+                    Remedy("set LAMPBLACK_TOKEN or ", Setting("token_file")),
+                    Remedy("leave ", Setting("host"), " out"),
+                ),
             )
         token = text.strip()
         if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
             raise InvalidInput(
-                f"the token must have {SHORTEST_TOKEN} characters or more, letters and digits; "
-                "make one: openssl rand -hex 32"
+                f"the token must have {SHORTEST_TOKEN} characters or more, letters and digits",
+                remedy="make one: openssl rand -hex 32",
             )
         if " " in token:
-            raise InvalidInput("the token holds a space; give one word")
+            raise InvalidInput("the token holds a space", remedy="give one word")
         return token.encode()
 
 
@@ -110,7 +115,5 @@ def read_settings(**given: Any) -> ServiceSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        option = name.replace("_", "-")
-        raise InvalidInput(
-            f"--{option} (or LAMPBLACK_{name.upper()}): {first['msg'].lower()}"
-        ) from None
+        what = f" (or LAMPBLACK_{name.upper()}): {first['msg'].lower()}"
+        raise InvalidInput(Setting(name), what) from None

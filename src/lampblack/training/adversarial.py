@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lampblack.losses import AdversarialLoss, critic_loss, deception_loss, gradient_penalty
+from lampblack.choices import AdversarialLoss, Atypical
+from lampblack.losses import critic_loss, deception_loss, gradient_penalty
 from lampblack.networks import AdversarialPair
 from lampblack.training.steps import ReconstructionObjective, Terms, TrainingStep
 
 if TYPE_CHECKING:
     from lampblack.training.alone import Runner
 
-Atypical = Literal["inward", "outward"]
 
 NEAREST = 0.01  # smallest α of outward selection, which divides by it
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from lampblack.data.kind import Reader
 
 COPIED = 1 << 18  # values that are copied together: 1 MiB, which stays in a processor's cache
 
@@ -27,20 +27,18 @@ class Samples(Protocol):
     def digest(self) -> str:
         """What two fits must agree in to have the same samples."""
 
-    def on(self, device: torch.device) -> Samples:
-        """The same samples on a device."""
+
+def as_they_are(values: Tensor) -> Tensor:
+    """Values that networks take without more ado."""
+    return values
 
 
 class TensorSamples:
-    """Samples on the device: floats, or bytes of images that stand for 0 to 1."""
+    """Samples as an encoder holds them; `tensor` makes of them what networks take."""
 
-    def __init__(self, values: Tensor) -> None:
-        self.values = values
+    def __init__(self, values: Tensor, tensor: Callable[[Tensor], Tensor] = as_they_are) -> None:
+        self.values, self._tensor = values, tensor
         self.device = values.device
-
-    def on(self, device: torch.device) -> TensorSamples:
-        """The same samples on a device."""
-        return TensorSamples(self.values.to(device))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -53,7 +51,7 @@ class TensorSamples:
             some = positions[start : start + together]
             copied = self.values.index_select(0, torch.cat(list(some)).to(self.device))
             for batch in torch.split(copied, [len(index) for index in some]):
-                yield batch.float().div_(255) if batch.dtype == torch.uint8 else batch
+                yield self._tensor(batch)
 
     def digest(self) -> str:
         """A hash of shape and values."""
@@ -62,28 +60,15 @@ class TensorSamples:
         return digest.hexdigest()
 
 
-class Reader(Protocol):
-    """Gives samples as arrays (n, ...) in batches, ahead of their use."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, positions: Sequence[npt.NDArray[np.int64]]) -> Iterator[npt.NDArray[Any]]:
-        """The float32 samples at each of these positions."""
-
-    def digest(self) -> str:
-        """A hash of what is read."""
-
-
 class StreamedSamples:
     """Samples that a reader fetches while the step runs, for those that do not fit in memory."""
 
-    def __init__(self, reader: Reader, device: torch.device) -> None:
-        self._reader = reader
+    def __init__(
+        self, reader: Reader, tensor: Callable[[Tensor], Tensor], device: torch.device
+    ) -> None:
+        """tensor: makes of what is read, on the device, what networks take."""
+        self._reader, self._tensor = reader, tensor
         self.device = device
-
-    def on(self, device: torch.device) -> StreamedSamples:
-        """The same samples on a device."""
-        return StreamedSamples(self._reader, device)
 
     def __len__(self) -> int:
         return len(self._reader)
@@ -91,7 +76,7 @@ class StreamedSamples:
     def batches(self, positions: Sequence[Tensor]) -> Iterator[Tensor]:
         """The samples at each of these positions."""
         for values in self._reader.read([index.cpu().numpy() for index in positions]):
-            yield torch.from_numpy(values).to(self.device)
+            yield self._tensor(torch.from_numpy(values).to(self.device))
 
     def digest(self) -> str:
         """A hash of what is read."""

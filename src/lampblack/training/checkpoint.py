@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lampblack.exceptions import TrainingError
+from lampblack.exceptions import Place, Remedy, Setting, TrainingError
 from lampblack.training.steps import TrainingStep
 
 FILE = "checkpoint.safetensors"
@@ -66,11 +66,14 @@ def read_checkpoint(
             progress: dict[str, Any] = json.loads(file.metadata()["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path} is damaged ({error}); delete it to start anew") from None
+        what = f"{path} is damaged ({error})"
+        anew = "delete it to start anew"
+        raise TrainingError(what, names=Place(path), remedy=anew) from None
     if progress["fingerprint"] != fingerprint:
         raise TrainingError(
-            f"{path} belongs to a fit with other data, parameters or versions; "
-            "delete it or give another checkpoint_dir"
+            f"{path} belongs to a fit with other data, parameters or versions",
+            names=Place(path),
+            remedy=Remedy("delete it or give another ", Setting("checkpoint_dir")),
         )
     step.networks.load_state_dict(_under("network.", tensors))
     for i, optimizer in enumerate(step.optimizers):

@@ -46,7 +46,7 @@ class Loop:
 
     ranks: the processes that train together. Each takes its part of every batch, whose size is
     rounded down to a multiple of their number. The first one alone validates, watches, writes and
-    calls back, and what it decides holds for all; the others need no validation and no callbacks.
+    calls back, and what it decides holds for all.
     noise: what the networks draw from, where that is not `generator`; each process has its own.
     """
 
@@ -70,11 +70,11 @@ class Loop:
         self.generator = generator
         self.validation = validation
         self.watch = watch
-        self.callbacks = callbacks
+        self.ranks = ranks or Ranks()
+        self.callbacks = callbacks if self.ranks.first else ()
         self.checkpoint_dir = checkpoint_dir
         self.fingerprint = fingerprint
         self.validation_block = validation_block
-        self.ranks = ranks or Ranks()
         self.noise = noise
         self.batch_size = self.ranks.divided(min(budget.batch_size, len(data)))
         self.batches_a_pass = len(data) // self.batch_size

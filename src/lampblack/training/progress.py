@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def bar_console() -> Console | None:
-    """Standard error, where it is a terminal or a notebook; in a log, bars are noise."""
+    """Standard error, where it is a terminal or a notebook; in a log, bars are noise.
+
+    Processes that torchrun has started share a terminal, and the first of them alone draws on it.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return None
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,13 +15,27 @@ if TYPE_CHECKING:
     from lampblack.training.alone import Runner
 
 
+@contextmanager
+def answered() -> Iterator[None]:
+    """Say in one line, of a message to all processes, that one of them does not answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())[:200]
+        raise TrainingError(
+            f"another process of this training was lost or is silent ({text}); "
+            "the same command goes on from the last checkpoint, where there is one"
+        ) from None
+
+
 @torch.no_grad()
 def average(tensors: list[Tensor]) -> None:
     """Put the mean over processes in place of every float tensor, in one message."""
     if not tensors:
         return
     joined = torch.cat([tensor.flatten() for tensor in tensors])
-    distributed.all_reduce(joined)
+    with answered():
+        distributed.all_reduce(joined)
     joined.div_(distributed.get_world_size())
     parts = torch.split(joined, [tensor.numel() for tensor in tensors])
     for tensor, part in zip(tensors, parts, strict=True):
@@ -55,7 +71,7 @@ class Ranks:
         if self.size > 1 and batch_size < 2 * self.size:
             raise InvalidInput(
                 f"a batch of {batch_size} cannot be divided among {self.size} processes, which "
-                f"take 2 each at least; give fewer devices, or a batch_size of {2 * self.size}"
+                f"take 2 each at least; start fewer, or give a batch_size of {2 * self.size}"
             )
         return batch_size - batch_size % self.size
 
@@ -68,7 +84,8 @@ class Ranks:
         if self.size == 1:
             return values
         total = values.clone()
-        distributed.all_reduce(total)
+        with answered():
+            distributed.all_reduce(total)
         return total.div_(self.size)
 
     def average_buffers(self, networks: nn.Module) -> None:
@@ -85,7 +102,8 @@ class Ranks:
         if self.size == 1:
             return value
         box = [value]
-        distributed.broadcast_object_list(box, src=0)
+        with answered():
+            distributed.broadcast_object_list(box, src=0)
         return box[0]
 
     def gathered(self, value: Any) -> list[Any]:
@@ -93,7 +111,8 @@ class Ranks:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        distributed.all_gather_object(values, value)
+        with answered():
+            distributed.all_gather_object(values, value)
         return values
 
     def agree(self, value: Any) -> None:
@@ -105,3 +124,23 @@ class Ranks:
                     f"process {rank} has other data, parameters, versions or threads than process "
                     "0, or does not see the same checkpoint; give all of them the same"
                 )
+
+    @contextmanager
+    def generators(
+        self, seed: int, *, networks_draw: bool
+    ) -> Iterator[tuple[torch.Generator, torch.Generator | None]]:
+        """What shuffles the samples, and what else is drawn from, for the time of a training.
+
+        networks_draw: whether the networks may draw, as a user's own do for dropout, say. They draw
+        from the global state, which is therefore seeded, written to checkpoints, and put back. One
+        process uses it for both. Several shuffle alike, and must draw otherwise from one another.
+        """
+        if not networks_draw:
+            yield torch.Generator().manual_seed(seed), None
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(seed + self.rank)
+            if self.size == 1:
+                yield torch.default_generator, None
+            else:
+                yield torch.Generator().manual_seed(seed), torch.default_generator

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-Schedule = Literal["one_cycle", "constant"]
+from lampblack.choices import Schedule
 
 WARM_UP = 0.25
 FIRST_FRACTION = 1 / 25

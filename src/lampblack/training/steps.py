@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lampblack.losses import (
-    Amplification,
-    ReconstructionErrorName,
-    amplify,
-    amplify_rescaled,
-    latent_norm,
-    reconstruction_error,
-)
+from lampblack.choices import Amplification, ReconstructionErrorName
+from lampblack.losses import amplify, amplify_rescaled, latent_norm, reconstruction_error
 from lampblack.networks import AutoencoderPair
 from lampblack.training.adam import FlatAdam
 from lampblack.training.ranks import Ranks

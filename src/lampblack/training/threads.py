@@ -11,16 +11,16 @@ WORTH_SHARING = 5e8  # floating-point operations in a step; below it, threads mo
 
 
 @contextmanager
-def threads_for_step(operations: float, most: int | None = None) -> Iterator[None]:
+def threads_for_step(operations: float) -> Iterator[None]:
     """Train small networks in one thread, and put the number of threads back.
 
-    operations: of one step, about 6 per weight and sample, each time a weight is used. most:
-    threads for larger steps; None for as many as are set. A step of a few hundred microseconds
-    gains nothing from a second thread and, where the processors are busy, loses tenfold to
-    waiting. One thread also makes the bits independent of the machine's number of processors.
+    operations: of one step, about 6 per weight and sample, each time a weight is used. A step of a
+    few hundred microseconds gains nothing from a second thread and, where the processors are busy,
+    loses tenfold to waiting. One thread also makes the bits independent of the machine's number of
+    processors.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if operations < WORTH_SHARING else most or before)
+    torch.set_num_threads(1 if operations < WORTH_SHARING else before)
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.data.images.schema import Pixels, check_array, damaged
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place
 
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 LABEL_NAMES = ("y", "labels", "label", "targets")
@@ -46,11 +46,12 @@ def read_array_file(path: Path) -> tuple[Pixels, list[str] | None]:
         values, labels = _read(path)
         images = check_array(values)
     except InvalidInput as error:
-        raise InvalidInput(f"{path}: {error}") from None
+        raise error.at(path) from None
     except Exception as error:  # whatever a damaged file makes the readers raise
         raise damaged(path, error) from None
     if labels is not None and len(labels) != len(images):
-        raise InvalidInput(f"{path}: there are {len(images)} images and {len(labels)} labels")
+        what = f"there are {len(images)} images and {len(labels)} labels"
+        raise InvalidInput(what, at=Place(path))
     return images, None if labels is None else [str(label) for label in labels.tolist()]
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from lampblack.data.images.schema import ImageSchema, damaged
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place, UnreadableImage
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # decoders that a file may reach
 EXTENSIONS = frozenset(
@@ -73,7 +73,8 @@ def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArra
     if turned.size != (header.width, header.height):
         raise InvalidInput(
             f"{path} has {turned.size[0]}×{turned.size[1]} pixels, and its image "
-            f"{header.width}×{header.height}; a mask has the size of its image"
+            f"{header.width}×{header.height}; a mask has the size of its image",
+            names=Place(path),
         )
     return np.asarray(sized) > 0
 
@@ -88,26 +89,28 @@ class Opened:
         self._path, self._content = path, content
 
     def __enter__(self) -> Image.Image:
+        path = self._path
         try:
             held = self._content
-            if not (self._path.stat().st_size if held is None else held):
-                raise InvalidInput(f"{self._path} is empty (0 bytes)")
+            if not (path.stat().st_size if held is None else held):
+                raise UnreadableImage(f"{path} is empty (0 bytes)", names=Place(path))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # our own limit on pixels is checked below
-                file = self._path if held is None else io.BytesIO(held)
+                file = path if held is None else io.BytesIO(held)
                 self._image = Image.open(file, formats=FORMATS)
         except InvalidInput:
             raise
         except Image.DecompressionBombError:
-            raise InvalidInput(_bomb(self._path)) from None
+            raise _bomb(path) from None
         except FileNotFoundError:
-            raise InvalidInput(f"{self._path} does not exist") from None
+            raise UnreadableImage(f"{path} does not exist", names=Place(path)) from None
         except PermissionError:
-            raise InvalidInput(f"{self._path} may not be read") from None
+            raise UnreadableImage(f"{path} may not be read", names=Place(path)) from None
         except Exception:  # a hostile file makes decoders raise anything
-            raise InvalidInput(
-                f"{self._path} is not an image that can be read "
-                f"({', '.join(FORMATS)}); replace it or leave it out"
+            raise UnreadableImage(
+                f"{path} is not an image that can be read ({', '.join(FORMATS)})",
+                names=Place(path),
+                remedy="replace it or leave it out",
             ) from None
         return self._image
 
@@ -124,12 +127,15 @@ def header_of(image: Image.Image, where: Path | str) -> Header:
     else:
         names = {"CMYK": "CMYK (print) colours", "F": "32-bit floats", "I": "32-bit integers"}
         what = names.get(image.mode, f"the mode {image.mode}")
-        raise InvalidInput(f"{where} has {what}; convert it to RGB or grey")
+        raise UnreadableImage(
+            f"{where} has {what}", names=Place(where), remedy="convert it to RGB or grey"
+        )
     width, height = image.size
     if width * height > MOST_PIXELS:
-        raise InvalidInput(_bomb(where))
+        raise _bomb(where)
     if getattr(image, "n_frames", 1) > 1:
-        raise InvalidInput(f"{where} holds {image.n_frames} images; save each as a file")  # type: ignore[attr-defined]
+        what = f"{where} holds {image.n_frames} images"  # type: ignore[attr-defined]
+        raise UnreadableImage(what, names=Place(where), remedy="save each as a file")
     if image.getexif().get(ORIENTATION) in TURNED:
         width, height = height, width
     return Header(channels, height, width, image.mode in DEEP)
@@ -177,8 +183,9 @@ def _decoded(image: Image.Image, header: Header, schema: ImageSchema) -> npt.NDA
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _bomb(where: Path | str) -> str:
-    return (
+def _bomb(where: Path | str) -> UnreadableImage:
+    return UnreadableImage(
         f"{where} claims more than {MOST_PIXELS // 1_000_000} million pixels; "
-        "it may be a decompression bomb: reduce it first"
+        "it may be a decompression bomb: reduce it first",
+        names=Place(where),
     )

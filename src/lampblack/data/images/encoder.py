@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import numpy.typing as npt
 
 from lampblack.data.images.schema import ImageSchema, to_unit
 from lampblack.data.images.stored import ArrayImages
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WHITE = 255.0  # the value of a byte that becomes 1
 
 
 class ImageEncoder:
@@ -25,16 +32,46 @@ class ImageEncoder:
         """One True: a pixel that was constant in training is treated like any other."""
         return np.ones(1, dtype=np.bool_)
 
-    def transform(
-        self, images: ArrayImages, out: npt.NDArray[np.float32] | None = None
-    ) -> npt.NDArray[np.float32]:
-        """Images as float32 (n, channels, height, width) in [0, 1]. out: to fill and return."""
-        values = to_unit(images.values)
+    @property
+    def numbers(self) -> None:
+        """Pixels are no columns."""
+
+    @property
+    def frozen(self) -> None:
+        """No network is part of it."""
+
+    @property
+    def unlearned(self) -> list[str]:
+        """Something can be learned from every image."""
+        return []
+
+    def fit(self, images: ArrayImages) -> ImageEncoder:
+        """Nothing has to be learned."""
+        return self
+
+    def form(self, images: ArrayImages) -> tuple[tuple[int, ...], npt.DTypeLike]:
+        """(channels, height, width) of bytes, or of float32."""
+        return self.shape, np.uint8 if images.values.dtype == np.uint8 else np.float32
+
+    def values(self, images: ArrayImages, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """Bytes as they are, a quarter of the memory; anything else as float32 in [0, 1].
+
+        out: an array (n, channels, height, width) to fill and return.
+        """
+        held = images.values if images.values.dtype == np.uint8 else to_unit(images.values)
         if out is None:
-            return values
-        out[:] = values
+            return np.ascontiguousarray(held)
+        out[:] = held
         return out
+
+    def tensor(self, values: Tensor) -> Tensor:
+        """Images as float32 in [0, 1], on their device: the same bits for bytes and bytes / 255."""
+        return values if values.is_floating_point() else values.float().div_(WHITE)
 
     def fold(self, by_element: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Sum values by element (n, channels, height, width) over the channels: (n, h, w)."""
         return np.asarray(by_element.sum(axis=1, dtype=np.float64))
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}

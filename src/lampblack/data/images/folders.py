@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lampblack.data.images.arrays import is_array_file, read_array_file
 from lampblack.data.images.decoding import EXTENSIONS
 from lampblack.data.images.schema import Pixels
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Remedy, Setting
 
 Role = Literal["fit", "score"]
 GOOD, TRAIN, TEST, MASKS = "good", "train", "test", "ground_truth"
@@ -232,23 +232,26 @@ def _checked(root: Path, images: ImageSet) -> ImageSet:
 def _with_normal(
     path: Path, images: ImageSet, normal: tuple[str, ...], anomalous: tuple[str, ...]
 ) -> ImageSet:
-    given = [("--normal", name) for name in normal] + [("--anomaly", name) for name in anomalous]
+    given = [Setting("normal", name) for name in normal]
+    given += [Setting("anomalous", name) for name in anomalous]
     if images.labels is None:
-        for option, name in given:
-            raise InvalidInput(f"{option} {name}: {path} has no classes; leave it out")
+        for setting in given:
+            raise InvalidInput(setting, f": {path} has no classes", remedy="leave it out")
         return images
     classes = sorted(set(images.labels))
     normal = normal or ((GOOD,) if GOOD in classes else ())
-    for option, name in given:
+    for setting in given:
+        name = setting.value
         if name not in classes:
-            where = f"; known anomalies lie below {TRAIN}/, too" if (path / TRAIN).is_dir() else ""
-            raise InvalidInput(
-                f"{option} {name}: {path} has no such class; it has {_some(classes)}"
-                f"{where if option == '--anomaly' else ''}"
-            )
+            of_training = setting.name == "anomalous" and (path / TRAIN).is_dir()
+            hint = f"; known anomalies lie below {TRAIN}/, too" if of_training else ""
+            what = f": {path} has no such class; it has {_some(classes)}{hint}"
+            raise InvalidInput(setting, what)
         if name in normal and name in anomalous:
             raise InvalidInput(
-                f"--anomaly {name}: class {name} is taken as normal; name the normal one: --normal"
+                Setting("anomalous", name),
+                f": class {name} is taken as normal",
+                remedy=Remedy("name the normal one: ", Setting("normal")),
             )
     return replace(images, normal=normal)
 
@@ -260,8 +263,8 @@ def _wanted_alone(path: Path, images: ImageSet, anomalous: tuple[str, ...]) -> I
         raise InvalidInput(f"{path / GOOD} holds no images")
     if not images.normal:
         raise InvalidInput(
-            f"{path} has the classes {_some(sorted(set(images.labels)))}; "
-            "say which is normal: --normal NAME"
+            f"{path} has the classes {_some(sorted(set(images.labels)))}",
+            remedy=Remedy("say which is normal: ", Setting("normal", "NAME")),
         )
     return images.take(np.flatnonzero(images.is_normal | np.isin(images.labels, anomalous)))
 

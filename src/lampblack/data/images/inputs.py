@@ -17,17 +17,26 @@ from lampblack.data.images.stored import ArrayImages, FileImages, Images
 from lampblack.exceptions import InvalidInput
 
 
-def are_images(X: Any) -> bool:
-    """Whether X is images: an array of 3 or 4 axes, paths, PIL images, a folder."""
+def are_images(X: Any, *, told: bool = False) -> bool:
+    """Whether X is images and nothing else: an array of 4 axes, bytes of 3, paths, PIL images.
+
+    told: whether it is known that X should be images; floats (n, height, width) then are.
+    """
     if isinstance(X, ArrayImages | FileImages | ImageSet | str | os.PathLike):
         return True
     if isinstance(X, np.ndarray) or _is_tensor(X):
-        return bool(X.ndim in (3, 4))
+        return X.ndim == 4 or (X.ndim == 3 and (told or _are_bytes(X)))
     if isinstance(X, list | tuple) and X:
         return all(isinstance(item, str | os.PathLike) or is_pil(item) for item in X) or (
             all(isinstance(item, np.ndarray) and item.ndim in (2, 3) for item in X)
+            and (told or X[0].ndim == 3 or _are_bytes(X[0]))
         )
     return is_pil(X)
+
+
+def _are_bytes(X: Any) -> bool:
+    """Whether an array or tensor holds pixels by its type: bytes, 16 bits or booleans."""
+    return str(X.dtype).removeprefix("torch.") in ("uint8", "uint16", "bool")
 
 
 def check_images(X: Any, schema: ImageSchema) -> Images:

@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from lampblack.data.images.decoding import Header, header_of, read_header
 from lampblack.data.images.inputs import as_source, from_list, is_pil, resized
-from lampblack.data.images.schema import ImageSchema
+from lampblack.data.images.schema import ImageSchema, resize_to
 from lampblack.data.images.stored import ArrayImages, Images
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.exceptions import InvalidInput, Place, SchemaMismatch
 
 FEWEST_IMAGES = 2
 ImageSize = int | Sequence[int] | None
 
 
-def learn_images(
-    detector: BaseEstimator, X: Any, image_size: ImageSize
-) -> tuple[ImageSchema, Images]:
-    """The schema of the images to be fitted, and the images. Sets `n_features_in_`."""
+def learn_images(X: Any, image_size: ImageSize) -> tuple[ImageSchema, Images]:
+    """The schema of the images to be fitted, and the images."""
     source = as_source(X, role="fit")
     if len(source) < FEWEST_IMAGES:
         raise InvalidInput(
@@ -37,9 +34,6 @@ def learn_images(
     else:
         schema, deep = _schema_of(source, wanted)
         images = from_list(source, schema, deep)
-    detector.n_features_in_ = int(np.prod(schema.shape))
-    if hasattr(detector, "feature_names_in_"):
-        del detector.feature_names_in_
     return schema, images
 
 
@@ -68,8 +62,9 @@ def _schema_of(source: list[Any], wanted: tuple[int, int] | None) -> tuple[Image
         if wanted is None and (header.height, header.width) != (first.height, first.width):
             raise SchemaMismatch(
                 f"{name} has {header.width}×{header.height} pixels and {where} has "
-                f"{first.width}×{first.height}; resize them, with image_size=64 say "
-                "(--image-size 64)"
+                f"{first.width}×{first.height}",
+                names=Place(name),
+                remedy=resize_to(64),
             )
     height, width = wanted or (first.height, first.width)
     return ImageSchema.of_size(channels, height, width, resize=bool(wanted)), deep

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.exceptions import (
+    InvalidInput,
+    Place,
+    Remedy,
+    SchemaMismatch,
+    Setting,
+    UnreadableImage,
+)
 
 SMALLEST, LARGEST = 8, 512  # pixels a side that networks take
 AT_ONCE = 1 << 24  # pixels checked together
@@ -24,6 +33,8 @@ class ImageSchema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: ClassVar[str] = "images"
+
     channels: int = Field(ge=1)
     height: int = Field(ge=SMALLEST, le=LARGEST)
     width: int = Field(ge=SMALLEST, le=LARGEST)
@@ -34,14 +45,23 @@ class ImageSchema(BaseModel):
         """(channels, height, width)."""
         return (self.channels, self.height, self.width)
 
+    @property
+    def feature_names(self) -> None:
+        """Pixels have no names."""
+
+    @property
+    def n_features(self) -> int:
+        """How many values an image has."""
+        return self.channels * self.height * self.width
+
     @classmethod
     def of_size(cls, channels: int, height: int, width: int, *, resize: bool) -> ImageSchema:
         """The schema of images of this size. Raises InvalidInput where networks cannot take it."""
         if not all(SMALLEST <= side <= LARGEST for side in (height, width)):
             raise InvalidInput(
                 f"images of {width}×{height} pixels cannot be fitted; networks take "
-                f"{SMALLEST} to {LARGEST} a side: resize them, with image_size={LARGEST // 2} say "
-                f"(--image-size {LARGEST // 2})"
+                f"{SMALLEST} to {LARGEST} a side",
+                remedy=resize_to(LARGEST // 2, joint=": "),
             )
         return cls(channels=channels, height=height, width=width, resize=resize)
 
@@ -51,13 +71,20 @@ class ImageSchema(BaseModel):
         if channels != self.channels:
             raise SchemaMismatch(
                 f"{where} has {_channels(channels)}, and the model was fitted on images with "
-                f"{_channels(self.channels)}; convert it"
+                f"{_channels(self.channels)}",
+                names=Place(where),
+                remedy="convert it",
             )
         if (height, width) != (self.height, self.width):
             raise SchemaMismatch(
                 f"{where} has {width}×{height} pixels, and the model takes "
-                f"{self.width}×{self.height}; resize it, or let score do so (--resize), or fit "
-                "again with image_size (--image-size)"
+                f"{self.width}×{self.height}",
+                names=Place(where),
+                remedy=(
+                    "resize it",
+                    Remedy("let score do so (", Setting("resize", True), ")"),
+                    Remedy("fit again with ", Setting("image_size")),
+                ),
             )
 
 
@@ -65,10 +92,15 @@ def _channels(count: int) -> str:
     return f"{count} channel" + ("s" if count > 1 else "")
 
 
-def damaged(where: object, error: Exception) -> InvalidInput:
+def resize_to(side: int, joint: str | None = None) -> Remedy:
+    """What to do about images whose sizes do not suit."""
+    return Remedy("resize them, with ", Setting("image_size", side), " say", joint=joint)
+
+
+def damaged(where: str | Path, error: Exception) -> UnreadableImage:
     """The one line for whatever a damaged file makes a reader raise."""
     reason = " ".join(str(error).split())[:120] or type(error).__name__
-    return InvalidInput(f"{where} is damaged or cut short: {reason}")
+    return UnreadableImage(f"{where} is damaged or cut short: {reason}", names=Place(where))
 
 
 def check_array(values: Pixels) -> Pixels:

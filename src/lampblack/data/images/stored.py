@@ -6,18 +6,22 @@ import hashlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lampblack.data.images.decoding import decode
 from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
-from lampblack.exceptions import InvalidInput, TrainingError
+from lampblack.data.kind import Advance, Split
+from lampblack.exceptions import InvalidInput, Remedy, Setting, TrainingError
+
+if TYPE_CHECKING:
+    from lampblack.data.images.encoder import ImageEncoder
 
 MOST_WORKERS = 4
 AHEAD = 2  # batches that each worker decodes ahead: memory is bounded by workers × AHEAD + 1
@@ -44,6 +48,29 @@ class ArrayImages:
         """The images in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield ArrayImages(self.values[start : start + size])
+
+    def in_memory(self) -> ArrayImages:
+        """The images themselves."""
+        return self
+
+    def reader(self, encoder: object) -> None:
+        """None: they are in memory."""
+
+    def drawn(
+        self, split: Split, *, seen: int, least: int, advance: Advance
+    ) -> tuple[ArrayImages, Split, None]:
+        """All of them, as they are."""
+        return self, split, None
+
+    @property
+    def stored(self) -> bool:
+        """Whether they stay in files: no."""
+        return False
+
+    @property
+    def to_decode(self) -> int:
+        """None has to be decoded."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +102,27 @@ class FileImages:
         every = np.arange(len(self))
         return [every[start : start + size] for start in range(0, len(self), size)]
 
-    def in_memory(self, advance: Callable[[int], None] = lambda count: None) -> ArrayImages:
+    @property
+    def stored(self) -> bool:
+        """Whether they stay in files however many are asked for: small sets do not."""
+        return False
+
+    @property
+    def to_decode(self) -> int:
+        """All of them, where they are then held in memory."""
+        return len(self) if self.n_bytes <= IN_MEMORY else 0
+
+    def reader(self, encoder: ImageEncoder) -> FileReader:
+        """What decodes them batch by batch."""
+        return FileReader(self, encoder)
+
+    def drawn(
+        self, split: Split, *, seen: int, least: int, advance: Advance
+    ) -> tuple[Images, Split, None]:
+        """All of them decoded, where they take up to 1 GiB; else files that are read as needed."""
+        return self.in_memory(advance) if self.to_decode else self, split, None
+
+    def in_memory(self, advance: Advance = lambda count: None) -> ArrayImages:
         """All of them decoded. `advance` is told how many more are.
 
         Raises InvalidInput naming a file at fault.
@@ -93,6 +140,16 @@ class FileImages:
 Images = ArrayImages | FileImages
 
 
+def joined_images(parts: Sequence[ArrayImages]) -> ArrayImages:
+    """Images of one schema, one after the other; bytes stay bytes where all are."""
+    if len(parts) == 1:
+        return parts[0]
+    images = [part.values for part in parts]
+    if any(values.dtype != images[0].dtype for values in images):
+        images = [to_unit(values) for values in images]  # the same bits as bytes
+    return ArrayImages(np.concatenate(images))
+
+
 class FileReader:
     """Decodes batches of files, ahead of whoever uses them, in processes of its own.
 
@@ -102,8 +159,9 @@ class FileReader:
     process.
     """
 
-    def __init__(self, images: FileImages) -> None:
-        self._images = images
+    def __init__(self, images: FileImages, encoder: ImageEncoder | None = None) -> None:
+        """encoder: what `read` encodes with."""
+        self._images, self._encoder = images, encoder
         self._order = _Order()
         self._loader: Any = None
 
@@ -118,10 +176,11 @@ class FileReader:
                     raise result
             yield ArrayImages(self.stack(results))
 
-    def read(self, positions: Sequence[Positions]) -> Iterator[npt.NDArray[np.float32]]:
-        """The images at each of these positions as a network takes them."""
+    def read(self, positions: Sequence[Positions]) -> Iterator[npt.NDArray[Any]]:
+        """The images at each of these positions, as the encoder holds them."""
+        assert self._encoder is not None
         for images in self.batches(positions):
-            yield to_unit(images.values)
+            yield self._encoder.values(images)
 
     def digest(self) -> str:
         """A hash of the files' names, sizes and times of change."""
@@ -155,8 +214,11 @@ class FileReader:
             if "DataLoader worker" not in str(error):
                 raise
             raise TrainingError(
-                "a process that decodes images was killed; the likely cause is too little memory: "
-                "use smaller images (--image-size) or close other programs"
+                "a process that decodes images was killed; the likely cause is too little memory",
+                remedy=(
+                    Remedy("use smaller images (", Setting("image_size"), ")", joint=": "),
+                    Remedy("close other programs", joint=" or "),
+                ),
             ) from None
 
 

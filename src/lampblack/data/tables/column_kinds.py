@@ -1,10 +1,10 @@
 """The kinds of column a table may have, and the Arrow type that holds each."""
 
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import pyarrow as pa
 
-ColumnKind = Literal["number", "boolean", "category", "date"]
+from lampblack.choices import ColumnKind
 
 COLUMN_KINDS: Final[tuple[ColumnKind, ...]] = get_args(ColumnKind)
 

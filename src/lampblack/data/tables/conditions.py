@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.choices import ColumnKind
 
 Scalar = str | bool | int | float
 

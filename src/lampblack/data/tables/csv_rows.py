@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
+from lampblack.choices import ColumnKind
+from lampblack.data.tables.column_kinds import ARROW_TYPES
 from lampblack.data.tables.layout import LONGEST_ROW, CsvLayout, unreadable
 from lampblack.data.tables.parsing import (
     MISSING,
@@ -25,7 +26,7 @@ from lampblack.data.tables.parsing import (
     without_nan,
     without_numbers,
 )
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place
 
 TAIL_BYTES: Final = 1 << 16
 
@@ -217,10 +218,11 @@ def _decoded(layout: CsvLayout, table: pa.Table, numbers: RowNumbers) -> pa.Tabl
             try:
                 columns[index] = column.cast(pa.string())
             except pa.ArrowInvalid:
-                row = numbers[_first_undecodable(column)]
+                row = int(numbers[_first_undecodable(column)])
                 raise InvalidInput(
-                    f"{layout.source.path}: row {row}, column {table.column_names[index]!r}: "
-                    "is not UTF-8 text; save the file as UTF-8"
+                    "is not UTF-8 text",
+                    at=Place(layout.source.path, row, table.column_names[index]),
+                    remedy="save the file as UTF-8",
                 ) from None
     return with_columns(table, columns)
 
@@ -249,7 +251,9 @@ def _refuse_open_quote(
         is_open = bool(re.search("[\r\n]", text)) and not _ends_with_quote(layout)
     if is_open:
         raise InvalidInput(
-            f'{layout.source.path}: row {row}: a quote (") is never closed; close it or remove it'
+            'a quote (") is never closed',
+            at=Place(layout.source.path, row),
+            remedy="close it or remove it",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from lampblack.data.tables.scaling import LEAST, ColumnScaler, Scaling
+from lampblack.choices import Scaling
+from lampblack.data.tables.scaling import LEAST, ColumnScaler
 from lampblack.data.tables.schema import Rows, Schema
+from lampblack.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOST_LEVELS = 64
 PIECE = 1 << 16  # values encoded at a time: 512 KiB
@@ -76,6 +81,11 @@ class TableEncoder:
         self._levels = [_frequent_levels(values) for values in rows.categories]
         self._cycles = [_covered_cycles(moments) for moments in rows.dates]
         self._lay_out()
+        if not self.width:
+            raise InvalidInput(
+                "no column carries anything to learn from: dates that cover no whole day, week or "
+                "year have no cycle; add a column of numbers or categories"
+            )
         matrix = self._matrix(rows)
         self.medians = np.zeros(self._n_values)
         if self._missing_index:
@@ -89,7 +99,7 @@ class TableEncoder:
         )
         return self
 
-    def transform(
+    def values(
         self, rows: Rows, out: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
         """Encode rows as a float32 matrix (n, width), in pieces that a processor's cache holds.
@@ -103,6 +113,18 @@ class TableEncoder:
             self.scaler.apply(features, out=encoded[filled : filled + n])
             filled += n
         return encoded
+
+    def form(self, rows: Rows) -> tuple[tuple[int, ...], npt.DTypeLike]:
+        """(width,) float32."""
+        return self.shape, np.float32
+
+    def tensor(self, values: Tensor) -> Tensor:
+        """Encoded rows are what networks take."""
+        return values
+
+    @property
+    def frozen(self) -> None:
+        """No network is part of it."""
 
     def decode(self, features: npt.NDArray[np.float32]) -> dict[str, Any]:
         """What features (n, width) say in the user's units, by column, except for dates.
@@ -123,9 +145,9 @@ class TableEncoder:
             first += len(names)
         return {c.name: columns[c.name] for c in self.schema.columns if c.name in columns}
 
-    def state(self) -> EncoderState:
-        """What was fitted."""
-        return EncoderState(
+    def state(self) -> dict[str, Any]:
+        """What was fitted, as `EncoderState` has it."""
+        state = EncoderState(
             scaling=self.scaling,
             levels=self._levels,
             cycles=self._cycles,
@@ -135,6 +157,7 @@ class TableEncoder:
             constant=self.scaler.constant.tolist(),
             departure=self.scaler.departure,
         )
+        return state.model_dump()
 
     @classmethod
     def from_state(cls, schema: Schema, state: EncoderState) -> TableEncoder:
@@ -170,7 +193,7 @@ class TableEncoder:
         return numbers
 
     @property
-    def unrepeated(self) -> list[str]:
+    def unlearned(self) -> list[str]:
         """The category columns of which no level occurred twice in training."""
         columns = self.schema.of_kind("category")
         return [c.name for c, levels in zip(columns, self._levels, strict=True) if not levels]

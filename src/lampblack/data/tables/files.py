@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.choices import ColumnKind, OnBadRow
 from lampblack.data.tables.csv_rows import text_tables, typed_tables
 from lampblack.data.tables.filters import Filter, parse_where
 from lampblack.data.tables.inference import read_inferred
 from lampblack.data.tables.layout import (
+    GIVE_HEADER,
     CsvLayout,
     RowFormat,
     Source,
@@ -35,8 +36,8 @@ from lampblack.data.tables.parquet_rows import (
     told,
     unicode_only,
 )
-from lampblack.data.tables.parsing import BadRows, OnBadRow, RowNumbers, SkippedRow, parse_columns
-from lampblack.exceptions import InvalidInput
+from lampblack.data.tables.parsing import BadRows, RowNumbers, SkippedRow, parse_columns
+from lampblack.exceptions import InvalidInput, Place, Setting
 
 __all__ = [
     "FileRows",
@@ -118,7 +119,7 @@ def read_rows(
             list(_refuse_empty(_parquet_blocks(layout, told, names, bad, 1 << 20), layout, bad))
         )
     if not len(table):
-        raise InvalidInput(f"{path}: {_why_no_rows(bad)}")
+        raise _no_rows(path, bad)
     if chosen is not None:
         asked = {
             name: kind
@@ -128,7 +129,12 @@ def read_rows(
         block = iter([(table, numbers)])
         ((table, numbers),) = _chosen_blocks(block, chosen, asked, format, bad)
         if not len(table):
-            raise InvalidInput(f"no row of {path} passes --where {where!r}; change the condition")
+            raise InvalidInput(
+                f"no row of {path} passes ",
+                Setting("where", where),
+                names=Place(path),
+                remedy="change the condition",
+            )
     return FileRows(table.select(names), numbers, bad.skipped)
 
 
@@ -205,8 +211,7 @@ def _refuse_empty(
         yield block
         rows += len(block[0])
     if not rows and not bad.skipped:
-        path = layout.source.path if isinstance(layout, CsvLayout) else layout.path
-        raise InvalidInput(f"{path}: {_why_no_rows(bad)}")
+        raise _no_rows(layout.source.path if isinstance(layout, CsvLayout) else layout.path, bad)
 
 
 def _prepare(
@@ -225,10 +230,11 @@ def _find(path: str | Path | Source, format: RowFormat) -> CsvLayout | ParquetLa
     return find_parquet_layout(source) if source.parquet else find_layout(source, format)
 
 
-def _why_no_rows(bad: BadRows) -> str:
+def _no_rows(path: str | Path, bad: BadRows) -> InvalidInput:
     if not bad.skipped:
-        return "no rows; give a file with a header and rows"
-    return f"no row can be used, the first because {bad.skipped[0].reason}; correct the file"
+        return InvalidInput("no rows", at=Place(path), remedy=GIVE_HEADER)
+    what = f"no row can be used, the first because {bad.skipped[0].reason}"
+    return InvalidInput(what, at=Place(path), remedy="correct the file")
 
 
 def _csv_blocks(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.data.tables.column_kinds import ColumnKind
+from lampblack.choices import ColumnKind
 from lampblack.data.tables.conditions import (
     Among,
     ColumnName,

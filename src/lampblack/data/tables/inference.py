@@ -5,7 +5,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
+from lampblack.choices import ColumnKind
+from lampblack.data.tables.column_kinds import ARROW_TYPES
 from lampblack.data.tables.csv_rows import read_table
 from lampblack.data.tables.layout import CsvLayout
 from lampblack.data.tables.parsing import (
@@ -14,6 +15,7 @@ from lampblack.data.tables.parsing import (
     RowNumbers,
     are_dates,
     are_numbers,
+    cut,
     parse,
     parse_columns,
     shown,
@@ -22,7 +24,7 @@ from lampblack.data.tables.parsing import (
     without_nan,
     without_numbers,
 )
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
 ENOUGH: Final = 0.5
 FOREIGN: Final = {
@@ -83,9 +85,10 @@ def _kind_of_text(
     for what, pattern in FOREIGN.items():
         if total and count(pc.match_substring_regex(values, pattern)) >= ENOUGH * total:
             raise InvalidInput(
-                f"{layout.source.path}: column {name!r} seems to hold {what}, such as "
-                f"{shown(values[0].as_py())}; write them as 1234.5 or 2026-12-31, or keep the "
-                f"column as text (--types {name}=category)"
+                f"column {name!r} seems to hold {what}, such as {shown(values[0].as_py())}",
+                at=Place(layout.source.path),
+                names=Place(column=name),
+                remedy=("write them as 1234.5 or 2026-12-31", _keep_text(name)),
             )
     return "category"
 
@@ -101,12 +104,22 @@ def _not_all(
 ) -> InvalidInput:
     _, mask = parse(table[name], kind, layout.format.missing)
     assert mask is not None
-    first = shown(table[name][int(mask.argmax())].as_py())
+    first, row = table[name][int(mask.argmax())].as_py(), int(numbers[mask.argmax()])
+    missing = Setting("missing", [cut(first)])
     return InvalidInput(
-        f"{layout.source.path}: column {name!r}: {wrong} of {total} values are not {kind}s, the "
-        f"first {first} in row {numbers[mask.argmax()]}; correct them, name it as missing "
-        f"(--missing {first}), or keep the column as text (--types {name}=category)"
+        f"{wrong} of {total} values are not {kind}s, the first {shown(first)} in row {row}",
+        at=Place(layout.source.path, column=name),
+        names=Place(row=row),
+        remedy=(
+            "correct them",
+            Remedy("name it as missing (", missing, ")", joint=", "),
+            _keep_text(name),
+        ),
     )
+
+
+def _keep_text(name: str) -> Remedy:
+    return Remedy("keep the column as text (", Setting("types", {name: "category"}), ")")
 
 
 def _settled(values: pa.ChunkedArray) -> pa.ChunkedArray:

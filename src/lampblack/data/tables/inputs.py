@@ -3,29 +3,80 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lampblack.choices import ColumnKind
 from lampblack.data.tables.schema import Rows, Schema
 from lampblack.data.tables.stored import StoredRows
 from lampblack.data.tables.table import from_object_array, is_frame, to_arrow
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.exceptions import InvalidInput, Place, SchemaMismatch
 
 Matrix = npt.NDArray[np.floating[Any]]
 
+FEWEST_ROWS = 2
 
-def check_rows(
-    X: Any, schema: Schema, name: str, as_array: Callable[[Any], Matrix]
-) -> Rows | StoredRows:
+
+@dataclass(frozen=True, eq=False)
+class CheckedRows:
+    """Rows to be fitted that their schema has checked already: they are not converted again."""
+
+    schema: Schema
+    rows: Rows
+
+
+def learn_rows(
+    X: Any, types: Mapping[str, ColumnKind] | None, name: str
+) -> tuple[Schema, Rows | StoredRows]:
+    """The schema of the rows to be fitted, and the rows.
+
+    types: overrides what a column's own type implies. name: of the detector, for messages.
+    """
+    if isinstance(X, StoredRows):
+        if types:
+            raise InvalidInput("give the types to find_rows, which reads the file")
+        if len(X) < FEWEST_ROWS:
+            what = f"{len(X)} rows cannot be fitted"
+            raise InvalidInput(what, at=Place(X.path), remedy=f"give {FEWEST_ROWS}")
+        return X.schema, X
+    if isinstance(X, CheckedRows):
+        _refuse_few(len(X.rows), len(X.schema.columns))
+        return X.schema, X.rows
+    if is_table(X):
+        table = as_table(X)
+        _refuse_few(table.num_rows, table.num_columns)
+        schema = Schema.of_table(table, types)
+        if isinstance(X, np.ndarray):
+            schema = schema.model_copy(update={"named": False})
+        return schema, schema.read_table(table)
+    array = as_matrix(X, name, fewest=FEWEST_ROWS)
+    if types:
+        table = pa.table({f"x{i}": array[:, i] for i in range(array.shape[1])})
+        schema = Schema.of_table(table, types).model_copy(update={"named": False})
+        return schema, schema.read_table(table)
+    schema = Schema.of_array(array)
+    return schema, schema.read_array(array)
+
+
+def _refuse_few(rows: int, columns: int) -> None:
+    """Raise InvalidInput where a table is too small to be fitted."""
+    if rows < FEWEST_ROWS or not columns:
+        raise InvalidInput(
+            f"a table of {rows} rows and {columns} columns cannot be fitted; at least "
+            f"{FEWEST_ROWS} rows and 1 column are needed"
+        )
+
+
+def check_rows(X: Any, schema: Schema, name: str) -> Rows | StoredRows:
     """Rows of the fitted schema; columns of a named table are put in order by name.
 
     `Rows` were checked already, by this schema, and are taken as they are; `StoredRows` are checked
-    as they are read. name: of the detector, for messages. as_array: makes of anything but a table
-    the array (n, columns).
+    as they are read. name: of the detector, for messages.
     """
     if isinstance(X, Rows):
         return X
@@ -33,7 +84,7 @@ def check_rows(
         return X.under(schema)
     if is_table(X):
         return _check_table(X, schema, name)
-    array = as_array(X)
+    array = as_matrix(X, name, schema)
     if len(schema.of_kind("number")) < len(schema.columns) and not schema.named:
         return schema.read_table(pa.table(dict(zip(schema.names, array.T, strict=True))))
     return schema.read_array(array)
@@ -99,41 +150,46 @@ def refuse_unordered(X: Any) -> None:
         raise InvalidInput(f"X is a {type(X).__name__}, which has no order or end; pass a list")
 
 
-def as_matrix(X: Any, schema: Schema, name: str) -> Matrix:
-    """What is no table as an array (n, columns) of numbers, n ≥ 1; `name` is the detector's.
+def as_matrix(X: Any, name: str, schema: Schema | None = None, *, fewest: int = 1) -> Matrix:
+    """What is no table as an array (n, columns) of numbers, in the words of scikit-learn's checks.
 
-    scikit-learn checks what detectors are given, in the same words; this is for where it is not.
+    name: of the detector. schema: of the fitted columns; None while fitting. fewest: rows needed.
+    Raises InvalidInput, and TypeError for values that are no numbers.
     """
-    width = len(schema.columns)
     refuse_unordered(X)
     if hasattr(X, "toarray"):
         raise InvalidInput("X is sparse; pass a dense array: X.toarray()")
     try:
         given = np.asarray(unmasked(X))
         if given.dtype.kind == "c":
-            raise InvalidInput("X holds complex numbers; pass real ones")
+            raise InvalidInput("Complex data not supported; pass real numbers")
         if given.dtype.kind in "US":
             given = given.astype(object)  # for errors that quote the text as it is
         array = given if given.dtype == np.float32 else given.astype(np.float64)
     except InvalidInput:
         raise
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InvalidInput(one_line(error)) from None
     if array.ndim != 2:
         raise InvalidInput(_other_axes(array))
-    if schema.named:
+    if schema is not None and schema.named:
         warnings.warn(
             f"X does not have valid feature names, but {name} was fitted with feature names",
             UserWarning,
             stacklevel=2,
         )
-    if not len(array):
+    if len(array) < fewest:
         raise InvalidInput(
-            f"Found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required "
+            f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum of "
+            f"{fewest} is required by {name}."
+        )
+    if not array.shape[1]:
+        raise InvalidInput(
+            f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required "
             f"by {name}."
         )
-    if array.shape[1] != width:
-        raise InvalidInput(f"{_other_width(array.shape[1], width, name)}.")
+    if schema is not None and array.shape[1] != len(schema.columns):
+        raise InvalidInput(f"{_other_width(array.shape[1], len(schema.columns), name)}.")
     return array
 
 

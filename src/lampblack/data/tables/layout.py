@@ -9,16 +9,17 @@ import csv
 import io
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
-from lampblack.data.tables.column_kinds import COLUMN_KINDS, ColumnKind
-from lampblack.exceptions import InvalidInput
+from lampblack.choices import ColumnKind
+from lampblack.data.tables.column_kinds import COLUMN_KINDS
+from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
 PARQUET: Final = b"PAR1"
 GZIP: Final = b"\x1f\x8b"
@@ -31,6 +32,9 @@ SHOWN_NAMES: Final = 20
 SAMPLE_BYTES: Final = 1 << 16
 LONGEST_ROW: Final = 1 << 25
 BLOCK_BYTES = 1 << 20
+GIVE_ROWS: Final = "give a file of rows"
+GIVE_HEADER: Final = "give a file with a header and rows"
+NO_HEADER: Final = Remedy("say that the file has no header (", Setting("header", False), ")")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,19 @@ class RowFormat:
     types: Mapping[str, ColumnKind] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
+    @classmethod
+    def of_reading(
+        cls, reading: Mapping[str, Any], *, missing: Iterable[str] = (), **given: Any
+    ) -> "RowFormat":
+        """As the fitted file was written, by what its model remembers, but for what is given.
+
+        missing: further spellings. given: other fields; None where the user did not say.
+        """
+        known = {each.name: reading.get(each.name) for each in fields(cls)}
+        known |= {name: value for name, value in given.items() if value is not None}
+        told = {name: value for name, value in known.items() if value is not None}
+        return cls(**{**told, "missing": (*told.get("missing", ()), *missing)})
+
     def __post_init__(self) -> None:
         delimiter = self.delimiter
         if delimiter is not None:
@@ -60,7 +77,9 @@ class RowFormat:
         for name, kind in self.types.items():
             if kind not in COLUMN_KINDS:
                 raise InvalidInput(
-                    f"column {name!r}: {kind!r} is no type; use {', '.join(COLUMN_KINDS)}"
+                    f"{kind!r} is no type",
+                    at=Place(column=name),
+                    remedy=f"use {', '.join(COLUMN_KINDS)}",
                 )
 
 
@@ -116,24 +135,30 @@ def find_source(path: str | Path | Source) -> Source:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise InvalidInput(f"{str(path)!a}: the name is not UTF-8; rename the file") from None
+        place = Place(f"{str(path)!a}")
+        raise InvalidInput("the name is not UTF-8", at=place, remedy="rename the file") from None
+    place = Place(path)
     with unreadable(path):
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise InvalidInput(f"{path}: is a folder; give a file of rows (CSV or Parquet)")
+            raise InvalidInput("is a folder", at=place, remedy=f"{GIVE_ROWS} (CSV or Parquet)")
         if not stat.S_ISREG(mode):
-            raise InvalidInput(f"{path}: is not a regular file; save it as one first")
+            raise InvalidInput("is not a regular file", at=place, remedy="save it as one first")
         with path.open("rb") as file:
             magic = file.read(len(PARQUET))
         gzip = magic.startswith(GZIP)
         if gzip and Source(path, parquet=False, gzip=True).head(4) == PARQUET:
-            raise InvalidInput(f"{path}: is a compressed Parquet file; decompress it first")
+            raise InvalidInput(
+                "is a compressed Parquet file", at=place, remedy="decompress it first"
+            )
     if not magic:
-        raise InvalidInput(f"{path}: is empty (0 bytes); give a file with a header and rows")
+        raise InvalidInput("is empty (0 bytes)", at=place, remedy=GIVE_HEADER)
     if magic == ZIP:
-        raise InvalidInput(f"{path}: is a zip or Excel file; save it as CSV or Parquet")
+        raise InvalidInput("is a zip or Excel file", at=place, remedy="save it as CSV or Parquet")
     if magic != PARQUET and path.suffix.lower() in (".parquet", ".pq"):
-        raise InvalidInput(f"{path}: is not a Parquet file, though named as one; check the file")
+        raise InvalidInput(
+            "is not a Parquet file, though named as one", at=place, remedy="check the file"
+        )
     return Source(path, parquet=magic == PARQUET, gzip=gzip)
 
 
@@ -150,7 +175,7 @@ def find_layout(source: Source, format: RowFormat) -> CsvLayout:
         size *= 8
     whole = len(head) < size
     if not body.strip() or (format.header and whole and not re.search("[\r\n]", body)):
-        raise InvalidInput(f"{source.path}: no rows; give a file with a header and rows")
+        raise InvalidInput("no rows", at=Place(source.path), remedy=GIVE_HEADER)
     first_line = _first_record(body)
     delimiter = format.delimiter or _find_delimiter(first_line)
     return CsvLayout(
@@ -163,14 +188,20 @@ def find_layout(source: Source, format: RowFormat) -> CsvLayout:
     )
 
 
-def check_names(path: Path, names: Sequence[str], hint: str = "") -> None:
-    """Refuse names that are empty or appear twice."""
+def check_names(path: Path, names: Sequence[str], *remedy: Remedy) -> None:
+    """Refuse names that are empty or appear twice. remedy: what else to do than to rename."""
     for number, name in enumerate(names, 1):
         if not name.strip():
-            raise InvalidInput(f"{path}: column {number} has no name; name it{hint}")
+            what = f"column {number} has no name"
+            raise InvalidInput(what, at=Place(path), remedy=("name it", *remedy))
     if len(set(names)) < len(names):
         twice = next(name for number, name in enumerate(names) if name in names[:number])
-        raise InvalidInput(f"{path}: two columns are named {twice!r}; rename one{hint}")
+        raise InvalidInput(
+            f"two columns are named {twice!r}",
+            at=Place(path),
+            names=Place(column=twice),
+            remedy=("rename one", *remedy),
+        )
 
 
 def check_types(path: Path, names: Sequence[str], types: Mapping[str, ColumnKind]) -> None:
@@ -179,40 +210,43 @@ def check_types(path: Path, names: Sequence[str], types: Mapping[str, ColumnKind
         if name not in names:
             shown = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
             raise InvalidInput(
-                f"{path}: there is no column {name!r} to read as {types[name]} (--types); "
-                f"the columns are {shown}"
+                f"there is no column {name!r} to read as {types[name]} (",
+                Setting("types"),
+                f"); the columns are {shown}",
+                at=Place(path),
+                names=Place(column=name),
             )
 
 
 @contextmanager
 def unreadable(path: Path) -> Iterator[None]:
     """Turn what goes wrong in the reading of a file into one line."""
+    place = Place(path)
     try:
         yield
     except FileNotFoundError:
-        raise InvalidInput(f"{path}: does not exist; check the path") from None
+        raise InvalidInput("does not exist", at=place, remedy="check the path") from None
     except PermissionError:
-        raise InvalidInput(f"{path}: may not be read; check its permissions") from None
+        raise InvalidInput("may not be read", at=place, remedy="check its permissions") from None
     except OSError as error:
-        text = str(error)
-        if "Truncated compressed stream" in text:
-            problem = "is a truncated gzip file; copy or download it again"
-        elif "zlib" in text:
-            problem = "is a damaged gzip file; copy or download it again"
-        else:
-            problem = f"cannot be read ({_one_line(text)})"
-        raise InvalidInput(f"{path}: {problem}") from None
+        raise _of_gzip(place, str(error)) from None
     except pa.ArrowException as error:
-        raise InvalidInput(f"{path}: {_csv_problem(str(error))}") from None
+        if "straddling" in str(error):
+            what = f"a row is longer than {LONGEST_ROW >> 20} MiB"
+            look = 'look for a quote (") that is never closed'
+            raise InvalidInput(what, at=place, remedy=look) from None
+        raise InvalidInput(f"cannot be read ({_one_line(str(error))})", at=place) from None
 
 
-def _csv_problem(text: str) -> str:
-    if "straddling" in text:
-        return (
-            f"a row is longer than {LONGEST_ROW >> 20} MiB; "
-            'look for a quote (") that is never closed'
-        )
-    return f"cannot be read ({_one_line(text)})"
+def _of_gzip(place: Place, text: str) -> InvalidInput:
+    """What reading said of a file that may be compressed."""
+    if "Truncated compressed stream" in text:
+        what = "is a truncated gzip file"
+    elif "zlib" in text:
+        what = "is a damaged gzip file"
+    else:
+        return InvalidInput(f"cannot be read ({_one_line(text)})", at=place)
+    return InvalidInput(what, at=place, remedy="copy or download it again")
 
 
 def _one_line(text: str) -> str:
@@ -221,16 +255,17 @@ def _one_line(text: str) -> str:
 
 def _decode(path: Path, head: bytes) -> str:
     """The head as text, if its first line is."""
+    place, utf8 = Place(path), "save it as UTF-8"
     if head.startswith(UTF16):
-        raise InvalidInput(f"{path}: is UTF-16, not UTF-8 text; save it as UTF-8")
+        raise InvalidInput("is UTF-16, not UTF-8 text", at=place, remedy=utf8)
     if b"\0" in head:
-        raise InvalidInput(f"{path}: is binary, neither CSV nor Parquet; give a file of rows")
+        raise InvalidInput("is binary, neither CSV nor Parquet", at=place, remedy=GIVE_ROWS)
     body = head.removeprefix(BOM).lstrip(b"\r\n")
     first_line = re.split(rb"[\r\n]", body, maxsplit=1)[0]
     try:
         codecs.getincrementaldecoder("utf-8")().decode(first_line, len(first_line) < len(body))
     except UnicodeDecodeError:
-        raise InvalidInput(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+        raise InvalidInput("is not UTF-8 text", at=place, remedy=utf8) from None
     return head.decode(errors="replace")  # the rows are checked when they are read
 
 
@@ -251,8 +286,9 @@ def _find_names(path: Path, body: str, delimiter: str, *, header: bool) -> tuple
     try:
         first = next(rows)
     except csv.Error as error:
-        raise InvalidInput(f"{path}: the first line cannot be read ({error})") from None
+        what = f"the first line cannot be read ({error})"
+        raise InvalidInput(what, at=Place(path)) from None
     if not header:
         return tuple(f"c{number}" for number in range(1, len(first) + 1))
-    check_names(path, first, ", or say that the file has no header (--no-header)")
+    check_names(path, first, NO_HEADER)
     return tuple(first)

@@ -14,8 +14,8 @@ import pyarrow as pa
 from lampblack.data.tables.files import RowFormat, SkippedRow, column_names, iter_rows
 from lampblack.data.tables.filters import parse_where
 from lampblack.data.tables.names import known_names
-from lampblack.data.tables.schema import Rows, Schema
-from lampblack.exceptions import InvalidInput
+from lampblack.data.tables.schema import Rows, Schema, the_one
+from lampblack.exceptions import InvalidInput, Place, Setting
 
 Numbers = npt.NDArray[np.int64]
 
@@ -49,6 +49,17 @@ class Batch:
     numbers: Numbers
 
 
+def key_of(batch: Batch, id_column: str | None) -> pa.Array:
+    """What names each row: a column's value, or its number in the file. Text is of one type."""
+    if id_column is None:
+        return pa.array(batch.numbers)
+    source = batch.others if id_column in batch.others.column_names else batch.table
+    key = source.column(id_column).combine_chunks()
+    if pa.types.is_dictionary(key.type):
+        key = key.dictionary_decode()
+    return key.cast(pa.string()) if pa.types.is_large_string(key.type) else key
+
+
 class ModelRows:
     """The rows of a file, batch by batch, as a fitted schema takes them.
 
@@ -69,21 +80,25 @@ class ModelRows:
         may_be_empty: bool = False,
     ) -> None:
         names = column_names(path, row_format)
-        excluded = known_names(selection.exclude, names, "--exclude")
+        excluded = known_names(selection.exclude, names, Setting("exclude"))
         needed = [name for name in excluded if name in schema.names]
         if needed:
             raise InvalidInput(
-                f"--exclude {','.join(needed)}: the model needs it; fit again to leave it out"
+                Setting("exclude", needed),
+                ": the model needs it",
+                names=the_one(needed),
+                remedy="fit again to leave it out",
             )
         used = parse_where(selection.where, names).columns if selection.where else ()
         for name in keep:
             if name not in names:
-                raise InvalidInput(f"{path}: there is no column {name!r}; there are {names[:20]}")
+                what = f"there is no column {name!r}; there are {names[:20]}"
+                raise InvalidInput(what, at=Place(path), names=Place(column=name))
         allowed = {*schema.ignored, *excluded, *used, *keep} - set(schema.names)
         try:
             schema.check_names([name for name in names if name not in allowed])
         except InvalidInput as error:
-            raise type(error)(f"{path}: {error}") from None
+            raise error.at(path) from None
         self.path, self.schema, self.keep = path, schema, keep
         self._skip = selection.skip_bad_rows
         self._stream = iter_rows(
@@ -129,14 +144,10 @@ def usable_rows(
         except InvalidInput:
             refused = []
         if not refused:
-            raise type(error)(f"{path}: {error}") from None
-        skips = [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in refused]
+            raise error.at(path) from None
         if not skip:
-            first = skips[0]
-            raise InvalidInput(
-                f"{path}: row {first.row}, column {first.column!r}: {first.reason}, or skip such "
-                "rows (--on-bad-row skip)"
-            ) from None
+            raise refused[0].error(path, int(numbers[refused[0].row])) from None
+        skips = [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in refused]
         keep = np.ones(len(table), dtype=bool)
         keep[[r.row for r in refused]] = False
         kept = table.filter(pa.array(keep))

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
+from lampblack.choices import ColumnKind
+from lampblack.data.tables.column_kinds import ARROW_TYPES
 from lampblack.data.tables.layout import RowFormat, Source, check_names
 from lampblack.data.tables.parsing import (
     Mask,
@@ -20,7 +21,7 @@ from lampblack.data.tables.parsing import (
     with_columns,
     without_numbers,
 )
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
 BUFFER_BYTES: Final = 1 << 18
 NOT_UNICODE: Final = "the text is not UTF-8"
@@ -140,10 +141,13 @@ def _converted(path: Path, values: pa.ChunkedArray, name: str, kind: ColumnKind)
         return pc.cast(values, ARROW_TYPES[kind], safe=False)
     except pa.ArrowException:
         raise InvalidInput(
-            f"{path}: column {name!r} of type {values.type} cannot be read as {kind}; "
-            "tell another type (--types)"
+            f"column {name!r} of type {values.type} cannot be read as {kind}",
+            at=Place(path),
+            names=Place(column=name),
+            remedy=Remedy("tell another type (", Setting("types"), ")"),
         ) from None
 
 
 def _damaged(path: Path) -> InvalidInput:
-    return InvalidInput(f"{path}: is a truncated or damaged Parquet file; copy or write it again")
+    what = "is a truncated or damaged Parquet file"
+    return InvalidInput(what, at=Place(path), remedy="copy or write it again")

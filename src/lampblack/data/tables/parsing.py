@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from lampblack.data.tables.column_kinds import ARROW_TYPES, ColumnKind
-from lampblack.exceptions import InvalidInput
+from lampblack.choices import ColumnKind, OnBadRow
+from lampblack.data.tables.column_kinds import ARROW_TYPES
+from lampblack.exceptions import SKIP_BAD_ROWS, InvalidInput, Place, Remedy
 
-OnBadRow = Literal["fail", "skip"]
 Mask = npt.NDArray[np.bool_]
 RowNumbers = npt.NDArray[np.int64]
 
@@ -45,6 +45,10 @@ class SkippedRow:
     column: str | None
     reason: str
 
+    def __str__(self) -> str:
+        column = "" if self.column is None else f", column {self.column!r}"
+        return f"row {self.row}{column}: {self.reason}"
+
 
 @dataclass
 class BadRows:
@@ -60,10 +64,10 @@ class BadRows:
         ordered = [rows[number] for number in sorted(rows)]
         if ordered and self.action == "fail":
             first = ordered[0]
-            column = "" if first.column is None else f", column {first.column!r}"
             raise InvalidInput(
-                f"{self.path}: row {first.row}{column}: {first.reason}; "
-                "correct it or skip such rows (--on-bad-row skip)"
+                first.reason,
+                at=Place(self.path, first.row, first.column),
+                remedy=("correct it", Remedy(*SKIP_BAD_ROWS.parts, joint=" or ")),
             )
         self.skipped += ordered
 
@@ -106,7 +110,12 @@ def bad_cells(
 
 def shown(value: str) -> str:
     """A cell as a message shows it: quoted, on one line, cut when long."""
-    return repr(value if len(value) <= 40 else value[:37] + "...")
+    return repr(cut(value))
+
+
+def cut(value: str) -> str:
+    """A text, or the beginning of a long one."""
+    return value if len(value) <= 40 else value[:37] + "..."
 
 
 def parse(

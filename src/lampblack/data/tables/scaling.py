@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from lampblack.choices import Scaling
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-Scaling = Literal["standard", "minmax"]
 Matrix = npt.NDArray[np.float64]
 
 ROUNDING = float(4 * np.finfo(np.float64).eps)  # relative difference that counts as none

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from lampblack.data.tables.column_kinds import COLUMN_KINDS, ColumnKind
-from lampblack.exceptions import InvalidInput, SchemaMismatch
+from lampblack.choices import ColumnKind
+from lampblack.data.kind import Advance, Split
+from lampblack.data.names import listed
+from lampblack.data.tables.column_kinds import COLUMN_KINDS
+from lampblack.exceptions import (
+    SKIP_BAD_ROWS,
+    InvalidInput,
+    Place,
+    Remedy,
+    SchemaMismatch,
+    Setting,
+)
 
 LARGEST = 1e100  # beyond it, sums of squares overflow
 NOUNS: dict[ColumnKind, str] = {
@@ -24,12 +35,17 @@ NOUNS: dict[ColumnKind, str] = {
 }
 
 
-INFINITE = "the value is infinite; correct it or make it a missing value"
-HUGE = f"the value is beyond ±{LARGEST:g}; correct it or rescale the column"
+# What is wrong with a value, and what to do about it.
+INFINITE = ("the value is infinite", "correct it or make it a missing value")
+HUGE = (f"the value is beyond ±{LARGEST:g}", "correct it or rescale the column")
 MISSING = (
-    "the value is missing, and the fitted data had no missing value there; "
-    "fill it or leave the row out"
+    "the value is missing, and the fitted data had no missing value there",
+    "fill it or leave the row out",
 )
+
+
+LEAVE_OUT = Remedy("leave out what it does not know (", Setting("exclude"), ")", joint=": ")
+NAME_ROWS = Remedy("name rows by one such column (", Setting("id_column"), ")")
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,18 @@ class RefusedRow:
 
     row: int
     column: str
-    reason: str
+    what: str
+    remedy: str
+
+    @property
+    def reason(self) -> str:
+        """What is wrong and what to do, as one text."""
+        return f"{self.what}; {self.remedy}"
+
+    def error(self, path: Path, number: int) -> InvalidInput:
+        """The error for this row, which has this number in a file whose bad rows may be skipped."""
+        place = Place(path, number, self.column)
+        return InvalidInput(self.what, at=place, remedy=(self.remedy, SKIP_BAD_ROWS))
 
 
 class Column(BaseModel):
@@ -75,14 +102,40 @@ class Rows:
             tuple(values[index] for values in self.dates),
         )
 
+    def slice(self, start: int, stop: int) -> Rows:
+        """The rows from start to stop, without copying them."""
+        return Rows(
+            self.numbers[start:stop],
+            tuple(values.slice(start, stop - start) for values in self.categories),
+            tuple(values[start:stop] for values in self.dates),
+        )
+
     def chunks(self, size: int) -> Iterator[Rows]:
         """The rows in order, `size` at a time, without copying them."""
-        for start in range(0, len(self), size):
-            yield Rows(
-                self.numbers[start : start + size],
-                tuple(values.slice(start, size) for values in self.categories),
-                tuple(values[start : start + size] for values in self.dates),
-            )
+        return (self.slice(start, start + size) for start in range(0, len(self), size))
+
+    def in_memory(self) -> Rows:
+        """The rows themselves."""
+        return self
+
+    def reader(self, encoder: object) -> None:
+        """None: they are in memory."""
+
+    def drawn(
+        self, split: Split, *, seen: int, least: int, advance: Advance
+    ) -> tuple[Rows, Split, None]:
+        """All of them, as they are."""
+        return self, split, None
+
+    @property
+    def stored(self) -> bool:
+        """Whether they stay in a file: no."""
+        return False
+
+    @property
+    def to_decode(self) -> int:
+        """None has to be decoded."""
+        return 0
 
 
 class Schema(BaseModel):
@@ -94,9 +147,21 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: ClassVar[str] = "table"
+
     columns: tuple[Column, ...]
     named: bool
     ignored: tuple[str, ...] = ()
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the columns; None where the table had none."""
+        return self.names if self.named else None
+
+    @property
+    def n_features(self) -> int:
+        """How many columns there are."""
+        return len(self.columns)
 
     @property
     def names(self) -> list[str]:
@@ -129,12 +194,14 @@ class Schema(BaseModel):
             if name not in table.column_names:
                 raise InvalidInput(
                     f"types names {name!r}, which is not there; "
-                    f"there are {listed(table.column_names)}"
+                    f"there are {listed(table.column_names)}",
+                    names=Place(column=name),
                 )
             if kind not in COLUMN_KINDS:
                 raise InvalidInput(
-                    f"types: column {name!r}: unknown type {kind!r}; "
-                    f"use one of {', '.join(COLUMN_KINDS)}"
+                    f"types: column {name!r}: unknown type {kind!r}",
+                    names=Place(column=name),
+                    remedy=f"use one of {', '.join(COLUMN_KINDS)}",
                 )
         kinds = {name: types.get(name) or _kind_of(table, name) for name in table.column_names}
         columns = (
@@ -149,7 +216,9 @@ class Schema(BaseModel):
             if column.kind not in ("number", "boolean"):
                 raise SchemaMismatch(
                     f"column {column.name!r} holds {NOUNS[column.kind]}, which an array of numbers "
-                    "cannot hold; pass a table with the columns' names"
+                    "cannot hold",
+                    names=Place(column=column.name),
+                    remedy="pass a table with the columns' names",
                 )
         rows = Rows(X)
         self._refuse_faults(rows)
@@ -177,18 +246,18 @@ class Schema(BaseModel):
         given, known = set(names), set(self.names)
         missing = [name for name in self.names if name not in given]
         extra = [name for name in names if name not in known and name not in self.ignored]
+        place = the_one([*missing, *extra])
         if missing and extra:
-            raise SchemaMismatch(
-                f"missing: {listed(missing)}; unexpected: {listed(extra)}; renamed?"
-            )
+            what = f"missing: {listed(missing)}; unexpected: {listed(extra)}; renamed?"
+            raise SchemaMismatch(what, names=place)
         if missing:
-            raise SchemaMismatch(
-                f"missing: {listed(missing)}; the model was fitted on {listed(self.names)}"
-            )
+            what = f"missing: {listed(missing)}; the model was fitted on {listed(self.names)}"
+            raise SchemaMismatch(what, names=place)
         if extra:
             raise SchemaMismatch(
-                f"unexpected: {listed(extra)}; the model was fitted without: leave out what it "
-                "does not know (--exclude), or name rows by one such column (--id)"
+                f"unexpected: {listed(extra)}; the model was fitted without",
+                names=place,
+                remedy=(LEAVE_OUT, NAME_ROWS),
             )
 
     def _convert(self, table: pa.Table) -> Rows:
@@ -206,7 +275,8 @@ class Schema(BaseModel):
 
     def _refuse_faults(self, rows: Rows) -> None:
         for fault in self._faults(rows):
-            raise SchemaMismatch(f"column {fault.column!r}, row {fault.row + 1}: {fault.reason}")
+            place = Place(row=fault.row + 1, column=fault.column)
+            raise SchemaMismatch(fault.what, at=place, remedy=fault.remedy)
 
     def _faults(self, rows: Rows) -> Iterator[RefusedRow]:
         """Values that no score can be given for: infinite, huge, or missing where none was."""
@@ -227,17 +297,9 @@ class Schema(BaseModel):
                 yield from _fault(column, np.isnat(moments), MISSING)
 
 
-def listed(names: Iterable[str], most: int = 5) -> str:
-    """The word column and names in quotes, the first few of many.
-
-    >>> listed(["a"]), listed(["a", "b"])
-    ("column 'a'", "columns 'a', 'b'")
-    """
-    names = list(names)
-    shown = ", ".join(repr(name) for name in names[:most])
-    noun = "column" if len(names) == 1 else "columns"
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{noun} {shown}{more}"
+def the_one(names: Sequence[str]) -> Place:
+    """The column at fault, where it is one alone."""
+    return Place(column=names[0] if len(names) == 1 else None)
 
 
 def refuse_repeated_names(names: Sequence[str]) -> None:
@@ -248,7 +310,8 @@ def refuse_repeated_names(names: Sequence[str]) -> None:
         else []
     )
     if repeated:
-        raise InvalidInput(f"{listed(repeated)}: the name occurs more than once; rename one")
+        what = f"{listed(repeated)}: the name occurs more than once"
+        raise InvalidInput(what, names=the_one(repeated), remedy="rename one")
 
 
 def _kind_of(table: pa.Table, name: str) -> ColumnKind:
@@ -263,8 +326,9 @@ def _kind_of(table: pa.Table, name: str) -> ColumnKind:
     if is_text(kind):
         return "category"
     raise InvalidInput(
-        f"column {name!r} has type {kind}, which cannot be used; "
-        "give numbers, true/false values, text or dates, or leave it out"
+        f"column {name!r} has type {kind}, which cannot be used",
+        names=Place(column=name),
+        remedy=("give numbers, true/false values, text or dates", "leave it out"),
     )
 
 
@@ -294,16 +358,20 @@ def _has_missing(values: pa.ChunkedArray) -> bool:
     return pa.types.is_floating(values.type) and bool(pc.any(pc.is_nan(values)).as_py())
 
 
-def _fault(column: Column, wrong: npt.NDArray[np.bool_], reason: str) -> Iterator[RefusedRow]:
+def _fault(
+    column: Column, wrong: npt.NDArray[np.bool_], reason: tuple[str, str]
+) -> Iterator[RefusedRow]:
     for row in np.flatnonzero(wrong):
-        yield RefusedRow(int(row), column.name, reason)
+        yield RefusedRow(int(row), column.name, *reason)
 
 
 def _changed(column: Column, kind: pa.DataType, example: Any = None) -> SchemaMismatch:
     shown = f" (such as {example!r})" if example is not None else ""
     return SchemaMismatch(
         f"column {column.name!r} held {NOUNS[column.kind]} when the model was fitted "
-        f"and now holds {_noun(kind)}{shown}; convert it"
+        f"and now holds {_noun(kind)}{shown}",
+        names=Place(column=column.name),
+        remedy="convert it",
     )
 
 
@@ -393,9 +461,9 @@ def _as_dates(values: pa.ChunkedArray, column: Column) -> npt.NDArray[np.datetim
         coarse = not pa.types.is_timestamp(kind) or kind.unit != "ns"
         moments = values.cast(pa.timestamp("us"), safe=coarse)
     except pa.ArrowInvalid:
-        raise InvalidInput(
-            f"column {column.name!r}: a date lies out of range; correct it"
-        ) from None
+        what = "a date lies out of range"
+        place = Place(column=column.name)
+        raise InvalidInput(what, at=place, remedy="correct it") from None
     return np.asarray(moments.to_numpy(), dtype="datetime64[us]")
 
 

@@ -11,16 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.tables.column_kinds import ColumnKind
-from lampblack.data.tables.files import OnBadRow, SkippedRow, column_names, iter_rows
+from lampblack.choices import ColumnKind, OnBadRow
+from lampblack.data.kind import Advance, Split
+from lampblack.data.names import listed
+from lampblack.data.tables.files import SkippedRow, column_names, iter_rows
 from lampblack.data.tables.layout import RowFormat, find_source
 from lampblack.data.tables.parquet_rows import find_parquet_layout
-from lampblack.data.tables.schema import Rows, Schema, listed
-from lampblack.exceptions import InvalidInput
+from lampblack.data.tables.schema import Rows, Schema, the_one
+from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
 if TYPE_CHECKING:
     from lampblack.data.tables.encoder import TableEncoder
 
+MOST_ENCODED = 200_000  # rows on which the encoder is fitted, where training sees fewer
 WINDOW = 1 << 24  # values held at a time: 128 MiB of float64
 
 LARGE = 1 << 30  # bytes of a Parquet file's values above which it is not read whole
@@ -52,8 +55,12 @@ def find_rows(
     path = Path(path)
     if not find_source(path).parquet:
         raise InvalidInput(
-            f"{path}: rows can stay in a Parquet file alone; write it as one, or read it whole "
-            "(leave out --stream)"
+            "rows can stay in a Parquet file alone",
+            at=Place(path),
+            remedy=(
+                "write it as one",
+                Remedy("read it whole (leave out ", Setting("stream"), ")"),
+            ),
         )
     format_ = RowFormat(types=dict(types or {}), missing=tuple(missing))
     tables = FileTables(path, format_, columns, where, on_bad_row)
@@ -85,7 +92,8 @@ class FileTables(Iterable[pa.Table]):
         self._columns = names if columns is None else list(columns)
         unknown = [name for name in self._columns if name not in names]
         if unknown:
-            raise InvalidInput(f"{path}: there is no {listed(unknown)}; there are {listed(names)}")
+            what = f"there is no {listed(unknown)}; there are {listed(names)}"
+            raise InvalidInput(what, at=Place(path), names=the_one(unknown))
         self._stream = iter_rows(
             path, row_format, kinds={}, where=where, on_bad_row=on_bad_row, used=self._columns
         )
@@ -112,13 +120,9 @@ class FileTables(Iterable[pa.Table]):
         try:
             found = _every_nullable(Schema.of_table(table)).refused(table)
         except InvalidInput as error:
-            raise type(error)(f"{self._path}: {error}") from None
+            raise error.at(self._path) from None
         if found and not self._skip:
-            row = int(numbers[found[0].row])
-            raise InvalidInput(
-                f"{self._path}: row {row}, column {found[0].column!r}: {found[0].reason}, or skip "
-                "such rows (--on-bad-row skip)"
-            )
+            raise found[0].error(self._path, int(numbers[found[0].row]))
         self._refused += [SkippedRow(int(numbers[r.row]), r.column, r.reason) for r in found]
 
 
@@ -152,7 +156,8 @@ class StoredRows:
             schema = schema or found
             count += len(table)
         if schema is None or not count:
-            raise InvalidInput(f"{path}: no row can be used; give a file with rows")
+            what = "no row can be used"
+            raise InvalidInput(what, at=Place(path), remedy="give a file with rows")
         columns = (
             column.model_copy(update={"nullable": column.name in nullable})
             for column in schema.columns
@@ -193,8 +198,42 @@ class StoredRows:
     def in_memory(self) -> Rows:
         """All of these rows."""
         if self._positions is None:
-            return _joined([self.schema.read_table(table) for table in self._tables])
+            return joined_rows([self.schema.read_table(table) for table in self._tables])
         return self._gather(self._positions)
+
+    @property
+    def stored(self) -> bool:
+        """Whether they stay in a file: yes."""
+        return True
+
+    @property
+    def to_decode(self) -> int:
+        """None has to be decoded."""
+        return 0
+
+    def reader(self, encoder: TableEncoder) -> RowReader:
+        """What reads them batch by batch."""
+        return RowReader(self, encoder)
+
+    def drawn(
+        self, split: Split, *, seen: int, least: int, advance: Advance
+    ) -> tuple[Rows, Split, StoredRows | None]:
+        """Rows in memory for a fit, the split of those, and what training reads from the file.
+
+        Where the rows that training sees fit into `window`, that many, or `least` if that is more,
+        are drawn at random from those that may train, in one reading of the file, and the fit is
+        that of a table of them. Otherwise training reads batches from the file, and the encoder and
+        the score learn from `least` of its rows. Where all rows fit, the fit has the bits of one in
+        memory.
+        """
+        held = len(split.calibration) + len(split.validation)
+        room = max(1, self.window - held)
+        beyond = min(seen, len(split.train)) > room
+        least = max(MOST_ENCODED, least)
+        train = split.train[: min(least if beyond else max(seen, least), room)]
+        kept = np.sort(np.concatenate([train, split.validation, split.calibration]))
+        part = Split(*(np.searchsorted(kept, index) for index in (train, *split[1:])))
+        return self.take(kept).in_memory(), part, self.take(split.train) if beyond else None
 
     def digest(self) -> str:
         """A hash of the file's name, size and time of change, and of the schema."""
@@ -221,7 +260,8 @@ class StoredRows:
             if end == len(wanted):
                 break
         if end < len(wanted):
-            raise InvalidInput(f"{self.path}: has fewer rows than before; it changed while in use")
+            what = "has fewer rows than before; it changed while in use"
+            raise InvalidInput(what, at=Place(self.path))
         if not others:
             return self.schema.read_table(next(iter(self._tables)).slice(0, 0))
         place = np.empty_like(order)
@@ -263,7 +303,7 @@ class RowReader:
         first = 0
         for batch in positions:
             index = np.arange(first, first + len(batch))
-            yield self._encoder.transform(rows.take(index))
+            yield self._encoder.values(rows.take(index))
             first += len(batch)
 
 
@@ -272,7 +312,10 @@ def _every_nullable(schema: Schema) -> Schema:
     return schema.model_copy(update={"columns": tuple(columns)})
 
 
-def _joined(parts: list[Rows]) -> Rows:
+def joined_rows(parts: list[Rows]) -> Rows:
+    """Rows of one schema, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
     return Rows(np.concatenate([part.numbers for part in parts]), *_columns(parts))
 
 
@@ -291,7 +334,7 @@ def _rebatched(parts: Iterator[Rows], size: int) -> Iterator[Rows]:
     """The same rows, exactly `size` at a time but for the last."""
     rest: Rows | None = None
     for part in parts:
-        rows = part if rest is None or not len(rest) else _joined([rest, part])
+        rows = part if rest is None or not len(rest) else joined_rows([rest, part])
         whole = len(rows) - len(rows) % size
         pieces = list(rows.chunks(size))
         yield from pieces[: whole // size]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place
 
 
 def is_frame(X: Any) -> bool:
@@ -36,13 +36,15 @@ def _pandas_to_arrow(X: Any) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for position, name in enumerate(map(str, X.columns)):
         if name in columns:
-            raise InvalidInput(f"column {name!r} occurs more than once; rename it")
+            what = f"column {name!r} occurs more than once"
+            raise InvalidInput(what, names=Place(column=name), remedy="rename it")
         if str(X.dtypes.iloc[position]).startswith("Sparse"):
-            raise InvalidInput(f"column {name!r} is sparse; make it dense first")
+            what = f"column {name!r} is sparse"
+            raise InvalidInput(what, names=Place(column=name), remedy="make it dense first")
         try:
             columns[name] = pa.Array.from_pandas(X.iloc[:, position])
         except (pa.ArrowException, OverflowError, UnicodeError):
-            raise InvalidInput(_mixed(name, X.iloc[:, position])) from None
+            raise _mixed(name, X.iloc[:, position]) from None
     return pa.table({name: _flat(values) for name, values in columns.items()})
 
 
@@ -50,19 +52,22 @@ def _flat(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
-def _mixed(name: str, values: Any) -> str:
-    """Say where a column's values change their type."""
+def _mixed(name: str, values: Any) -> InvalidInput:
+    """The error for a column, at the row where its values change their type."""
     first = None
     for row, value in enumerate(values, start=1):
         if _is_missing(value):
             continue
         first = first or type(value)
         if type(value) is not first:
-            return (
+            return InvalidInput(
                 f"column {name!r} mixes types: row {row} holds {value!r} "
-                f"({type(value).__name__}) after {first.__name__} values; make them one type"
+                f"({type(value).__name__}) after {first.__name__} values",
+                names=Place(row=row, column=name),
+                remedy="make them one type",
             )
-    return f"column {name!r} holds values that cannot be used; give numbers, text or dates"
+    what = f"column {name!r} holds values that cannot be used"
+    return InvalidInput(what, names=Place(column=name), remedy="give numbers, text or dates")
 
 
 def _is_missing(value: Any) -> bool:
@@ -83,5 +88,5 @@ def from_object_array(X: npt.NDArray[np.object_]) -> pa.Table:
         try:
             columns[f"x{i}"] = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            raise InvalidInput(_mixed(f"x{i}", values)) from None
+            raise _mixed(f"x{i}", values) from None
     return pa.table(columns)

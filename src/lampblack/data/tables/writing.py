@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from lampblack.exceptions import InvalidInput
+from lampblack.exceptions import InvalidInput, Place
 
 STANDARD_OUTPUT: Final = "-"
 
@@ -48,9 +48,10 @@ def open_writer(path: str | Path, schema: pa.Schema) -> Iterator[RowWriter]:
     final = Path(os.path.realpath(path))
     opener = _opener(Path(path))
     if not final.parent.is_dir():
-        raise InvalidInput(f"{path}: the folder {final.parent} does not exist; create it first")
+        what = f"the folder {final.parent} does not exist"
+        raise InvalidInput(what, at=Place(path), remedy="create it first")
     if final.is_dir():
-        raise InvalidInput(f"{path}: is a folder; give the name of a file")
+        raise InvalidInput("is a folder", at=Place(path), remedy="give the name of a file")
     if opener is _csv_writer:
         _check_csv_types(path, schema)
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
@@ -103,7 +104,8 @@ def _opener(path: Path) -> Opener:
         return _parquet_writer
     if name.removesuffix(".gz").endswith((".csv", ".tsv")):
         return _csv_writer
-    raise InvalidInput(f"{path}: the name must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet")
+    what = "the name must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet"
+    raise InvalidInput(what, at=Place(path))
 
 
 @contextmanager
@@ -152,8 +154,10 @@ def _check_csv_types(path: str | Path, schema: pa.Schema) -> None:
             csv.write_csv(pa.schema([column]).empty_table(), pa.BufferOutputStream())
         except pa.ArrowException:
             raise InvalidInput(
-                f"{path}: column {column.name!r} of type {column.type} cannot be written as CSV; "
-                "write a .parquet file"
+                f"column {column.name!r} of type {column.type} cannot be written as CSV",
+                at=Place(path),
+                names=Place(column=column.name),
+                remedy="write a .parquet file",
             ) from None
 
 
@@ -166,7 +170,8 @@ def unwritable(path: str | Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
-        raise InvalidInput(f"{path}: cannot be written ({reason}); choose another place") from None
+        what = f"cannot be written ({reason})"
+        raise InvalidInput(what, at=Place(path), remedy="choose another place") from None
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An autoencoder that also remembers normal samples, and how far apart they lie."""
+"""Remembered normal samples, and the search for those nearest to a new one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lampblack.networks.pair import AutoencoderPair
 from lampblack.scores.nearest.views import AsEncoded, ByRange, ByRank, View
 
 ROUNDING = 4 * torch.finfo(torch.float32).eps  # relative difference that counts as none
@@ -21,31 +20,20 @@ CANDIDATES = 1 << 17  # values of candidates that are compared at a time: 512 Ki
 LONGEST_SIDE = 16  # pixels at which images are compared
 
 
-class RememberingPair(AutoencoderPair):
-    """Encoder and decoder, and samples to which new ones are compared.
+class Memory(nn.Module):
+    """Samples to which new ones are compared, in one view or several.
 
     A row is remembered as it is encoded, and compared in three views: as it is, by range and by
     rank (`scores/nearest/views.py`). An image is averaged over squares of pixels so that its longer
-    side is 16 at most, and compared as that. The buffers are filled after training: `memory`
-    (samples, width); what the views learn; and for the parts of the score, which are the network's
-    and one for each view, `units` (1 + views,), their means on normal samples, and `weights`
-    (1 + views,), which sum to 1.
+    side is 16 at most, and compared as that. Filled after training: `samples` (n, width), and what
+    the views learn of them.
     """
 
-    memory: Tensor
-    units: Tensor
-    weights: Tensor
+    samples: Tensor
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        varying: Tensor,
-        shape: tuple[int, ...],
-        numbers: Tensor | None = None,
-    ) -> None:
-        """numbers: which features of a table (width,) are numbers; None stands for all."""
-        super().__init__(encoder, decoder, varying)
+    def __init__(self, shape: tuple[int, ...], numbers: Tensor | None = None) -> None:
+        """shape: of one sample. numbers: which features of a table (width,) are; None: all."""
+        super().__init__()
         self.factor = 1 if len(shape) == 1 else math.ceil(max(shape[1:]) / LONGEST_SIDE)
         width = self.compared(torch.zeros(1, *shape)).shape[1]
         views: list[View] = [AsEncoded()]
@@ -53,20 +41,18 @@ class RememberingPair(AutoencoderPair):
             numbers = torch.ones(width, dtype=torch.bool) if numbers is None else numbers
             views += [ByRange(numbers.clone()), ByRank(numbers.clone())]
         self.views = nn.ModuleList(views)
-        self.register_buffer("memory", torch.zeros(0, width))
-        self.register_buffer("units", torch.ones(1 + len(views)))
-        self.register_buffer("weights", torch.full((1 + len(views),), 1 / (1 + len(views))))
+        self.register_buffer("samples", torch.zeros(0, width))
         self._seen: list[Remembered] = []
 
     def learn_views(self) -> None:
         """Let the views learn from what is remembered."""
         for view in self.views:
-            view.learn(self.memory)  # type: ignore[operator]
+            view.learn(self.samples)  # type: ignore[operator]
         self._seen = []
 
     def remember(self, batches: Iterable[Tensor]) -> None:
         """Keep these samples (n, ...), in place of any others."""
-        self.memory = torch.cat([self.memory[:0], *(self.compared(batch) for batch in batches)])
+        self.samples = torch.cat([self.samples[:0], *(self.compared(batch) for batch in batches)])
         self._seen = []
 
     def compared(self, x: Tensor) -> Tensor:
@@ -88,8 +74,8 @@ class RememberingPair(AutoencoderPair):
 
     def see(self) -> None:
         """Look at what is remembered through every view, once for all that follows."""
-        if not self._seen or self._seen[0].samples.device != self.memory.device:
-            self._seen = [Remembered(view(self.memory)) for view in self.views]
+        if not self._seen or self._seen[0].samples.device != self.samples.device:
+            self._seen = [Remembered(view(self.samples)) for view in self.views]
 
     def nearest(self, compared: Tensor, k: int, equal: int = 1) -> list[Tensor]:
         """Squared differences (n, k, width) to the nearest remembered samples, view by view.
@@ -111,9 +97,9 @@ class RememberingPair(AutoencoderPair):
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         """Make room for as many samples as are to be loaded."""
-        stored = state_dict.get(prefix + "memory")
+        stored = state_dict.get(prefix + "samples")
         if stored is not None:
-            self.memory = self.memory.new_zeros(len(stored), *self.memory.shape[1:])
+            self.samples = self.samples.new_zeros(len(stored), *self.samples.shape[1:])
         self._seen = []
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 

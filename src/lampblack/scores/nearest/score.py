@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +13,11 @@ import torch
 from torch import Tensor
 
 from lampblack.scores.base import Passed, Score, Scored
-from lampblack.scores.nearest.memory import RememberingPair
+from lampblack.scores.nearest.memory import Memory
 from lampblack.scores.reconstruction import ReconstructionScore
+
+if TYPE_CHECKING:
+    from lampblack.data.kind import Encoder
 
 LEAST_UNIT = 0.01  # of the samples' distance from their centre, below which no mean distance counts
 LEAST_WEIGHT = 0.05  # of any part that is weighed, so that the score grows away from all data
@@ -31,7 +36,7 @@ class NearestScore(Score):
     """Score = Σ wᵢ · log₂(1 + sᵢ / s̄ᵢ) of parts sᵢ, s̄ᵢ their means on normal samples.
 
     s₁ = error(x, x̂) + β‖z‖₂, the score of the network; each other part a distance to the nearest
-    remembered samples in one view of `RememberingPair`: the middle of the distance to the nearest
+    remembered samples in one view of `Memory`: the middle of the distance to the nearest
     and the mean distance to the k nearest. One that equals the sample is taken for the sample
     itself and does not count, nor hide it where it trained the detector; a second one does. An
     ordinary normal sample has a score of about 1. Distances grow as a sample leaves all data, up to
@@ -42,12 +47,19 @@ class NearestScore(Score):
     the parts over their spread, drawn to equal weights and none below 5 %. Some tables are told
     apart by single near rows, others by ranks, or by a network.
 
-    calibrating: the samples to be scored calibrate, and are remembered themselves. Of those equal
-    to the sample two are then left out, itself and one for the sample itself; see
+    Samples that calibrate may be remembered themselves (`of_remembered`). Of those equal to the
+    sample two are then left out, itself and one for the sample itself; see
     docs/methods/lampblack.md for why the promise holds.
+
+    Buffers, one value for the network and one for each view: `units`, the means s̄ᵢ, and `weights`,
+    which sum to 1.
 
     The score is this project's; nearest neighbours as a detector: Ramaswamy et al., SIGMOD 2000.
     """
+
+    units: Tensor
+    weights: Tensor
+    remembered: Memory
 
     needs_reference = True
     by_row = True  # neighbours are searched for 64 rows at a time
@@ -59,20 +71,32 @@ class NearestScore(Score):
         k: int,
         memory: int,
         weights: Sequence[float] | None = None,
-        calibrating: bool = False,
     ) -> None:
+        super().__init__()
         if k < 1:
             raise ValueError(f"a sample has no {k} nearest")
         self._network = network
         self._k = k
-        self._memory = memory
-        self._weights = weights
-        self._equal = 2 if calibrating else 1
+        self._most = memory
+        self._given_weights = weights
+        self._equal = 1
+
+    def prepare(self, encoder: Encoder, networks: Any) -> None:
+        """Make room for samples of the encoder's shape."""
+        numbers = None if encoder.numbers is None else torch.from_numpy(encoder.numbers)
+        self.remembered = Memory(encoder.shape, numbers)
+        parts = 1 + len(self.remembered.views)
+        self.register_buffer("units", torch.ones(parts))
+        self.register_buffer("weights", torch.full((parts,), 1 / parts))
+
+    def warm_up(self) -> None:
+        """Look at what is remembered through every view."""
+        self.remembered.see()
 
     @property
     def memory(self) -> int:
         """How many samples to remember at most."""
-        return self._memory
+        return self._most
 
     @property
     def watched(self) -> Score:
@@ -80,70 +104,62 @@ class NearestScore(Score):
         return self._network
 
     def of_remembered(self) -> Score:
-        """The score of samples that calibrate and are remembered."""
-        return NearestScore(
-            self._network,
-            k=self._k,
-            memory=self._memory,
-            weights=self._weights,
-            calibrating=True,
-        )
+        """The score of samples that calibrate and are remembered; it shares what was learned."""
+        other = copy.copy(self)
+        other._equal = 2
+        return other
 
-    def __call__(self, networks: RememberingPair, passed: Passed) -> Scored:
+    def forward(self, networks: Any, passed: Passed) -> Scored:
         """The scores of a batch; the remainder is the share of the weighted norm of the code."""
         network = self._network(networks, passed)
-        weighed = _weighed(networks, _parts(network.score, self._squares(networks, passed.x)))
+        weighed = self._weighed(_parts(network.score, self._squares(passed.x)))
         remainder = weighed[:, 0] * network.remainder / network.score.clamp(min=1e-30)
         return Scored(weighed.sum(dim=1) - remainder, remainder)
 
-    def explain(
-        self, networks: RememberingPair, passed: Passed, at_once: int
-    ) -> tuple[Tensor, Tensor]:
+    def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:
         """Each element's share of every part: its term of the error, or of the distances.
 
         A distance ‖x − m‖₂ has the terms (x − m)² / ‖x − m‖₂, as the view shows x and m.
         """
         errors, norm = self._network.explain(networks, passed, at_once)
         network = self._network(networks, passed).score
-        squares = self._squares(networks, passed.x)
+        squares = self._squares(passed.x)
         parts = _parts(network, squares)
-        rates = _weighed(networks, parts) / parts.clamp(min=1e-30)  # (n, parts)
+        rates = self._weighed(parts) / parts.clamp(min=1e-30)  # (n, parts)
         by_axis = (len(rates), *[1] * (errors.ndim - 1))
         contributions = rates[:, 0].reshape(by_axis) * errors
         for rate, view in zip(rates.T[1:], squares, strict=True):
             terms = view / view.sum(dim=2, keepdim=True).clamp(min=1e-30).sqrt()  # (n, k, width)
-            shares = networks.spread(_middle(terms), passed.x)
+            shares = self.remembered.spread(_middle(terms), passed.x)
             contributions += rate.reshape(by_axis) * shares
         return contributions, rates[:, 0] * norm
 
-    def attribute_remainder(
-        self, networks: RememberingPair, passed: Passed, at_once: int
-    ) -> Tensor:
+    def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
         """Integrated gradients of the weighted norm, at the rate by which it enters the score."""
         network = self._network(networks, passed).score[:, None]
-        rates = _weighed(networks, network) / network.clamp(min=1e-30)
+        rates = self._weighed(network) / network.clamp(min=1e-30)
         attributed = self._network.attribute_remainder(networks, passed, at_once)
         return rates[:, 0].reshape(-1, *[1] * (attributed.ndim - 1)) * attributed
 
     @torch.no_grad()
-    def remember(self, networks: RememberingPair, batches: Iterable[Tensor]) -> None:
+    def remember(self, networks: Any, batches: Iterable[Tensor]) -> None:
         """Keep samples."""
-        networks.remember(batches)
+        self.remembered.remember(batches)
 
     @torch.no_grad()
-    def fit(self, networks: RememberingPair, reference: Iterable[Passed]) -> None:
+    def fit(self, networks: Any, reference: Iterable[Passed]) -> None:
         """Learn the views and their mean distances from the samples that are remembered.
 
         From others, `reference`, learn the mean score of the network, and the weights.
         """
-        networks.learn_views()
-        networks.units[1:] = self._mean_distances(networks)
+        self.remembered.learn_views()
+        self.units[1:] = self._mean_distances()
         batches = _first(reference)
         scores = torch.cat([self._network(networks, passed).score for passed in batches])
-        networks.units[0] = scores.mean().clamp(min=1e-9)
-        if self._weights is not None:
-            given = torch.tensor(self._weights, dtype=networks.weights.dtype)
-            networks.weights.copy_(given / given.sum())
+        self.units[0] = scores.mean().clamp(min=1e-9)
+        if self._given_weights is not None:
+            given = torch.tensor(self._given_weights, dtype=self.weights.dtype)
+            self.weights.copy_(given / given.sum())
             return
         normal = self._logarithms(networks, batches)
         if len(normal) < 2:
@@ -153,33 +169,38 @@ class NearestScore(Score):
         kinds = (kind.to(x.device) for kind in distorted(x))
         changed = (Passed(b, *networks(b)) for kind in kinds for b in torch.split(kind, size))
         learned = _separating_weights(normal, self._logarithms(networks, changed))
-        networks.weights.copy_(torch.from_numpy(learned))
+        self.weights.copy_(torch.from_numpy(learned))
 
-    def _mean_distances(self, networks: RememberingPair) -> Tensor:
+    def _mean_distances(self) -> Tensor:
         """The mean distance in each view, on remembered samples; above 1 % of their radius."""
-        some = networks.memory[:MEASURED]
+        some = self.remembered.samples[:MEASURED]
         if len(some) < 2:
-            return torch.ones_like(networks.units[1:])  # no two to measure between
-        usual = _distances(networks.nearest(some, self._k)).mean(dim=0)
+            return torch.ones_like(self.units[1:])  # no two to measure between
+        usual = _distances(self.remembered.nearest(some, self._k)).mean(dim=0)
         radius = torch.stack(
             [
                 (v - v.mean(dim=0)).square().sum(dim=1).mean().sqrt()
-                for v in (view(networks.memory) for view in networks.views)
+                for v in (view(self.remembered.samples) for view in self.remembered.views)
             ]
         )
         return torch.maximum(usual, LEAST_UNIT * radius).clamp(min=1e-9)
 
-    def _logarithms(self, networks: RememberingPair, batches: Iterable[Passed]) -> Values:
+    def _logarithms(self, networks: Any, batches: Iterable[Passed]) -> Values:
         """log₂(1 + sᵢ / s̄ᵢ) of all samples (n, parts)."""
         parts = []
         for passed in batches:
             network = self._network(networks, passed).score
-            parts.append(_parts(network, self._squares(networks, passed.x)))
-        return np.asarray(_logarithm(torch.cat(parts) / networks.units).cpu().double().numpy())
+            parts.append(_parts(network, self._squares(passed.x)))
+        return np.asarray(_logarithm(torch.cat(parts) / self.units).cpu().double().numpy())
 
-    def _squares(self, networks: RememberingPair, x: Tensor) -> list[Tensor]:
+    def _weighed(self, parts: Tensor) -> Tensor:
+        """wᵢ · log₂(1 + sᵢ / s̄ᵢ), the shape of parts: all, or the first of them."""
+        some = parts.shape[1]
+        return self.weights[:some] * _logarithm(parts / self.units[:some])
+
+    def _squares(self, x: Tensor) -> list[Tensor]:
         """Squared differences (n, k, width) to the nearest remembered samples, view by view."""
-        return networks.nearest(networks.compared(x), self._k, self._equal)
+        return self.remembered.nearest(self.remembered.compared(x), self._k, self._equal)
 
 
 def _parts(network: Tensor, squares: list[Tensor]) -> Tensor:
@@ -197,12 +218,6 @@ def _distances(squares: list[Tensor]) -> Tensor:
 def _middle(values: Tensor) -> Tensor:
     """The middle of the first and of the mean along the second axis."""
     return (values[:, 0] + values.mean(dim=1)) / 2
-
-
-def _weighed(networks: RememberingPair, parts: Tensor) -> Tensor:
-    """wᵢ · log₂(1 + sᵢ / s̄ᵢ), the shape of parts: all, or the first of them."""
-    some = parts.shape[1]
-    return networks.weights[:some] * _logarithm(parts / networks.units[:some])
 
 
 def _first(reference: Iterable[Passed]) -> list[Passed]:

@@ -1,0 +1,1 @@
+"""One question a file: its jobs, its run, its blocks of the pages, and its pictures."""

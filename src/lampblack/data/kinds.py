@@ -1,0 +1,55 @@
+"""The kinds of data there are: one line each, and nothing above `data` names their folders."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Literal
+
+from lampblack.data.kind import AnyKind
+from lampblack.exceptions import InvalidInput
+
+KindName = Literal["table", "images"]
+
+_HOMES: dict[str, str] = {
+    "table": "lampblack.data.tables.kind",
+    "images": "lampblack.data.images.kind",
+}
+
+
+def kind_named(name: str) -> AnyKind:
+    """The kind of data of a name, loaded when first asked for. Raises InvalidInput."""
+    if name not in _HOMES:
+        raise InvalidInput(f"unknown kind of data {name!r}; use one of {', '.join(_HOMES)}")
+    kind: AnyKind = importlib.import_module(_HOMES[name]).KIND
+    return kind
+
+
+def kind_of(schema: Any) -> AnyKind:
+    """The kind of data that a schema describes."""
+    return kind_named(schema.kind)
+
+
+def _shape(X: Any) -> tuple[int, ...]:
+    """The shape of an array, or of a list of arrays."""
+    if isinstance(X, list | tuple) and X and hasattr(X[0], "shape"):
+        return (len(X), *X[0].shape)
+    return tuple(getattr(X, "shape", ()))
+
+
+def find_kind(X: Any, name: str | None = None) -> AnyKind:
+    """The kind of data that X is: the one that is named, or else the only one that X can be.
+
+    Raises InvalidInput for an array of three axes that nothing shows to be of one kind.
+    """
+    if name is not None:
+        return kind_named(name)
+    for other in _HOMES:
+        if other != "table" and kind_named(other).recognises(X):
+            return kind_named(other)
+    shape = _shape(X)
+    if len(shape) == 3:
+        raise InvalidInput(
+            f"X of shape {shape} does not say what it holds; for grey images in [0, 1] give "
+            "kind='images', or pass bytes (uint8)"
+        )
+    return kind_named("table")

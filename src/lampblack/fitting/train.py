@@ -1,0 +1,162 @@
+"""The training of the networks within a fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lampblack.data.kind import Encoder, Samples
+from lampblack.fitting.collapse import CollapseWatch
+from lampblack.fitting.seeds import Seeds
+from lampblack.model.blocks import Blocks
+from lampblack.model.parameters import Parameters, given
+from lampblack.model.recipe import AnyRecipe
+from lampblack.networks import AutoencoderPair
+from lampblack.training.batches import Samples as Batches
+from lampblack.training.batches import StreamedSamples, TensorSamples
+from lampblack.training.callbacks import Callback, ProgressBar
+from lampblack.training.loop import Loop
+from lampblack.training.ranks import Ranks
+from lampblack.training.schedule import Budget
+from lampblack.training.threads import threads_for_step
+
+if TYPE_CHECKING:
+    from lampblack.training.alone import Runner
+
+CHECKPOINT = 3  # the layout of the optimiser's state, and of the facts of a fingerprint
+MOST_WATCHED = 1024  # samples, and
+MOST_WATCHED_VALUES = 1 << 22  # their values together
+MOST_KNOWN_VALUES = 1 << 28  # values of known anomalies that train, 1 GiB
+OF_NO_MATTER = ("verbose", "false_alarm_rate", "networks", "types", "device")  # to a checkpoint
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that the training of some networks takes, before the first step.
+
+    watch: looks at the networks after each epoch. known: known anomalies, encoded. encode: for
+    callbacks, samples as `fit` takes them to what the networks take. shape: of one sample.
+    """
+
+    detector: str
+    recipe: AnyRecipe
+    parameters: Parameters
+    networks: AutoencoderPair
+    data: Batches
+    validation: Batches
+    known: Tensor | None
+    watch: CollapseWatch
+    encode: Callable[[Any], Tensor]
+    validation_block: int
+    shape: tuple[int, ...]
+
+    def run(
+        self,
+        runner: Runner,
+        seeds: Seeds,
+        checkpoint_dir: str | Path | None,
+        callbacks: Sequence[Callback],
+    ) -> Loop:
+        """Train; the networks are changed in place, and ready to score afterwards."""
+        parameters, networks = self.parameters, self.networks
+        if parameters.verbose:
+            callbacks = [ProgressBar(self.detector), *callbacks]
+        for callback in callbacks:
+            callback.on_networks(networks, self.encode)
+        ranks = Ranks.of(runner)
+        fingerprint = ""
+        if checkpoint_dir is not None or ranks.size > 1:
+            fingerprint = self._fingerprint(ranks.size)
+        step = self.recipe.step(parameters, runner, networks, self.known, seeds.step)
+        budget = self._budget()
+        with (
+            threads_for_step(self._operations(budget) / ranks.size),
+            ranks.generators(seeds.batches, networks_draw=parameters.networks is not None) as (
+                generator,
+                noise,
+            ),
+        ):
+            loop = Loop(
+                step,
+                self.data,
+                budget,
+                generator=generator,
+                validation=self.validation if parameters.early_stopping else None,
+                watch=self.watch,
+                callbacks=callbacks,
+                checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
+                fingerprint=fingerprint,
+                validation_block=self.validation_block,
+                ranks=ranks,
+                noise=noise,
+            )
+            loop.run()
+        networks.eval()
+        loop.step.finish()
+        networks.requires_grad_(False)
+        return loop
+
+    def _budget(self) -> Budget:
+        parameters = self.parameters
+        return Budget(
+            steps=given(parameters.max_steps),
+            batch_size=given(parameters.batch_size),
+            learning_rate=given(parameters.learning_rate),
+            schedule=parameters.schedule,
+            patience=parameters.patience if parameters.early_stopping else None,
+        )
+
+    def _operations(self, budget: Budget) -> float:
+        """About the floating-point operations of a step."""
+        if len(self.shape) > 1:
+            return math.inf  # a convolution uses each weight many times: worth every thread
+        weights = sum(weight.numel() for weight in self.networks.parameters())
+        return 6.0 * weights * min(len(self.data), budget.batch_size)
+
+    def _fingerprint(self, processes: int) -> str:
+        """What a checkpoint must agree with: data, first weights, parameters, versions, threads."""
+        read = [self.data, self.validation]
+        if self.known is not None:
+            read.append(TensorSamples(self.known))
+        facts = {
+            **self.parameters.as_dict(),
+            **dict.fromkeys(OF_NO_MATTER),
+            "detector": self.detector,
+            "architecture": repr(self.networks),
+            "kind_of_device": self.data.device.type,
+            "versions": [version("lampblack"), torch.__version__, CHECKPOINT],
+            "threads": torch.get_num_threads(),
+            "processes": processes,
+        }
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+        for samples in read:
+            digest.update(samples.digest().encode())
+        for tensor in self.networks.state_dict().values():
+            digest.update(str(tuple(tensor.shape)).encode())
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def batches_of(samples: Samples, encoder: Encoder, device: torch.device) -> Batches:
+    """Samples as the loop takes them: held on the device, or read from files as it goes."""
+    reader = samples.reader(encoder)
+    if reader is not None:
+        return StreamedSamples(reader, encoder.tensor, device)
+    return TensorSamples(torch.from_numpy(encoder.values(samples)).to(device), encoder.tensor)
+
+
+def some_encoded(blocks: Blocks, samples: Samples, values: int) -> Tensor:
+    """The first samples, as many as hold so many values together, encoded on the device."""
+    fitting = max(2, values // math.prod(blocks.encoder.shape))
+    few = samples.take(np.arange(min(len(samples), fitting)))
+    return blocks.all_encoded(few, MOST_WATCHED)

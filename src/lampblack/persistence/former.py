@@ -1,0 +1,61 @@
+"""Models of format 3, as lampblack 0.1 wrote them, read as those of today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+FORMAT = 3
+# Buffers that lay beside the networks' weights and are the score's own today.
+MEMORY, VIEWS = "memory", "views."
+OF_SCORES = (
+    "units",
+    "weights",
+    "centre",
+    "whitening",
+    "quantiles",
+    "usual",
+    "log_centre",
+    "log_whitening",
+)
+
+
+def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+    """config.json as it is written today: one schema with its kind, in place of two of which one.
+
+    Raises KeyError, TypeError or AttributeError where it is no configuration.
+    """
+    if raw["format"] != FORMAT:
+        return raw
+    facts = {name: value for name, value in raw.items() if name not in ("table", "images")}
+    table, images = raw.get("table"), raw.get("images")
+    if (table is None) == (images is None):
+        raise KeyError("table or images")
+    facts |= (
+        {"kind": "images", "data": images} if table is None else {"kind": "table", "data": table}
+    )
+    facts["parameters"] = {**raw["parameters"], "kind": None}
+    return facts
+
+
+def renamed(weights: dict[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
+    """Tensors by today's names: those of the networks and those of the score.
+
+    wanted: the names that the model has. Buffers of scores that it does not have are left out: one
+    critic kept them for every score.
+    """
+    names = {name: _name(name) for name in weights}
+    known = set(wanted)
+    return {
+        new: weights[name]
+        for name, new in names.items()
+        if new in known or not new.startswith("score.")
+    }
+
+
+def _name(name: str) -> str:
+    if name == MEMORY:
+        return "score.remembered.samples"
+    if name.startswith(VIEWS):
+        return f"score.remembered.{name}"
+    return f"score.{name}" if name in OF_SCORES else f"networks.{name}"
