@@ -68,7 +68,7 @@ def graph_of(folder: Path, package: str, known: Iterable[str] = ()) -> Imports:
     return {name: imports(name, path, {*own, *known}) for name, path in own.items()}
 
 
-@pytest.mark.parametrize(("folder", "package"), [(ROOT, "benchmarks")])
+@pytest.mark.parametrize(("folder", "package"), [(ROOT, "benchmarks"), (ROOT / "src", "lampblack")])
 def test_no_file_imports_what_imports_it(folder: Path, package: str) -> None:
     graph = graph_of(folder, package)
     assert len(graph) > 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,15 +41,20 @@ def scores_of(detector: Any, X: Any) -> dict[str, npt.NDArray[np.float64]]:
 
     One fit serves all scores of AMA: what they learn from held-out samples, it keeps for each.
     """
-    if not hasattr(getattr(detector, "networks_", None), "critic"):
+    if not isinstance(detector, AMADetector):
         return {"": detector.anomaly_score(X)}
-    own = detector.parameters_["score_by"]
-    scores = {}
-    for name in SCORES:
-        detector.parameters_["score_by"] = name
-        scores[name] = detector.anomaly_score(X)
-    detector.parameters_["score_by"] = own
-    return scores
+    return {name: scored_by(detector, name).anomaly_score(X) for name in SCORES}
+
+
+def scored_by(detector: AMADetector, name: str) -> Any:
+    """The detector's model with another of AMA's scores."""
+    model = detector.model_
+    parameters = model.parameters.replaced(score_by=name)
+    score = detector.recipe.score(parameters)
+    score.prepare(model.encoder, model.networks)
+    if score.needs_reference:
+        score.load_state_dict(model.score.state_dict())
+    return replace(model, parameters=parameters, score=score)
 
 
 def judge(fit: Callable[[Any], Any], split: Split, train: Any = None) -> dict[str, Any]:

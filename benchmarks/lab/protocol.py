@@ -187,10 +187,10 @@ def _false_alarms(detector: Fitted, scores: Matrix, split: Split) -> dict[str, A
 
 
 def _parts(detector: Any, scores: Matrix, split: Split) -> dict[str, float]:
-    parameters = getattr(detector, "parameters_", {})
-    if not parameters.get("latent_weight") or "part_weights" in parameters:
+    parameters = getattr(detector, "parameters_", None)
+    if not getattr(parameters, "latent_weight", 0) or hasattr(parameters, "part_weights"):
         return {}
-    norm = parameters["latent_weight"] * np.linalg.norm(detector.encode(split.test), axis=1)
+    norm = detector.parameters_.latent_weight * np.linalg.norm(detector.encode(split.test), axis=1)
     return {
         "auroc_error": float(roc_auc_score(split.is_anomaly, scores - norm)),
         "auroc_norm": float(roc_auc_score(split.is_anomaly, norm)),

@@ -142,13 +142,15 @@ def bare(pair: Any, X: Any, block: int) -> None:
 def search_products(detector: Any, X: Any) -> None:
     """The products alone of a search for neighbours in three views, in the blocks of the search."""
     import torch
-    from lampblack.networks.remembering import TOGETHER
 
-    memory = detector.networks_.memory
-    rows = torch.randn(TOGETHER, memory.shape[1] + 1)
-    samples = torch.randn(memory.shape[1] + 1, len(memory))
-    result = torch.empty(TOGETHER, len(memory))
-    for _ in range(len(detector.networks_.views) * -(-len(X) // TOGETHER)):
+    from lampblack.scores.nearest.memory import TOGETHER
+
+    memory = detector.model_.score.remembered
+    count, width = memory.samples.shape
+    rows = torch.randn(TOGETHER, width + 1)
+    samples = torch.randn(width + 1, count)
+    result = torch.empty(TOGETHER, count)
+    for _ in range(len(memory.views) * -(-len(X) // TOGETHER)):
         torch.mm(rows, samples, out=result)
 
 
@@ -188,7 +190,6 @@ def products(watch: Stopwatch, batch_size: int) -> dict[str, Any]:
     import torch
 
     import lampblack
-    from lampblack.training.callbacks import Callback
 
     X = table(20_000, 274)
     warm_up, steps = 20, 200
@@ -205,7 +206,7 @@ def products(watch: Stopwatch, batch_size: int) -> dict[str, Any]:
                 if i:
                     torch.mm(x[i + 1], weight)  # to the inputs
 
-    class Clock(Callback):
+    class Clock(lampblack.Callback):
         def __init__(self) -> None:
             self.marks: list[tuple[float, float]] = []
 

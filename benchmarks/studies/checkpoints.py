@@ -26,10 +26,11 @@ from benchmarks.lab.protocol import Split
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Fits, Study, every
 from benchmarks.studies.arrhythmia import METHODS
-from lampblack import AMADetector, AutoencoderDetector, TollDetector
+from lampblack import AMADetector, AutoencoderDetector, Callback, TollDetector
+from lampblack.model.parameters import filled_in
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Passed
-from lampblack.training.callbacks import Callback, Record
+from lampblack.training.callbacks import Record
 
 AT_ONCE = 1000
 
@@ -52,13 +53,16 @@ class BestByLabels(Callback):
     def on_networks(self, networks: AutoencoderPair, encode: Callable[[Any], Tensor]) -> None:
         """Keep the networks, and the labelled samples as they take them."""
         self._networks, self._x = networks, encode(self._X)
+        kind = "table" if self._X.ndim == 2 else "images"
+        parameters = self._detector.replaced(**filled_in(self._detector, kind))
+        self._score = self._detector.recipe.score(parameters)
+        self._score.prepare(None, networks)
 
     @torch.no_grad()
     def on_epoch_end(self, record: Record) -> None:
         """Look at the labelled samples."""
-        score = self._detector._build_score()
         scored = [
-            score(self._networks, Passed(x, *self._networks(x))).score
+            self._score(self._networks, Passed(x, *self._networks(x))).score
             for x in torch.split(self._x, AT_ONCE)
         ]
         auroc = float(roc_auc_score(self._is_anomaly, torch.cat(scored).numpy()))

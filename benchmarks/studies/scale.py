@@ -34,7 +34,7 @@ SCORING = {  # engine, workers, threads of each
 
 def cases() -> list[dict[str, Any]]:
     """Everything that is measured; "set" tells one from the other."""
-    return [{"set": f"scoring: {name}, ", "kind": "scoring", "case": name} for name in SCORING]
+    return [{"set": f"scoring: {name}", "kind": "scoring", "case": name} for name in SCORING]
 
 
 def measure(done: set[Key], quick: bool) -> Iterator[dict[str, Any]]:
@@ -74,9 +74,8 @@ def run(case: str, name: str) -> dict[str, Any]:
     The rate is that between two moments at which all workers are busy: when a quarter of the files
     is done, and when all but one for each worker are. A file is done when its entry is written.
     """
-    from lampblack.data.files import RowFormat
-
-    from lampblack.scale import Scoring, find_files, score_files
+    from lampblack import RowFormat, Scoring, score_files
+    from lampblack.scale import find_files
     from lampblack.scale.partitions import LEDGER, RUN
 
     os.environ.pop("RAY_ADDRESS", None)

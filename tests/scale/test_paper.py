@@ -6,17 +6,16 @@ import pytest
 from benchmarks.lab.markdown import NONE
 from benchmarks.lab.results import read
 from benchmarks.lab.study import Study
-from benchmarks.studies import processes, scale
+from benchmarks.studies import large_fits, scale
 
-CASES = [*scale.cases(), *processes.cases()]
+CASES = [*scale.cases(), *large_fits.cases()]
 
 
 def rows() -> list[dict[str, object]]:
-    """Results of every case: 20,000 rows a second by two workers, 1,000 steps by two processes."""
+    """Results of every case: 20,000 rows a second by two workers, 10 steps of training."""
     versions = {"lampblack": "1", "torch": "2", "machine": "2 cores, CPU"}
     figures = {
-        "training": {"steps_per_s": 10.0, "start_s": 1.0, "weights": 256, "columns": 30},
-        "gradients": {"steps_per_s": 500.0},
+        "training": {"steps_per_s": 10.0},
         "scoring": {"rows": 10, "rows_per_s": 10_000, "start_s": 1.0, "wall_s": 2.0}
         | {"peak_mib": 1024, "bytes_per_row": 100.0, "score_bytes_per_row": 20.0, "workers": 1},
         "memory": {"bytes_per_row": 600},
@@ -33,19 +32,17 @@ def test_hours_and_machines_follow_from_the_rate() -> None:
     assert lines[2] == "| 10⁹ | 0.10 | 0.02 | 13.9 | 1 | 14 | 1.0 |"
     assert lines[3] == "| 10¹² | 100.00 | 20.00 | 13,888.9 | 579 | 13,889 | 1.0 |"
     assert "reads 2 and writes 0.4 MB a second" in lines[-1]
-    lines = processes.paper_training(rows()).splitlines()
+    lines = large_fits.paper_training(rows()).splitlines()
     # 24 and 600 bytes a row; 10 steps of 8,192 rows a second
     assert lines[2] == "| 10⁹ | 22 | 559 | 3.4 | 4 |"
     assert lines[3] == "| 10¹² | 22,352 | 558,794 | 3,390.8 | 3,391 |"
 
 
 def test_tables_have_a_line_for_every_case() -> None:
-    assert processes.training(rows()).count("| 10 | 10 | 1.00 | 0 | 1 |") == len(processes.TRAINING)
     assert "| Ray, 2 workers | 20,000 | 2.00 |" in scale.scoring(rows())
-    assert "Two processes take 500 steps a second" in processes.gradients(rows())
 
 
-@pytest.mark.parametrize("study", [scale.STUDY, processes.STUDY], ids=["scale", "processes"])
+@pytest.mark.parametrize("study", [scale.STUDY, large_fits.STUDY], ids=["scale", "large-fits"])
 def test_nothing_is_said_of_what_was_not_measured(study: Study) -> None:
     assert all(block([]) == NONE for block in study.blocks.values())
 
