@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from lampblack.model.parameters import Parameters, filled_in, given
 from lampblack.model.recipe import AnyRecipe
 from lampblack.scores import Score
 from lampblack.training.callbacks import Callback
+from lampblack.training.loop import Loop
 from lampblack.training.progress import counted
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def fit_model(
     *,
     detector: str,
     runner: Runner,
-    y: Any = None,
+    y: object = None,
     checkpoint_dir: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Model:
@@ -78,89 +79,44 @@ def fit_model(
         raise InvalidInput("a fit that can be resumed needs a seed; give random_state an integer")
     seeds = Seeds.draw(resolved.random_state)
     anomalies, samples = _apart(samples, resolved.known_anomalies(y, len(samples)))
-    plan = recipe.score(resolved)
-    split = split_samples(
-        len(samples),
-        resolved,
-        plan,
-        seeds.split,
-        stored=samples.stored,
-        units=kind.units(samples),
-    )
-    silent = not (resolved.verbose and samples.to_decode)
-    with counted("read", samples.to_decode, kind.noun, silent) as advance:
-        held, part, streamed = samples.drawn(
-            split,
-            seen=given(resolved.max_steps) * given(resolved.batch_size),
-            least=plan.memory,
-            advance=advance,
-        )
+    held, part, streamed = _dealt(kind, samples, resolved, recipe.score(resolved), seeds.split)
     encoder: Encoder = kind.encoder(schema, resolved).fit(held.take(part.train))
     noted = notes.nothing_learned(encoder, schema.n_features)
     networks, score = build(recipe, resolved, encoder, seeds.weights)
-    blocks = Blocks(networks, encoder, kind.block_size(encoder.shape))
-    # Several samples for batch norm.
-    train = part.train if len(part.train) > 1 else part.train.repeat(2)
     for module in (networks, score, encoder.frozen):
         if module is not None:
             module.to(runner.device)
-    data = batches_of(streamed or held.take(train), encoder, runner.device)
-    known = None
-    if anomalies is not None:
-        order = np.random.default_rng(seeds.step).permutation(len(anomalies))
-        known = some_encoded(blocks, anomalies.take(order), MOST_KNOWN_VALUES)
-    watch = CollapseWatch(
-        networks,
-        some_encoded(blocks, held.take(_watched(part)), MOST_WATCHED_VALUES),
-        score.watched,
-        steps=given(resolved.max_steps),
-        which="held-out" if len(part.calibration) else "training",
-    )
+    blocks = Blocks(networks, encoder, kind.block_size(encoder.shape))
+    # Several samples for batch norm.
+    train = part.train if len(part.train) > 1 else part.train.repeat(2)
     training = Training(
         detector=detector,
         recipe=recipe,
         parameters=resolved,
-        networks=networks,
-        data=data,
+        blocks=blocks,
+        data=batches_of(streamed or held.take(train), encoder, runner.device),
         validation=batches_of(held.take(part.validation), encoder, runner.device),
-        known=known,
-        watch=watch,
-        encode=partial(_encoded, kind, schema, detector, blocks),
-        validation_block=4 * blocks.size,
-        shape=encoder.shape,
+        known=_known(blocks, anomalies, seeds.step),
+        watch=_watch(blocks, score, held, part, given(resolved.max_steps)),
+        encode=lambda X: blocks.all_encoded(kind.check(X, schema, detector), 4 * blocks.size),
     )
     loop = training.run(runner, seeds, checkpoint_dir, callbacks)
     _learn_score(score, blocks, held, part)
-    watch.conclude(loop.done)
-    missed = 0 if anomalies is None or known is None else len(anomalies) - len(known)
-    noted += [
-        *watch.notes,
-        *notes.left_out(missed),
-        *notes.repeated(encoder, held.take(part.calibration), data),
-        *notes.idle_training(loop.history, loop.step.falling),
-    ]
+    training.watch.conclude(loop.done)
+    noted += _noted(training, loop, anomalies, held.take(part.calibration))
     calibration = _calibrated(kind, score, blocks, held, part, resolved)
     rows = {name: len(index) for name, index in part._asdict().items()}
     rows["train"] = len(part.train if streamed is None else streamed)
     if anomalies is not None:
         rows["anomalies"] = len(anomalies)
-    return Model(
-        detector=detector,
-        parameters=resolved,
-        filled_in=left_out,
-        schema=schema,
-        encoder=encoder,
-        networks=networks,
-        score=score,
-        calibration=calibration,
-        facts=Facts(
-            rows=rows,
-            history=loop.history,
-            notes=with_shortfall(noted, calibration),
-            versions=dict(_versions()),
-            threads=torch.get_num_threads(),
-        ),
+    facts = Facts(
+        rows=rows,
+        history=loop.history,
+        notes=with_shortfall(noted, calibration),
+        versions=dict(_versions()),
+        threads=torch.get_num_threads(),
     )
+    return Model(detector, resolved, left_out, schema, encoder, networks, score, calibration, facts)
 
 
 def resolve(
@@ -186,15 +142,47 @@ def _apart(
     return samples.take(np.flatnonzero(anomalous)), samples.take(np.flatnonzero(~anomalous))
 
 
-def _watched(split: Split) -> Positions:
-    """Some held-out samples, or training samples where none is held out."""
-    some = split.calibration if len(split.calibration) else split.train
-    return some[:MOST_WATCHED]
+def _dealt(
+    kind: AnyKind, samples: Samples, parameters: Parameters, score: Score, seed: int
+) -> tuple[Samples, Split, Samples | None]:
+    """What of the samples is held in memory, its split, and what training reads instead, if so."""
+    units = kind.units(samples)
+    split = split_samples(len(samples), parameters, score, seed, stored=samples.stored, units=units)
+    silent = not (parameters.verbose and samples.to_decode)
+    with counted("read", samples.to_decode, kind.noun, silent) as advance:
+        seen = given(parameters.max_steps) * given(parameters.batch_size)
+        return samples.drawn(split, seen=seen, least=score.memory, advance=advance)
 
 
-def _encoded(kind: AnyKind, schema: Schema, detector: str, blocks: Blocks, X: Any) -> torch.Tensor:
-    """X as the networks take it (n, ...), on the device, while they are trained."""
-    return blocks.all_encoded(kind.check(X, schema, detector), 4 * blocks.size)
+def _known(blocks: Blocks, anomalies: Samples | None, seed: int) -> torch.Tensor | None:
+    """Known anomalies, encoded: as many, drawn at random, as memory is set aside for."""
+    if anomalies is None:
+        return None
+    order = np.random.default_rng(seed).permutation(len(anomalies))
+    return some_encoded(blocks, anomalies.take(order), MOST_KNOWN_VALUES)
+
+
+def _watch(blocks: Blocks, score: Score, held: Samples, part: Split, steps: int) -> CollapseWatch:
+    """The watch on some held-out samples, or on training samples where none is held out."""
+    held_out = len(part.calibration) > 0
+    watched = (part.calibration if held_out else part.train)[:MOST_WATCHED]
+    rows = some_encoded(blocks, held.take(watched), MOST_WATCHED_VALUES)
+    which = "held-out" if held_out else "training"
+    return CollapseWatch(blocks.networks, rows, score.watched, steps=steps, which=which)
+
+
+def _noted(
+    training: Training, loop: Loop, anomalies: Samples | None, held_out: Samples
+) -> list[str]:
+    """What has to be noted after training."""
+    known = training.known
+    missed = 0 if anomalies is None or known is None else len(anomalies) - len(known)
+    return [
+        *training.watch.notes,
+        *notes.left_out(missed),
+        *notes.repeated(training.blocks.encoder, held_out, training.data),
+        *notes.idle_training(loop.history, loop.step.falling),
+    ]
 
 
 def _learn_score(score: Score, blocks: Blocks, samples: Samples, split: Split) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from lampblack.fitting.seeds import Seeds
 from lampblack.model.blocks import Blocks
 from lampblack.model.parameters import Parameters, given
 from lampblack.model.recipe import AnyRecipe
-from lampblack.networks import AutoencoderPair
 from lampblack.training.batches import Samples as Batches
 from lampblack.training.batches import StreamedSamples, TensorSamples
 from lampblack.training.callbacks import Callback, ProgressBar
@@ -45,20 +44,18 @@ class Training:
     """All that the training of some networks takes, before the first step.
 
     watch: looks at the networks after each epoch. known: known anomalies, encoded. encode: for
-    callbacks, samples as `fit` takes them to what the networks take. shape: of one sample.
+    callbacks, samples as `fit` takes them to what the networks take.
     """
 
     detector: str
     recipe: AnyRecipe
     parameters: Parameters
-    networks: AutoencoderPair
+    blocks: Blocks
     data: Batches
     validation: Batches
     known: Tensor | None
     watch: CollapseWatch
-    encode: Callable[[Any], Tensor]
-    validation_block: int
-    shape: tuple[int, ...]
+    encode: Callable[[object], Tensor]
 
     def run(
         self,
@@ -68,7 +65,7 @@ class Training:
         callbacks: Sequence[Callback],
     ) -> Loop:
         """Train; the networks are changed in place, and ready to score afterwards."""
-        parameters, networks = self.parameters, self.networks
+        parameters, networks = self.parameters, self.blocks.networks
         if parameters.verbose:
             callbacks = [ProgressBar(self.detector), *callbacks]
         for callback in callbacks:
@@ -96,7 +93,7 @@ class Training:
                 callbacks=callbacks,
                 checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
                 fingerprint=fingerprint,
-                validation_block=self.validation_block,
+                validation_block=4 * self.blocks.size,
                 ranks=ranks,
                 noise=noise,
             )
@@ -118,9 +115,9 @@ class Training:
 
     def _operations(self, budget: Budget) -> float:
         """About the floating-point operations of a step."""
-        if len(self.shape) > 1:
+        if len(self.blocks.encoder.shape) > 1:
             return math.inf  # a convolution uses each weight many times: worth every thread
-        weights = sum(weight.numel() for weight in self.networks.parameters())
+        weights = sum(weight.numel() for weight in self.blocks.networks.parameters())
         return 6.0 * weights * min(len(self.data), budget.batch_size)
 
     def _fingerprint(self, processes: int) -> str:
@@ -132,7 +129,7 @@ class Training:
             **self.parameters.as_dict(),
             **dict.fromkeys(OF_NO_MATTER),
             "detector": self.detector,
-            "architecture": repr(self.networks),
+            "architecture": repr(self.blocks.networks),
             "kind_of_device": self.data.device.type,
             "versions": [version("lampblack"), torch.__version__, CHECKPOINT],
             "threads": torch.get_num_threads(),
@@ -141,7 +138,7 @@ class Training:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
         for samples in read:
             digest.update(samples.digest().encode())
-        for tensor in self.networks.state_dict().values():
+        for tensor in self.blocks.networks.state_dict().values():
             digest.update(str(tuple(tensor.shape)).encode())
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()
