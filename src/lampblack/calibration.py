@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +115,14 @@ class Calibration:
         flagged = round(contamination * len(ordered))
         threshold = float(ordered[len(ordered) - 1 - min(flagged, len(ordered) - 1)])
         return cls(ordered, "training", contamination, contamination, threshold)
+
+    @classmethod
+    def restored(cls, scores: Scores, **facts: Any) -> Calibration:
+        """One that was saved. Raises ValueError where its scores are none or lack its threshold."""
+        ordered = scores.ndim == 1 and np.isfinite(scores).all() and (np.diff(scores) >= 0).all()
+        if not ordered or facts["threshold"] not in scores:
+            raise ValueError("the calibration scores are not ascending or lack the threshold")
+        return cls(scores, **facts)
 
     def p_values(self, scores: Scores) -> Scores:
         """Conformal p-values (n,) in (0, 1]: p = (1 + #{calibration score ≥ s}) / (1 + n).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +54,7 @@ class Explanation:
     def __len__(self) -> int:
         return len(self.contributions)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Values:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Values:
         return np.array(self.contributions, dtype=dtype, copy=bool(copy) or dtype is not None)
 
     @property

@@ -61,8 +61,7 @@ class PortableModel(Decisions):
         """A model from the bytes of its file."""
         return cls(content, parse_portable(name, content), name, threads=threads)
 
-    def anomaly_score(self, X: Any) -> Values:
-        """How anomalous each sample is (n,), higher for more; finite and non-negative."""
+    def anomaly_score(self, X: object) -> Values:
         samples = self.kind.check(X, self.schema, self.detector)
         chunks = samples.chunks(BLOCKS_TOGETHER * self._block)
         parts = (self._scored(feed) for chunk in chunks for feed in self._feeds(chunk))
@@ -112,14 +111,11 @@ class PortableModel(Decisions):
 
 
 def _calibration(facts: PortableFacts, name: str) -> Calibration:
-    told = facts.config.calibration
-    scores = np.array(facts.calibration_scores, dtype=np.float64)
-    ordered = np.isfinite(scores).all() and (np.diff(scores) >= 0).all()
-    if not ordered or told.threshold not in scores:
-        raise ModelFileError(
-            "the calibration scores are not ascending or lack the threshold", at=Place(name)
-        )
-    return Calibration(scores, told.origin, told.requested, told.promised, told.threshold)
+    try:
+        scores = np.array(facts.calibration_scores, np.float64)
+        return Calibration.restored(scores, **facts.config.calibration.model_dump())
+    except ValueError as error:
+        raise ModelFileError(str(error), at=Place(name)) from None
 
 
 def _session(content: bytes, name: str, threads: int | None) -> Any:

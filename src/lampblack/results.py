@@ -27,18 +27,18 @@ class Decisions(ABC):
         """The scores that calibrated, and the threshold."""
 
     @abstractmethod
-    def anomaly_score(self, X: Any) -> Scores:
+    def anomaly_score(self, X: object) -> Scores:
         """How anomalous each sample is (n,), higher for more; finite and non-negative."""
 
-    def score_samples(self, X: Any) -> Scores:
+    def score_samples(self, X: object) -> Scores:
         """Minus `anomaly_score` (n,): higher is more normal, as in scikit-learn."""
         return -self.anomaly_score(X)
 
-    def decision_function(self, X: Any) -> Scores:
+    def decision_function(self, X: object) -> Scores:
         """`score_samples` plus the threshold (n,): negative for anomalies."""
         return self.score_samples(X) + self._calibration.threshold
 
-    def predict(self, X: Any, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
+    def predict(self, X: object, *, fdr: float | None = None) -> npt.NDArray[np.int64]:
         """−1 for anomalies, +1 for normal rows (n,).
 
         Without `fdr`, a row is an anomaly where its score is above the threshold: at most a share
@@ -51,7 +51,7 @@ class Decisions(ABC):
             return np.where(self._calibration.discoveries(scores, fdr), -1, 1)
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def p_value(self, X: Any) -> Scores:
+    def p_value(self, X: object) -> Scores:
         """Conformal p-values (n,) in (0, 1], small for anomalies; see `Calibration.p_values`."""
         scores = self.anomaly_score(X)
         return self._calibration.p_values(scores)
@@ -72,7 +72,7 @@ class ScoringModel(Protocol):
     def reading(self) -> Mapping[str, Any]:
         """How the fitted file was written."""
 
-    def anomaly_score(self, X: Any) -> Scores:
+    def anomaly_score(self, X: object) -> Scores:
         """How anomalous each sample is (n,)."""
 
 
@@ -85,7 +85,7 @@ class ScoredRows:
     alarm: npt.NDArray[np.bool_]
 
 
-def score_rows(model: ScoringModel, rows: Any) -> ScoredRows:
+def score_rows(model: ScoringModel, rows: object) -> ScoredRows:
     """Score rows that a model takes, or that its schema has checked."""
     scores = model.anomaly_score(rows)
     calibration = model.calibration

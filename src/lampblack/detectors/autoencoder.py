@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import final
 
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.model.methods.autoencoder import AUTOENCODER
-from lampblack.model.recipe import AnyRecipe
 
 
 @final
@@ -33,4 +32,4 @@ class AutoencoderDetector(ReconstructionDetector):
     [1, -1]
     """
 
-    recipe: ClassVar[AnyRecipe] = AUTOENCODER
+    recipe = AUTOENCODER

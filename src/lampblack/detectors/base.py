@@ -76,7 +76,7 @@ class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator)
         def recipe(self) -> AnyRecipe:
             """What the method is made of: a class variable of every final class."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls.__doc__ = with_parameters(cls)
 
@@ -84,8 +84,8 @@ class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator)
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: object,
+        y: object = None,
         *,
         checkpoint_dir: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
@@ -125,11 +125,13 @@ class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator)
         )
         return self
 
-    def fit_predict(self, X: Any, y: Any = None, **fit_parameters: Any) -> npt.NDArray[np.int64]:
+    def fit_predict(
+        self, X: object, y: object = None, **fit_parameters: Any
+    ) -> npt.NDArray[np.int64]:
         """`predict` of the samples that are fitted, (n,): −1 for anomalies, +1 for normal ones."""
         return self.fit(X, y, **fit_parameters).predict(X)
 
-    def recalibrate(self, X: Any) -> Self:
+    def recalibrate(self, X: object) -> Self:
         """Set a new threshold from new normal rows, without training.
 
         X: normal rows that fitting did not see, exchangeable with those to be scored. The rate is
@@ -142,22 +144,22 @@ class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator)
 
     # Scoring.
 
-    def anomaly_score(self, X: Any) -> Values:
+    def anomaly_score(self, X: object) -> Values:
         """How anomalous each sample is (n,), higher for more; finite and non-negative."""
         return self._fitted().anomaly_score(X)
 
-    def explain(self, X: Any) -> Explanation:
+    def explain(self, X: object) -> Explanation:
         """What every column or pixel adds to each score: (n, columns) or (n, height, width).
 
         A `TableExplanation` or an `ImageExplanation`.
         """
         return self._fitted().explain(X)
 
-    def reconstruct(self, X: Any) -> Any:
+    def reconstruct(self, X: object) -> Any:
         """What the network expects in place of each sample; see `Model.reconstruct`."""
         return self._fitted().reconstruct(X)
 
-    def encode(self, X: Any) -> npt.NDArray[np.float32]:
+    def encode(self, X: object) -> npt.NDArray[np.float32]:
         """The codes z (n, latent) of the rows."""
         return self._fitted().encode(X)
 
@@ -195,7 +197,7 @@ class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator)
     false_alarm_rate_ = cast(float, property(lambda self: self.model_.calibration.false_alarm_rate))
 
     @property
-    def filled_in_(self) -> dict[str, Any]:
+    def filled_in_(self) -> dict[str, object]:
         """The defaults that stood in for parameters that were left out, by name."""
         return {name: getattr(self.parameters_, name) for name in self.model_.filled_in}
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import final
 
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.model.methods.lampblack import LAMPBLACK, LampblackParameters
-from lampblack.model.recipe import AnyRecipe
 
 
 @final
@@ -41,4 +40,4 @@ class LampblackDetector(LampblackParameters, ReconstructionDetector):
     [1, -1]
     """
 
-    recipe: ClassVar[AnyRecipe] = LAMPBLACK
+    recipe = LAMPBLACK

@@ -12,6 +12,7 @@ from lampblack.detectors.lamp import LAMPDetector
 from lampblack.detectors.lampblack import LampblackDetector
 from lampblack.detectors.toll import TollDetector
 from lampblack.model.folder import load_model
+from lampblack.model.parameters import OwnNetworks
 
 DETECTORS: dict[str, type[ReconstructionDetector]] = {
     "ama": AMADetector,
@@ -31,7 +32,7 @@ def recommended(**parameters: Any) -> ReconstructionDetector:
 
 
 def load(
-    path: str | Path, *, networks: tuple[Any, Any] | None = None, device: str = "auto"
+    path: str | Path, *, networks: OwnNetworks | None = None, device: str = "auto"
 ) -> ReconstructionDetector:
     """A fitted detector from a model folder; nothing of the folder's is run as code.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import final
 
 from lampblack.detectors.base import ReconstructionDetector
 from lampblack.model.methods.toll import TOLL, TollParameters
-from lampblack.model.recipe import AnyRecipe
 
 
 @final
@@ -35,4 +34,4 @@ class TollDetector(TollParameters, ReconstructionDetector):
     [1, -1]
     """
 
-    recipe: ClassVar[AnyRecipe] = TOLL
+    recipe = TOLL

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +71,7 @@ class Given:
 
 
 def checks(
-    detector: Model, X: Any, *, leave_out: Collection[str] = (), seed: int = 0
+    detector: Model, X: object, *, leave_out: Collection[str] = (), seed: int = 0
 ) -> list[Check]:
     """Look for reasons not to trust a detector, given normal samples X.
 
@@ -92,7 +91,7 @@ def checks(
     return [Check(name, *CHECKS[name](given)) for name in wanted]
 
 
-def looked_at(detector: Model, X: Any, seed: int) -> Given:
+def looked_at(detector: Model, X: object, seed: int) -> Given:
     """The samples that the checks look at, scored."""
     model, samples = as_model(detector), checked(detector, X)
     samples = samples.take(some(len(samples), MOST, seed))

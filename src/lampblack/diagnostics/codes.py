@@ -37,7 +37,7 @@ class Recorder(Callback, ABC):
     quantiles 5, 25, 50, 75 and 95 % of what is measured: {"step", "group", name: [5 values]}.
     """
 
-    def __init__(self, groups: Mapping[str, Any]) -> None:
+    def __init__(self, groups: Mapping[str, object]) -> None:
         self.groups = dict(groups)
         self.records: list[dict[str, Any]] = []
 
@@ -45,8 +45,7 @@ class Recorder(Callback, ABC):
     def measure(self, networks: AutoencoderPair, x: Tensor) -> dict[str, Tensor]:
         """What is measured of samples x (n, ...), by name: values (n,)."""
 
-    def on_networks(self, networks: AutoencoderPair, encode: Callable[[Any], Tensor]) -> None:
-        """Encode the groups."""
+    def on_networks(self, networks: AutoencoderPair, encode: Callable[[object], Tensor]) -> None:
         self.records = []
         self._networks = networks
         self._encoded = {name: encode(X) for name, X in self.groups.items()}
@@ -59,7 +58,6 @@ class Recorder(Callback, ABC):
         self._networks.train(training)
 
     def on_epoch_end(self, record: Record) -> None:
-        """Look at the networks after an epoch."""
         self._look(int(record["step"]))
 
     @torch.no_grad()
@@ -91,13 +89,12 @@ class CodeNorms(Recorder):
     """
 
     def __init__(
-        self, groups: Mapping[str, Any], *, error: ReconstructionErrorName = "l2_norm"
+        self, groups: Mapping[str, object], *, error: ReconstructionErrorName = "l2_norm"
     ) -> None:
         super().__init__(groups)
         self._error: ReconstructionErrorName = error
 
     def measure(self, networks: AutoencoderPair, x: Tensor) -> dict[str, Tensor]:
-        """Norms of the codes and reconstruction errors of x."""
         z, reconstruction = networks(x)
         error = reconstruction_error(x, reconstruction, self._error)
         return {"norm": latent_norm(z), "error": error}
@@ -134,7 +131,7 @@ class DecoderSpectrum:
 
 def decoder_spectrum(
     detector: Model,
-    X: Any,
+    X: object,
     *,
     most: int = MOST_SAMPLES,
     seed: int = 0,

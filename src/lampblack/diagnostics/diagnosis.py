@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from lampblack.data.kind import Samples
 from lampblack.diagnostics.checks import CHECKS, FAR, Check, extrapolates, looked_at
 from lampblack.diagnostics.codes import DecoderSpectrum, decoder_spectrum
 from lampblack.diagnostics.curvature import Sharpness
@@ -105,9 +106,9 @@ class Diagnosis:
 
 def diagnose(
     detector: Model,
-    X: Any,
+    X: object,
     *,
-    anomalies: Any = None,
+    anomalies: object = None,
     leave_out: Collection[str] = (),
     seconds: float | None = None,
     seed: int = 0,
@@ -142,7 +143,7 @@ def diagnose(
 
     given = looked_at(detector, X, seed)
     samples, model = given.samples, given.detector
-    groups: dict[str, Any] = {"normal": samples}
+    groups: dict[str, Samples] = {"normal": samples}
     if anomalies is not None:
         known = checked(model, anomalies)
         groups["anomalies"] = known.take(some(len(known), MOST, seed))
@@ -183,7 +184,7 @@ def diagnose(
     )
 
 
-def _norms_and_errors(detector: Model, samples: Any, seed: int) -> tuple[Values, Values]:
+def _norms_and_errors(detector: Model, samples: Samples, seed: int) -> tuple[Values, Values]:
     import torch
 
     x = encoded(detector, samples, MOST, seed=seed)

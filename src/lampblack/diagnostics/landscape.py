@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +47,7 @@ class Landscape:
     plane: dict[str, Values]
 
 
-def losses_of(detector: Model, X: Any, *, seed: int = 0) -> dict[str, Loss]:
+def losses_of(detector: Model, X: object, *, seed: int = 0) -> dict[str, Loss]:
     """The losses that are looked at, as functions of the weights of encoder and decoder.
 
     "plain": the reconstruction error, not amplified. "training": what training minimised, the
@@ -74,7 +73,7 @@ def losses_of(detector: Model, X: Any, *, seed: int = 0) -> dict[str, Loss]:
 
 def loss_landscape(
     detector: Model,
-    X: Any,
+    X: object,
     *,
     points: int | None = None,
     reach: float = 1.0,
@@ -131,7 +130,7 @@ def _values(loss: Loss, weights: Weights, way: Weights, steps: Values, limit: Li
 
 
 def sharpness(
-    detector: Model, X: Any, *, seed: int = 0, limit: Limit = ENDLESS
+    detector: Model, X: object, *, seed: int = 0, limit: Limit = ENDLESS
 ) -> dict[str, Sharpness]:
     """How steep the losses of `losses_of` are at the trained weights, by name.
 
@@ -156,7 +155,7 @@ def sharpness(
     return found
 
 
-def _some(detector: Model, X: Any, seed: int) -> torch.Tensor:
+def _some(detector: Model, X: object, seed: int) -> torch.Tensor:
     shape = as_model(detector).encoder.shape
     fitting = max(2, min(MOST_IMAGES, MOST_VALUES // math.prod(shape)))
     return encoded(detector, X, MOST_ROWS if len(shape) == 1 else fitting, seed=seed)

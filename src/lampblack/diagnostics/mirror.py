@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,28 +63,24 @@ class CriticDistances(Recorder):
     ['normal', 'synthetic', 'far']
     """
 
-    def __init__(self, groups: Mapping[str, Any], *, seed: int = 0) -> None:
+    def __init__(self, groups: Mapping[str, object], *, seed: int = 0) -> None:
         super().__init__(groups)
         if SYNTHETIC in self.groups:
             raise InvalidInput(f"a group cannot be called {SYNTHETIC!r}; rename it")
         self._seed = seed
 
     def measure(self, networks: AutoencoderPair, x: Tensor) -> dict[str, Tensor]:
-        """Distances of x."""
         return {"distance": distances(_with_critic(networks), x)}
 
     @torch.no_grad()
     def _look(self, step: int) -> None:
         given = self._encoded
-        first = next(iter(given))
-        made = synthetic(self._networks, given[first], seed=self._seed)
-        rest = {name: x for name, x in given.items() if name != first}
-        self._encoded = {first: given[first], SYNTHETIC: made, **rest}
+        self._encoded = _with_synthetic(self._networks, given, self._seed)
         super()._look(step)
         self._encoded = given
 
 
-def critic_distances(detector: Model, groups: Mapping[str, Any], *, seed: int = 0) -> Mirror:
+def critic_distances(detector: Model, groups: Mapping[str, object], *, seed: int = 0) -> Mirror:
     """Critic distances of groups of samples, the first of them normal, and the typicality band.
 
     Raises InvalidInput for a detector without a trained critic.
@@ -104,15 +99,12 @@ def critic_distances(detector: Model, groups: Mapping[str, Any], *, seed: int = 
         raise InvalidInput(f"{model.detector} has trained no critic; fit an AMADetector")
     networks = _with_critic(model.networks)
     samples = {name: encoded(detector, X, MOST, seed=seed) for name, X in groups.items()}
-    first = next(iter(samples))
-    made = synthetic(networks, samples[first], seed=seed)
-    rest = {name: x for name, x in samples.items() if name != first}
     with torch.no_grad():
         found = {
             name: distances(networks, x).cpu().double().numpy()
-            for name, x in {first: samples[first], SYNTHETIC: made, **rest}.items()
+            for name, x in _with_synthetic(networks, samples, seed).items()
         }
-    usual = found[first]
+    usual = next(iter(found.values()))
     if isinstance(model.score, CriticScore):
         usual = model.score.quantiles.cpu().double().numpy()
     away = WITHIN * usual.std()
@@ -138,6 +130,14 @@ def synthetic(networks: AutoencoderPair, x: Tensor, *, seed: int = 0) -> Tensor:
     z = networks.encode(x)
     alpha = 0.5 * torch.rand(len(x), generator=generator).to(z)
     return networks.decode(alpha.reshape(-1, *[1] * (z.ndim - 1)) * z)
+
+
+def _with_synthetic(
+    networks: AutoencoderPair, groups: Mapping[str, Tensor], seed: int
+) -> dict[str, Tensor]:
+    """The groups, with synthetic samples of the first one behind it."""
+    (first, x), *rest = groups.items()
+    return dict([(first, x), (SYNTHETIC, synthetic(networks, x, seed=seed)), *rest])
 
 
 def _with_critic(networks: AutoencoderPair) -> AdversarialPair:

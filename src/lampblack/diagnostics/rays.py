@@ -89,7 +89,7 @@ def rays_of(
 
 def along_rays(
     detector: Model,
-    X: Any,
+    X: object,
     *,
     bound: float | None = None,
     distances: Sequence[float] = DISTANCES,

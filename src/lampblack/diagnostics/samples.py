@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,9 @@ MOST_COMPARED = 10_000  # samples
 COMPARED_VALUES = 1 << 27  # of all samples that are held against each other, 512 MiB
 
 
-def checked(detector: Model, X: Any) -> Samples:
+def checked(detector: Model, X: object) -> Samples:
     """X as the detector's schema takes it. Raises InvalidInput where there is none of them."""
-    samples: Samples = as_model(detector).checked(X)
+    samples = as_model(detector).checked(X)
     if not len(samples):
         raise InvalidInput("there is no sample to look at; give at least one")
     return samples
@@ -35,7 +35,7 @@ def some(n: int, most: int, seed: int) -> npt.NDArray[np.int64]:
 
 def encoded(
     detector: Model,
-    X: Any,
+    X: object,
     most: int,
     *,
     most_values: int = 1 << 22,

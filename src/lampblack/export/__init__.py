@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 
 class Format(NamedTuple):
@@ -17,9 +18,9 @@ class Format(NamedTuple):
     function: str
     holds: str
 
-    def write(self, detector: Any, path: Any) -> None:
+    def write(self, detector: object, path: str | Path) -> None:
         """Write a fitted detector, by a module that is loaded now. Raises ExportError."""
-        write: Callable[[Any, Any], None] = getattr(
+        write: Callable[[object, str | Path], None] = getattr(
             importlib.import_module(self.module), self.function
         )
         write(detector, path)

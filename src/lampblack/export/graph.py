@@ -35,7 +35,6 @@ class ModelGraph(nn.Module):
         return ["anomaly_score", "is_anomaly", *p_value]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, in order."""
         x = self.preprocessing(*inputs)
         scores = self.score(self.networks, Passed(x, *self.networks(x))).score
         return (scores, *self.decision(scores.double()))

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from lampblack.exceptions import (
     ExportError,
@@ -27,7 +26,7 @@ from lampblack.persistence.portable import (
 )
 
 
-def export_onnx(detector: Any, path: str | Path) -> None:
+def export_onnx(detector: object, path: str | Path) -> None:
     """Write a fitted detector as a portable model, which `lampblack.load_portable` reads.
 
     detector: a fitted one, or a `Model`.

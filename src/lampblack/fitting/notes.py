@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +67,7 @@ def repeated(encoder: Encoder, held_out: Samples, trained: Batches) -> list[str]
     ]
 
 
-def _sums(values: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+def _sums(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint64]:
     """A number (n,) for each sample (n, ...), the same for the same bits; of some of its values."""
     bits = values.reshape(len(values), -1).view(f"u{values.itemsize}")  # float32, or images' uint8
     rng = np.random.default_rng(0)

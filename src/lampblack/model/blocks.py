@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ class Blocks(NamedTuple):
         """Where the networks are."""
         return self.networks.varying.device
 
-    def encoded(self, some: Any) -> Tensor:
+    def encoded(self, some: Samples) -> Tensor:
         """Some checked samples in memory as the networks take them (n, ...), on the device."""
         return self.encoder.tensor(torch.from_numpy(self.encoder.values(some)).to(self.device))
 
@@ -61,7 +61,7 @@ class Blocks(NamedTuple):
         """Score samples block by block, in order."""
         return (self._score(*self._block(some), score) for some in samples.chunks(self.size))
 
-    def scored_outside(self, some: Any, score: Score) -> Block:
+    def scored_outside(self, some: Samples, score: Score) -> Block:
         """Score some samples outside of a block: a moment for one, but other last bits."""
         x = self.encoded(some)
         return self._score(x, len(x), score)
@@ -79,7 +79,7 @@ class Blocks(NamedTuple):
         the networks at once; a user's own may keep something from one call to the next.
         """
 
-        def scores(some: Any) -> npt.NDArray[np.float32]:
+        def scores(some: Samples) -> npt.NDArray[np.float32]:
             block = self._score(*self._block(some), score)
             return np.asarray(block.scored.score.cpu().numpy())
 
@@ -116,7 +116,7 @@ class Blocks(NamedTuple):
         scores[known] = self.all_scores(samples.take(known), score, reentrant=reentrant)
         return scores
 
-    def _block(self, some: Any) -> tuple[Tensor, int]:
+    def _block(self, some: Samples) -> tuple[Tensor, int]:
         """Some checked samples encoded as one block on the device, and how many they are.
 
         Kernels change with the number of samples and with the alignment of memory, and with them

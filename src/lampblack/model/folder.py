@@ -14,18 +14,21 @@ import torch
 from pydantic import ValidationError
 
 from lampblack.calibration import Calibration
+from lampblack.data.kind import Encoder
 from lampblack.data.kinds import kind_named
 from lampblack.exceptions import InvalidInput, ModelFileError, is_lack_of_memory
 from lampblack.model.device import resolve_device
 from lampblack.model.methods import RECIPES
 from lampblack.model.model import Facts, Model, with_shortfall
-from lampblack.model.parameters import Parameters, filled_in
+from lampblack.model.parameters import OwnNetworks, Parameters, filled_in
 from lampblack.model.recipe import AnyRecipe
+from lampblack.networks import AutoencoderPair
 from lampblack.persistence import former
 from lampblack.persistence.card import model_card
 from lampblack.persistence.config import CalibrationFacts, ModelConfig, first_fault
 from lampblack.persistence.parts import ENCODER, ModelParts
 from lampblack.persistence.portable import is_portable
+from lampblack.scores import Score
 
 NETWORKS, SCORE, ENCODER_NETWORK = "networks.", "score.", "encoder."
 
@@ -35,7 +38,7 @@ def to_parts(model: Model) -> ModelParts:
     resolved = model.parameters.as_dict()
     given = {**resolved, **dict.fromkeys(model.filled_in)}
     own_networks = given.pop("networks") is not None
-    calibration, facts = model.calibration, model.facts
+    calibration = model.calibration
     config = ModelConfig(
         detector=model.detector,
         parameters={name: _plain(value) for name, value in given.items()},
@@ -43,18 +46,8 @@ def to_parts(model: Model) -> ModelParts:
         own_networks=own_networks,
         kind=model.schema.kind,
         data=model.schema.model_dump(mode="json"),
-        rows=facts.rows,
-        calibration=CalibrationFacts(
-            origin=calibration.origin,
-            requested=calibration.requested,
-            promised=calibration.promised,
-            threshold=calibration.threshold,
-        ),
-        reading=facts.reading,
-        history=facts.history,
-        notes=facts.notes,
-        versions=facts.versions,
-        threads=facts.threads,
+        calibration=CalibrationFacts.model_validate(calibration, from_attributes=True),
+        **vars(model.facts),
     )
     weights = {
         prefix + name: value
@@ -76,7 +69,7 @@ def save_model(model: Model, path: str | Path) -> None:
 
 
 def load_model(
-    path: str | Path, *, networks: tuple[Any, Any] | None = None, device: str = "auto"
+    path: str | Path, *, networks: OwnNetworks | None = None, device: str = "auto"
 ) -> Model:
     """A model from its folder; nothing of the folder's is run as code.
 
@@ -113,9 +106,7 @@ def load_model(
     return model
 
 
-def from_parts(
-    recipe: AnyRecipe, parts: ModelParts, networks: tuple[Any, Any] | None = None
-) -> Model:
+def from_parts(recipe: AnyRecipe, parts: ModelParts, networks: OwnNetworks | None = None) -> Model:
     """Put a model together, on the CPU. Raises where the parts are not of one model.
 
     One blank sample is scored, where the networks are not the user's own: what cannot be is refused
@@ -128,7 +119,9 @@ def from_parts(
     parameters = _parameters(recipe, config, networks)
     pair, score = build(recipe, parameters, encoder, seed=0)
     _load_weights(_modules(pair, score, encoder), parts)
-    calibration = _calibration(parts)
+    calibration = Calibration.restored(
+        parts.calibration_scores.double().numpy(), **config.calibration.model_dump()
+    )
     model = Model(
         detector=config.detector,
         parameters=parameters,
@@ -139,12 +132,8 @@ def from_parts(
         score=score.eval(),
         calibration=calibration,
         facts=Facts(
-            rows=dict(config.rows),
-            history=list(config.history),
             notes=with_shortfall(list(config.notes), calibration),
-            versions=dict(config.versions),
-            threads=config.threads,
-            reading=dict(config.reading),
+            **config.model_dump(include=Facts.__dataclass_fields__.keys() - {"notes"}),
         ),
     )
     if not config.own_networks:
@@ -152,7 +141,9 @@ def from_parts(
     return model
 
 
-def build(recipe: AnyRecipe, parameters: Parameters, encoder: Any, seed: int) -> tuple[Any, Any]:
+def build(
+    recipe: AnyRecipe, parameters: Parameters, encoder: Encoder, seed: int
+) -> tuple[AutoencoderPair, Score]:
     """The networks before training, and the score before it has learned anything."""
     generator = torch.Generator().manual_seed(seed)
     varying = torch.from_numpy(encoder.varying)
@@ -164,9 +155,7 @@ def build(recipe: AnyRecipe, parameters: Parameters, encoder: Any, seed: int) ->
     return networks, score
 
 
-def _parameters(
-    recipe: AnyRecipe, config: ModelConfig, networks: tuple[Any, Any] | None
-) -> Parameters:
+def _parameters(recipe: AnyRecipe, config: ModelConfig, networks: OwnNetworks | None) -> Parameters:
     """The parameters, after checking that they are the recipe's and can be used."""
     given = {**config.parameters, "networks": networks}
     if differing := recipe.parameters.__dataclass_fields__.keys() ^ given.keys():
@@ -185,7 +174,9 @@ def _parameters(
     return resolved
 
 
-def _modules(networks: Any, score: Any, encoder: Any) -> list[tuple[str, torch.nn.Module]]:
+def _modules(
+    networks: AutoencoderPair, score: Score, encoder: Encoder
+) -> list[tuple[str, torch.nn.Module]]:
     """The modules of a model, with what their weights' names begin with."""
     modules = [(NETWORKS, networks), (SCORE, score)]
     return modules if encoder.frozen is None else [*modules, (ENCODER_NETWORK, encoder.frozen)]
@@ -207,7 +198,7 @@ def _load_weights(modules: list[tuple[str, torch.nn.Module]], parts: ModelParts)
         raise ValueError(f"the weights hold {strange[0]}, which is of no part of a model")
 
 
-def _refuse_own_networks(config: ModelConfig, path: Path, networks: tuple[Any, Any] | None) -> None:
+def _refuse_own_networks(config: ModelConfig, path: Path, networks: OwnNetworks | None) -> None:
     """Raise where a model of its user's own networks is loaded without them, or the reverse."""
     if config.own_networks and networks is None:
         raise ModelFileError(
@@ -245,16 +236,6 @@ def _why_unfit(config: ModelConfig, error: Exception) -> str:
     else:
         likely = f"it was changed, or written by another state of lampblack {here}: fit again"
     return f"its parts do not fit together; {likely} ({reason})"
-
-
-def _calibration(parts: ModelParts) -> Calibration:
-    """The calibration, after checking that its scores are such and hold its threshold."""
-    facts = parts.config.calibration
-    scores = np.asarray(parts.calibration_scores.double().numpy())
-    ordered = scores.ndim == 1 and np.isfinite(scores).all() and (np.diff(scores) >= 0).all()
-    if not ordered or facts.threshold not in scores:
-        raise ValueError("the calibration scores are not ascending or lack the threshold")
-    return Calibration(scores, facts.origin, facts.requested, facts.promised, facts.threshold)
 
 
 def _plain(value: Any) -> Any:

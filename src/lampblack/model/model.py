@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lampblack.calibration import Calibration
-from lampblack.data.kind import AnyKind, Encoder, Event
+from lampblack.data.kind import AnyKind, Encoder, Event, Samples
 from lampblack.data.kinds import kind_of
 from lampblack.explanation import Explanation
 from lampblack.model.blocks import Block, Blocks, to_float64
@@ -94,11 +94,12 @@ class Model(Decisions):
     def _calibration(self) -> Calibration:
         return self.calibration
 
-    def checked(self, X: Any) -> Any:
+    def checked(self, X: object) -> Samples:
         """X as samples of the fitted schema. Raises SchemaMismatch or InvalidInput."""
-        return self.kind.check(X, self.schema, self.detector)
+        samples: Samples = self.kind.check(X, self.schema, self.detector)
+        return samples
 
-    def anomaly_score(self, X: Any) -> Values:
+    def anomaly_score(self, X: object) -> Values:
         """How anomalous each sample is (n,), higher for more; finite and non-negative.
 
         NaN for a sample that has no score, for want of what came before it.
@@ -111,13 +112,13 @@ class Model(Decisions):
             unscored=self.kind.unscored(samples),
         )
 
-    def events(self, X: Any) -> list[Event] | None:
+    def events(self, X: object) -> list[Event] | None:
         """Alarms that belong together, in order; None where every sample stands for itself."""
         samples = self.checked(X)
         scores = self.anomaly_score(samples)
         return self.kind.events(samples, scores > self.calibration.threshold, scores)
 
-    def explain(self, X: Any) -> Explanation:
+    def explain(self, X: object) -> Explanation:
         """What every part of a sample adds to its score, as its kind of data has parts."""
         contributions, remainders, attributed = [], [], []
         samples = self.checked(X)
@@ -137,7 +138,7 @@ class Model(Decisions):
             },
         )
 
-    def reconstruct(self, X: Any) -> Any:
+    def reconstruct(self, X: object) -> Any:
         """What the network expects in place of each sample.
 
         Images: float32 (n, channels, height, width), mostly in [0, 1]. An array (n, d): the same,
@@ -148,16 +149,16 @@ class Model(Decisions):
         parts = [passed.reconstruction.cpu() for passed in self._passed(X)]
         return self.kind.reconstructed(self.encoder, torch.cat([none, *parts]).numpy())
 
-    def encode(self, X: Any) -> npt.NDArray[np.float32]:
+    def encode(self, X: object) -> npt.NDArray[np.float32]:
         """The codes z (n, latent) of the samples."""
         codes = [passed.z.flatten(start_dim=1).cpu() for passed in self._passed(X)]
         return np.asarray(torch.cat(codes).numpy()) if codes else np.zeros((0, 0), np.float32)
 
-    def encoded(self, X: Any) -> Tensor:
+    def encoded(self, X: object) -> Tensor:
         """X as the networks take it (n, ...), on the device."""
         return self.blocks.all_encoded(self.checked(X), self.at_once)
 
-    def recalibrated(self, X: Any, false_alarm_rate: float) -> Model:
+    def recalibrated(self, X: object, false_alarm_rate: float) -> Model:
         """The same model with a threshold from new normal samples X; see `recalibrate`."""
         calibration = Calibration.held_out(self.anomaly_score(X), false_alarm_rate)
         before, facts = self.calibration, self.facts
@@ -188,12 +189,12 @@ class Model(Decisions):
             facts=dataclasses.replace(self.facts, reading=dict(reading)),
         )
 
-    def _where_scored(self, samples: Any, parts: list[Values]) -> Values:
+    def _where_scored(self, samples: Samples, parts: list[Values]) -> Values:
         """Values (n,) of some samples after others, NaN for those that have no score."""
         values, unscored = np.concatenate([np.zeros(0), *parts]), self.kind.unscored(samples)
         return values if unscored is None else np.where(unscored, np.nan, values)
 
-    def _passed(self, X: Any) -> Iterator[Passed]:
+    def _passed(self, X: object) -> Iterator[Passed]:
         return self.blocks.passed(self.checked(X))
 
     def _attribute_remainder(self, block: Block) -> Tensor:

@@ -11,7 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from lampblack.choices import (
     Amplification,
@@ -29,7 +39,10 @@ from lampblack.exceptions import InvalidInput
 if TYPE_CHECKING:
     from typing import Self  # type: ignore[attr-defined,unused-ignore]
 
+    from lampblack.data.kind import Marks
+
 T = TypeVar("T")
+OwnNetworks: TypeAlias = tuple[Any, Any]  # modules of the user's own: encoder, decoder
 
 
 @dataclass(frozen=True)
@@ -160,7 +173,7 @@ class Parameters:
         at_least=1,
         by_kind={"table": 32, "images": 128},
     )
-    networks: tuple[Any, Any] | None = parameter(
+    networks: OwnNetworks | None = parameter(
         None,
         """Your own pair of torch modules, (encoder, decoder), instead: (n, width) → (n, latent) →
         (n, width), `width` being the number of encoded features; for images (n, channels, height,
@@ -304,7 +317,7 @@ class Parameters:
         if not all(hasattr(network, "state_dict") for network in self.networks or ()):
             raise InvalidInput("networks must be a pair of torch modules: (encoder, decoder)")
 
-    def known_anomalies(self, y: Any, n: int) -> Any:
+    def known_anomalies(self, y: object, n: int) -> Marks | None:
         """Which of n samples (n,) are known anomalies; None where labels are not asked for."""
         return None
 
@@ -362,12 +375,12 @@ def hints_of(cls: type[Parameters]) -> dict[str, Any]:
     return {name: hints[name] for name in cls.__dataclass_fields__}
 
 
-def options_of(hint: Any) -> tuple[Any, ...]:
+def options_of(hint: object) -> tuple[Any, ...]:
     """The types that a type joins."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def choices_of(hint: Any) -> tuple[Any, ...]:
+def choices_of(hint: object) -> tuple[Any, ...]:
     """What a type lets choose from; nothing where it is no Literal, or None beside one."""
     return tuple(
         choice
@@ -377,11 +390,11 @@ def choices_of(hint: Any) -> tuple[Any, ...]:
     )
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> bool:
     return isinstance(value, Integral) and int(value) >= 1
 
 
-def _fault(hint: Any, about: About, value: Any) -> str:
+def _fault(hint: object, about: About, value: object) -> str:
     """What a value should be and is not; empty where it can be used."""
     allowed = options_of(hint)
     if any(_is(option, about, value) for option in allowed):
@@ -410,7 +423,7 @@ def _is(option: Any, about: About, value: Any) -> bool:
     return _is_sequence(value)
 
 
-def _is_sequence(value: Any) -> bool:
+def _is_sequence(value: object) -> bool:
     """A list, a tuple, or an array of one axis."""
     shape = getattr(value, "shape", (0,))
     return hasattr(value, "__len__") and not isinstance(value, str | Mapping) and len(shape) == 1

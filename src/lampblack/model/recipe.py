@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from lampblack.model.building import autoencoder_networks, reconstruction_score, reconstruction_step
 from lampblack.model.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -28,13 +29,18 @@ class Recipe(Generic[P]):
     parameters: the class of what it can be told. networks: builds them, before training, from the
     parameters, the encoder, the features that vary and a generator. step: what training repeats,
     from the parameters, what runs it, the networks, known anomalies (encoded, on the device, or
-    None) and a seed. score: how samples are scored, before it has learned anything.
+    None) and a seed. score: how samples are scored, before it has learned anything. Where one of
+    the last three is not named, it is that of the plain autoencoder.
     """
 
     parameters: type[P]
-    networks: Callable[[P, Encoder, Tensor, torch.Generator], AutoencoderPair]
-    step: Callable[[P, Runner, AutoencoderPair, Tensor | None, int], TrainingStep]
-    score: Callable[[P], Score]
+    networks: Callable[[P, Encoder, Tensor, torch.Generator], AutoencoderPair] = (
+        autoencoder_networks
+    )
+    step: Callable[[P, Runner, AutoencoderPair, Tensor | None, int], TrainingStep] = (
+        reconstruction_step
+    )
+    score: Callable[[P], Score] = reconstruction_score
 
 
 AnyRecipe: TypeAlias = Recipe[Any]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 FORMAT = 3
 # Buffers that lay beside the networks' weights and are the score's own today.
 MEMORY, VIEWS = "memory", "views."
@@ -38,7 +39,7 @@ def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def renamed(weights: dict[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
+def renamed(weights: dict[str, T], wanted: Iterable[str]) -> dict[str, T]:
     """Tensors by today's names: those of the networks and those of the score.
 
     wanted: the names that the model has. Buffers of scores that it does not have are left out: one

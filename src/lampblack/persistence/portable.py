@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -190,7 +190,7 @@ def _bytes_field(number: int, value: bytes) -> bytes:
 
 
 def _as_varint(value: int) -> bytes:
-    parts: list[Any] = []
+    parts: list[int] = []
     while value > 127:
         parts.append(value & 127 | 128)
         value >>= 7

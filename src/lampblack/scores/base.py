@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from torch import Tensor, nn
+
+from lampblack.networks import AutoencoderPair
 
 if TYPE_CHECKING:
     from lampblack.data.kind import Encoder
@@ -67,38 +69,41 @@ class Score(nn.Module, ABC):
         """The score for samples that calibrate though they are among those remembered."""
         return self
 
-    def prepare(self, encoder: Encoder, networks: Any) -> None:
+    def prepare(self, encoder: Encoder, networks: AutoencoderPair) -> None:
         """Make room for what is to be learned, or loaded, about such samples and networks."""
 
     def warm_up(self) -> None:
         """Compute what all calls share, before several threads call."""
 
     @abstractmethod
-    def forward(self, networks: Any, passed: Passed) -> Scored:
+    def forward(self, networks: AutoencoderPair, passed: Passed) -> Scored:
         """The scores of a batch."""
 
-    def __call__(self, networks: Any, passed: Passed) -> Scored:
-        """The scores of a batch."""
+    def __call__(self, networks: AutoencoderPair, passed: Passed) -> Scored:
         scored: Scored = super().__call__(networks, passed)
         return scored
 
     @abstractmethod
-    def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:
+    def explain(
+        self, networks: AutoencoderPair, passed: Passed, at_once: int
+    ) -> tuple[Tensor, Tensor]:
         """What every element adds to the scores, the shape of x, and the remainders (n,).
 
         Sample by sample they sum to the score. at_once: how many samples fit through the networks
         together.
         """
 
-    def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
+    def attribute_remainder(
+        self, networks: AutoencoderPair, passed: Passed, at_once: int
+    ) -> Tensor:
         """Which elements move the remainder, signed, the shape of x; zeros where nothing is said.
 
         See `Explanation.attributed`.
         """
         return passed.x.new_zeros(passed.x.shape)
 
-    def remember(self, networks: Any, batches: Iterable[Tensor]) -> None:
+    def remember(self, networks: AutoencoderPair, batches: Iterable[Tensor]) -> None:
         """Keep samples, in batches (n, ...), if `memory` asks for any."""
 
-    def fit(self, networks: Any, reference: Iterable[Passed]) -> None:
+    def fit(self, networks: AutoencoderPair, reference: Iterable[Passed]) -> None:
         """Learn what is normal from samples that were not trained on, if `needs_reference`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from lampblack.choices import (
     ReconstructionErrorName,
 )
 from lampblack.losses import latent_norm, reconstruction_error
-from lampblack.networks import AdversarialPair
+from lampblack.networks import AdversarialPair, AutoencoderPair
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
 
@@ -84,9 +84,8 @@ class CriticScore(Score):
         self._error: ReconstructionErrorName = error
         self._critic = critic
 
-    def prepare(self, encoder: Encoder, networks: AdversarialPair) -> None:
-        """Make room for what is usual of the critic's features."""
-        width = networks.critic.head.in_features
+    def prepare(self, encoder: Encoder, networks: AutoencoderPair) -> None:
+        width = _critic_of(networks).critic.head.in_features
         assert isinstance(width, int)
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("whitening", torch.eye(width))
@@ -96,7 +95,7 @@ class CriticScore(Score):
         self.register_buffer("log_whitening", torch.eye(3))
         self.register_buffer("units", torch.ones(4))
 
-    def forward(self, networks: AdversarialPair, passed: Passed) -> Scored:
+    def forward(self, networks: AutoencoderPair, passed: Passed) -> Scored:
         """The scores of a batch; no remainder."""
         x, z, reconstruction = passed
         constants = self._of_constants(networks, x).flatten(start_dim=1).sum(dim=1)
@@ -104,7 +103,7 @@ class CriticScore(Score):
         return Scored(score, torch.zeros_like(score))
 
     def explain(
-        self, networks: AdversarialPair, passed: Passed, at_once: int
+        self, networks: AutoencoderPair, passed: Passed, at_once: int
     ) -> tuple[Tensor, Tensor]:
         """Signed integrated gradients from the most usual point between x̂ and x; its score.
 
@@ -121,7 +120,7 @@ class CriticScore(Score):
 
     @torch.no_grad()
     def _most_usual(
-        self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor
+        self, networks: AutoencoderPair, x: Tensor, reconstruction: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Of points between x̂ and x, denser near x̂, those of the lowest score, and it (n,)."""
         positions = (torch.arange(POINTS + 1, device=x.device) / POINTS) ** 2
@@ -132,7 +131,7 @@ class CriticScore(Score):
         return reconstruction + t * (x - reconstruction), lowest
 
     @torch.no_grad()
-    def fit(self, networks: AdversarialPair, reference: Iterable[Passed]) -> None:
+    def fit(self, networks: AutoencoderPair, reference: Iterable[Passed]) -> None:
         """Keep what is usual, for every name."""
         gathered = [
             (
@@ -157,7 +156,7 @@ class CriticScore(Score):
             self.units[i] = self._of_parts(name, differences, summaries).mean()
 
     def _of(
-        self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor, z: Tensor | None = None
+        self, networks: AutoencoderPair, x: Tensor, reconstruction: Tensor, z: Tensor | None = None
     ) -> Tensor:
         """The score (n,) of samples x beside reconstructions, without constant features."""
         if self._by == "joint":
@@ -188,11 +187,12 @@ class CriticScore(Score):
         away = -((distance[:, None] - known) / width).square() / 2
         return torch.as_tensor(math.log(len(known)) - away.logsumexp(dim=1))
 
-    def _differences(self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor) -> Tensor:
-        return networks.features(x, x) - networks.features(x, reconstruction)
+    def _differences(self, networks: AutoencoderPair, x: Tensor, reconstruction: Tensor) -> Tensor:
+        features = _critic_of(networks).features
+        return features(x, x) - features(x, reconstruction)
 
     def _summaries(
-        self, networks: AdversarialPair, x: Tensor, reconstruction: Tensor, z: Tensor
+        self, networks: AutoencoderPair, x: Tensor, reconstruction: Tensor, z: Tensor
     ) -> Tensor:
         """Error, norm of the code and critic's distance of samples (n, 3); 0 without a critic."""
         seen = x if networks.all_vary else x * networks.varying
@@ -206,12 +206,17 @@ class CriticScore(Score):
     def _logarithms(self, summaries: Tensor) -> Tensor:
         return (summaries / self.usual + FLOOR).log()
 
-    def _of_constants(self, networks: AdversarialPair, x: Tensor) -> Tensor:
+    def _of_constants(self, networks: AutoencoderPair, x: Tensor) -> Tensor:
         """What each element that never varied adds, the shape of x."""
         if networks.all_vary:
             return torch.zeros_like(x)
         unit = self.units[CRITIC_SCORES.index(self._by)]
         return unit * (x * (1 - networks.varying)).square() / x[0].numel()
+
+
+def _critic_of(networks: AutoencoderPair) -> AdversarialPair:
+    """The networks, which have a critic, as AMA's recipe builds them."""
+    return cast(AdversarialPair, networks)
 
 
 def _length(vectors: Tensor) -> Tensor:

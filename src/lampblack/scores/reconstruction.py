@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lampblack.choices import RECONSTRUCTION_ERRORS, ReconstructionErrorName
 from lampblack.losses import elementwise_error, latent_norm, reconstruction_error
+from lampblack.networks import AutoencoderPair
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
 
@@ -31,19 +31,23 @@ class ReconstructionScore(Score):
         self._error: ReconstructionErrorName = name
         self._weight = weight
 
-    def forward(self, networks: Any, passed: Passed) -> Scored:
+    def forward(self, networks: AutoencoderPair, passed: Passed) -> Scored:
         """The scores of a batch; the remainder is the weighted norm of the code."""
         error = reconstruction_error(passed.x, passed.reconstruction, self._error)
         if not self._weight:
             return Scored(error, torch.zeros_like(error))
         return Scored(error, self._weight * latent_norm(passed.z))
 
-    def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:
+    def explain(
+        self, networks: AutoencoderPair, passed: Passed, at_once: int
+    ) -> tuple[Tensor, Tensor]:
         """Each element's own term of the error, non-negative; the weighted norm of the code."""
         parts = error_contributions(passed.x, passed.reconstruction, name=self._error)
         return parts, self(networks, passed).remainder
 
-    def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
+    def attribute_remainder(
+        self, networks: AutoencoderPair, passed: Passed, at_once: int
+    ) -> Tensor:
         """Integrated gradients of the weighted norm, from the reconstruction to the sample."""
         return integrated_gradients(
             lambda x: self._weight * latent_norm(networks.encode(x)),

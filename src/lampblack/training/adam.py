@@ -73,7 +73,6 @@ class FlatAdam(torch.optim.Adam):
     step.hooked = True  # type: ignore[attr-defined]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
         for member in self.members:
             member.grad = None
 

@@ -125,7 +125,6 @@ class AdversarialStep(TrainingStep):
         }
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Put back what `extra_state` gave."""
         self._objective.scale = state["amplification_scale"].to(self._objective.scale)
         self._generator.set_state(state["adversarial_generator"])
         self._updates = int(state["updates"])

@@ -74,10 +74,8 @@ class StreamedSamples:
         return len(self._reader)
 
     def batches(self, positions: Sequence[Tensor]) -> Iterator[Tensor]:
-        """The samples at each of these positions."""
         for values in self._reader.read([index.cpu().numpy() for index in positions]):
             yield self._tensor(torch.from_numpy(values).to(self.device))
 
     def digest(self) -> str:
-        """A hash of what is read."""
         return self._reader.digest()

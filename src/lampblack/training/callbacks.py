@@ -21,7 +21,7 @@ class Callback:
     training there, with the weights as they are.
     """
 
-    def on_networks(self, networks: AutoencoderPair, encode: Callable[[Any], Tensor]) -> None:
+    def on_networks(self, networks: AutoencoderPair, encode: Callable[[object], Tensor]) -> None:
         """The networks are built; training will follow.
 
         encode: samples as `fit` takes them to what the networks take, (n, ...), on their device.
@@ -54,7 +54,6 @@ class ProgressBar(Callback):
         self._task: Any = None
 
     def on_fit_start(self, budget: Budget, first_step: int) -> None:
-        """Open the bar."""
         console = bar_console()
         if console is None:
             return
@@ -81,17 +80,14 @@ class ProgressBar(Callback):
         self._progress.start()
 
     def on_step_end(self, step: int) -> None:
-        """Move the bar."""
         if self._progress is not None:
             self._progress.update(self._task, completed=step)
 
     def on_epoch_end(self, record: Record) -> None:
-        """Show the epoch's loss."""
         if self._progress is not None:
             self._progress.update(self._task, loss=f"{record['loss']:.4g}")
 
     def on_fit_end(self, history: list[Record]) -> None:
-        """Close the bar."""
         if self._progress is not None:
             self._progress.refresh()
             self._progress.stop()

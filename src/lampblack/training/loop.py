@@ -125,7 +125,7 @@ class Loop:
         self.history[-1], self.stopped, seen = self.ranks.from_first(
             (self.history[-1], self.stopped, seen)
         )
-        if self.watch is not None and not self.ranks.first:
+        if self.watch is not None and seen is not None and not self.ranks.first:
             self.watch.load_state(seen)
 
     def _own_state(self) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -13,6 +13,8 @@ from lampblack.exceptions import InvalidInput, TrainingError
 
 if TYPE_CHECKING:
     from lampblack.training.alone import Runner
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -97,7 +99,7 @@ class Ranks:
         if self.size > 1:
             average([buffer for buffer in networks.buffers() if buffer.is_floating_point()])
 
-    def from_first(self, value: Any) -> Any:
+    def from_first(self, value: T) -> T:
         """What the first process calls `value`, in all of them."""
         if self.size == 1:
             return value
@@ -106,7 +108,7 @@ class Ranks:
             distributed.broadcast_object_list(box, src=0)
         return box[0]
 
-    def gathered(self, value: Any) -> list[Any]:
+    def gathered(self, value: T) -> list[T]:
         """The values of all processes, in all of them."""
         if self.size == 1:
             return [value]
@@ -115,7 +117,7 @@ class Ranks:
             distributed.all_gather_object(values, value)
         return values
 
-    def agree(self, value: Any) -> None:
+    def agree(self, value: object) -> None:
         """Raise TrainingError where another process starts from something else."""
         values = self.gathered(value)
         for rank, other in enumerate(values):

@@ -162,7 +162,6 @@ class ReconstructionStep(TrainingStep):
         return {"amplification_scale": self._objective.scale}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Put the running quantile back."""
         self._objective.scale = state["amplification_scale"].to(self._objective.scale)
 
     def finish(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from lampblack.choices import AdversarialLoss, Atypical, Density, ScoreName
 from lampblack.exceptions import InvalidInput
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from lampblack.data.kind import Encoder
+    from lampblack.data.kind import Encoder, Marks
     from lampblack.networks import AdversarialPair, AutoencoderPair, Critic
     from lampblack.scores import Score
     from lampblack.training.alone import Runner
@@ -129,7 +129,7 @@ class AMAParameters(Parameters):
                     "is 0; give it a weight"
                 )
 
-    def known_anomalies(self, y: Any, n: int) -> Any:
+    def known_anomalies(self, y: object, n: int) -> Marks | None:
         """Which of n samples (n,) are known anomalies, by labels y of +1 and −1."""
         import numpy as np
 
@@ -139,7 +139,7 @@ class AMAParameters(Parameters):
         if y is None or labels.shape != (n,):
             got = "no y" if y is None else f"y of shape {labels.shape}"
             raise InvalidInput(f'supervision="labels" needs y of shape ({n},), and got {got}')
-        known = labels == -1
+        known: Marks = labels == -1
         if not (known | (labels == 1)).all():
             raise InvalidInput("y must be +1 for normal samples and -1 for known anomalies")
         if given(self.batch_size) < 3:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lampblack.choices import Amplification
 from lampblack.exceptions import InvalidInput
-from lampblack.model.building import autoencoder_networks, reconstruction_score, reconstruction_step
+from lampblack.model.building import reconstruction_score
 from lampblack.model.methods.toll import TollParameters
 from lampblack.model.parameters import Parameters, changed, parameter
 from lampblack.model.recipe import Recipe
@@ -76,9 +76,4 @@ def nearest_score(parameters: LampblackParameters) -> Score:
     )
 
 
-LAMPBLACK = Recipe(
-    parameters=LampblackParameters,
-    networks=autoencoder_networks,
-    step=reconstruction_step,
-    score=nearest_score,
-)
+LAMPBLACK = Recipe(LampblackParameters, score=nearest_score)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lampblack.choices import ReconstructionErrorName
-from lampblack.model.building import autoencoder_networks, reconstruction_score, reconstruction_step
 from lampblack.model.parameters import Parameters, changed
 from lampblack.model.recipe import Recipe
 
@@ -22,9 +21,4 @@ class TollParameters(Parameters):
     )
 
 
-TOLL = Recipe(
-    parameters=TollParameters,
-    networks=autoencoder_networks,
-    step=reconstruction_step,
-    score=reconstruction_score,
-)
+TOLL = Recipe(TollParameters)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lampblack.networks import AutoencoderPair
 from lampblack.scores.base import Passed, Score, Scored
 from lampblack.scores.nearest.memory import Memory
 from lampblack.scores.reconstruction import ReconstructionScore
@@ -81,8 +82,7 @@ class NearestScore(Score):
         self._given_weights = weights
         self._equal = 1
 
-    def prepare(self, encoder: Encoder, networks: Any) -> None:
-        """Make room for samples of the encoder's shape."""
+    def prepare(self, encoder: Encoder, networks: AutoencoderPair) -> None:
         numbers = None if encoder.numbers is None else torch.from_numpy(encoder.numbers)
         self.remembered = Memory(encoder.shape, numbers)
         parts = 1 + len(self.remembered.views)
@@ -95,7 +95,6 @@ class NearestScore(Score):
 
     @property
     def memory(self) -> int:
-        """How many samples to remember at most."""
         return self._most
 
     @property
@@ -109,14 +108,16 @@ class NearestScore(Score):
         other._equal = 2
         return other
 
-    def forward(self, networks: Any, passed: Passed) -> Scored:
+    def forward(self, networks: AutoencoderPair, passed: Passed) -> Scored:
         """The scores of a batch; the remainder is the share of the weighted norm of the code."""
         network = self._network(networks, passed)
         weighed = self._weighed(_parts(network.score, self._squares(passed.x)))
         remainder = weighed[:, 0] * network.remainder / network.score.clamp(min=1e-30)
         return Scored(weighed.sum(dim=1) - remainder, remainder)
 
-    def explain(self, networks: Any, passed: Passed, at_once: int) -> tuple[Tensor, Tensor]:
+    def explain(
+        self, networks: AutoencoderPair, passed: Passed, at_once: int
+    ) -> tuple[Tensor, Tensor]:
         """Each element's share of every part: its term of the error, or of the distances.
 
         A distance ‖x − m‖₂ has the terms (x − m)² / ‖x − m‖₂, as the view shows x and m.
@@ -134,7 +135,9 @@ class NearestScore(Score):
             contributions += rate.reshape(by_axis) * shares
         return contributions, rates[:, 0] * norm
 
-    def attribute_remainder(self, networks: Any, passed: Passed, at_once: int) -> Tensor:
+    def attribute_remainder(
+        self, networks: AutoencoderPair, passed: Passed, at_once: int
+    ) -> Tensor:
         """Integrated gradients of the weighted norm, at the rate by which it enters the score."""
         network = self._network(networks, passed).score[:, None]
         rates = self._weighed(network) / network.clamp(min=1e-30)
@@ -142,12 +145,11 @@ class NearestScore(Score):
         return rates[:, 0].reshape(-1, *[1] * (attributed.ndim - 1)) * attributed
 
     @torch.no_grad()
-    def remember(self, networks: Any, batches: Iterable[Tensor]) -> None:
-        """Keep samples."""
+    def remember(self, networks: AutoencoderPair, batches: Iterable[Tensor]) -> None:
         self.remembered.remember(batches)
 
     @torch.no_grad()
-    def fit(self, networks: Any, reference: Iterable[Passed]) -> None:
+    def fit(self, networks: AutoencoderPair, reference: Iterable[Passed]) -> None:
         """Learn the views and their mean distances from the samples that are remembered.
 
         From others, `reference`, learn the mean score of the network, and the weights.
@@ -185,7 +187,7 @@ class NearestScore(Score):
         )
         return torch.maximum(usual, LEAST_UNIT * radius).clamp(min=1e-9)
 
-    def _logarithms(self, networks: Any, batches: Iterable[Passed]) -> Values:
+    def _logarithms(self, networks: AutoencoderPair, batches: Iterable[Passed]) -> Values:
         """log₂(1 + sᵢ / s̄ᵢ) of all samples (n, parts)."""
         parts = []
         for passed in batches:

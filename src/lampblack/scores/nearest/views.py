@@ -30,7 +30,6 @@ class AsEncoded(View):
         """Nothing has to be learned."""
 
     def forward(self, rows: Tensor) -> Tensor:
-        """The rows themselves."""
         return rows
 
 
@@ -50,7 +49,6 @@ class ByRange(View):
         self.register_buffer("factor", torch.ones(len(numbers)))
 
     def learn(self, rows: Tensor) -> None:
-        """Learn the ranges."""
         ranges = rows.amax(dim=0) - rows.amin(dim=0)
         constant = torch.full_like(ranges, float(DEVIATIONS_A_RANGE))
         factor = 1 / torch.where(ranges > 0, ranges, constant)
@@ -61,7 +59,6 @@ class ByRange(View):
         self.factor = torch.where(self.numbers, factor, torch.ones_like(factor))
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Rows in ranges."""
         return rows * self.factor
 
 
@@ -88,7 +85,6 @@ class ByRank(View):
         self.register_buffer("beyond", torch.zeros(()))
 
     def learn(self, rows: Tensor) -> None:
-        """Learn the ranks."""
         n = len(rows)
         for feature, column in enumerate(rows.T):
             values, counts = column.unique(return_counts=True)
@@ -105,7 +101,6 @@ class ByRank(View):
         self.beyond = -torch.special.ndtri(torch.tensor(0.5 / (n + 1))).to(rows)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Rows in normal scores."""
         columns = rows.T.contiguous()  # (width, n)
         upper = self._position(columns).clamp(1, LANDMARKS - 1)
         low, high = self.values.gather(1, upper - 1), self.values.gather(1, upper)
