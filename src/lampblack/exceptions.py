@@ -200,6 +200,13 @@ class ExportError(LampblackError):
 class ModelFileError(LampblackError):
     """A saved model, folder or portable, is missing, damaged, newer, or not a model."""
 
+    @classmethod
+    def of(
+        cls, path: str | Path, what: str, remedy: str | Remedy | tuple[str | Remedy, ...] = ()
+    ) -> ModelFileError:
+        """What is wrong with a file, whose path the sentence begins with."""
+        return cls(f"{path} {what}", names=Place(path), remedy=remedy)
+
 
 class MissingExtra(LampblackError, ImportError):
     """An optional library is not installed; `extra` is the one of lampblack's that brings it.

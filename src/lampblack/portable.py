@@ -13,12 +13,12 @@ from lampblack.calibration import Calibration
 from lampblack.data.blocks import joined_scores
 from lampblack.data.kinds import kind_named
 from lampblack.exceptions import MissingExtra, ModelFileError, Place
+from lampblack.explanation import Values
 from lampblack.persistence.portable import PortableFacts, parse_portable, read_portable
 from lampblack.results import Decisions
 
 BLOCKS_TOGETHER = 64  # that are prepared at a time: memory does not grow with the table
 
-Values = npt.NDArray[np.float64]
 Feed = dict[str, npt.NDArray[Any]]
 
 
@@ -132,5 +132,4 @@ def _session(content: bytes, name: str, threads: int | None) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own, of many kinds
         reason = " ".join(str(error).split())[:300]
-        what = f"{name} cannot be run by this onnxruntime: {reason}"
-        raise ModelFileError(what, names=Place(name)) from None
+        raise ModelFileError.of(name, f"cannot be run by this onnxruntime: {reason}") from None

@@ -17,11 +17,11 @@ from lampblack.choices import Scaling
 from lampblack.data.kind import Encoder, Schema
 from lampblack.data.kinds import find_kind
 from lampblack.exceptions import InvalidInput
-from lampblack.explanation import Explanation
+from lampblack.explanation import Explanation, Values
 from lampblack.fitting.fit import fit_model
 from lampblack.model.device import resolve_device
 from lampblack.model.folder import save_model
-from lampblack.model.model import Model, Values
+from lampblack.model.model import Model
 from lampblack.model.parameters import Parameters, with_parameters
 from lampblack.model.recipe import AnyRecipe
 from lampblack.networks import AutoencoderPair

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.stats import beta
 
@@ -23,6 +22,7 @@ from lampblack.diagnostics.samples import (
     some,
 )
 from lampblack.exceptions import InvalidInput
+from lampblack.explanation import Values
 from lampblack.fitting.collapse import CONSTANT, TOLD, chimeras_told, spread
 from lampblack.fitting.notes import MOST_REPEATED
 from lampblack.losses import latent_norm
@@ -36,7 +36,6 @@ STAYS = 0.95  # share of rays on which the score must stay above normal ones
 MOST = 10_000  # samples scored for the checks
 MOST_WATCHED = 1024
 
-Values = npt.NDArray[np.float64]
 Figure = float | int | str | None
 Verdict = tuple[bool | None, str, dict[str, Figure]]  # what a check says, but for its name
 

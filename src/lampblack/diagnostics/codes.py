@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
@@ -17,13 +16,12 @@ from torch.func import jacfwd, jacrev, vmap
 from lampblack.choices import ReconstructionErrorName
 from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import encoded
+from lampblack.explanation import Values
 from lampblack.losses import latent_norm, reconstruction_error
 from lampblack.model.model import Model, as_model
 from lampblack.networks import AutoencoderPair
 from lampblack.training.callbacks import Callback, Record
 from lampblack.training.schedule import Budget
-
-Values = npt.NDArray[np.float64]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_SAMPLES = 64  # of which a Jacobian is taken

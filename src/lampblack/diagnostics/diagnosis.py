@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from lampblack.data.kind import Samples
 from lampblack.diagnostics.checks import CHECKS, FAR, Check, extrapolates, looked_at
@@ -19,10 +18,9 @@ from lampblack.diagnostics.mirror import Mirror, critic_distances, has_critic
 from lampblack.diagnostics.rays import Extrapolation, along_rays
 from lampblack.diagnostics.samples import checked, encoded, some
 from lampblack.exceptions import LampblackError
+from lampblack.explanation import Values
 from lampblack.losses import latent_norm, reconstruction_error
 from lampblack.model.model import Model
-
-Values = npt.NDArray[np.float64]
 
 SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST = 2000  # samples of each kind whose codes and errors are kept

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from lampblack.diagnostics.curvature import (
@@ -23,10 +22,9 @@ from lampblack.diagnostics.curvature import (
 )
 from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import encoded
+from lampblack.explanation import Values
 from lampblack.model.model import Model, as_model
 from lampblack.model.parameters import given
-
-Values = npt.NDArray[np.float64]
 
 MOST_ROWS, MOST_IMAGES = 512, 64
 MOST_VALUES = 1 << 18  # of images together, but never fewer than two

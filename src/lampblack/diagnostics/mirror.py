@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lampblack.diagnostics.codes import Recorder
 from lampblack.diagnostics.samples import encoded
 from lampblack.exceptions import InvalidInput
+from lampblack.explanation import Values
 from lampblack.model.model import Model, as_model
 from lampblack.networks import AdversarialPair, AutoencoderPair
 from lampblack.scores import CriticScore
-
-Values = npt.NDArray[np.float64]
 
 SYNTHETIC = "synthetic"
 WITHIN = 2.5758  # standard deviations either side that hold 99 % of a normal density

@@ -15,9 +15,8 @@ from lampblack.data.tables.schema import LARGEST, Rows
 from lampblack.diagnostics.limit import ENDLESS, Limit
 from lampblack.diagnostics.samples import checked, some
 from lampblack.exceptions import InvalidInput
+from lampblack.explanation import Values
 from lampblack.model.model import Model, as_model
-
-Values = npt.NDArray[np.float64]
 
 RAYS, IMAGE_RAYS = 100, 50
 DISTANCES = tuple(float(distance) for distance in np.geomspace(0.1, 1000, 33).round(6))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +34,10 @@ from lampblack.model.model import Facts, Model, with_shortfall
 from lampblack.model.parameters import Parameters, filled_in, given
 from lampblack.model.recipe import AnyRecipe
 from lampblack.scores import Score
+from lampblack.training.alone import Runner
 from lampblack.training.callbacks import Callback
 from lampblack.training.loop import Loop
 from lampblack.training.progress import counted
-
-if TYPE_CHECKING:
-    from lampblack.training.alone import Runner
 
 LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
 

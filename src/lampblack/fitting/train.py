@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from lampblack.fitting.seeds import Seeds
 from lampblack.model.blocks import Blocks
 from lampblack.model.parameters import Parameters, given
 from lampblack.model.recipe import AnyRecipe
+from lampblack.training.alone import Runner
 from lampblack.training.batches import Samples as Batches
 from lampblack.training.batches import StreamedSamples, TensorSamples
 from lampblack.training.callbacks import Callback, ProgressBar
@@ -28,9 +28,6 @@ from lampblack.training.loop import Loop
 from lampblack.training.ranks import Ranks
 from lampblack.training.schedule import Budget
 from lampblack.training.threads import threads_for_step
-
-if TYPE_CHECKING:
-    from lampblack.training.alone import Runner
 
 CHECKPOINT = 3  # the layout of the optimiser's state, and of the facts of a fingerprint
 MOST_WATCHED = 1024  # samples, and

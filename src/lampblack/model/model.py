@@ -15,14 +15,12 @@ from torch import Tensor
 from lampblack.calibration import Calibration
 from lampblack.data.kind import AnyKind, Encoder, Event, Samples
 from lampblack.data.kinds import kind_of
-from lampblack.explanation import Explanation
+from lampblack.explanation import Explanation, Values
 from lampblack.model.blocks import Block, Blocks, to_float64
 from lampblack.model.parameters import Parameters
 from lampblack.networks import AutoencoderPair
 from lampblack.results import Decisions
 from lampblack.scores import Passed, Score
-
-Values = npt.NDArray[np.float64]
 
 DRIFT = 0.01  # p-value below which scores are said to have moved
 MOVED = "samples of a recalibration are scored otherwise than those that calibrated before"

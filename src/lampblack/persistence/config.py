@@ -78,8 +78,7 @@ def read_config(path: Path) -> ModelConfig:
     """The configuration of a model folder, every file of which is checked. Loads no torch."""
     files = read_folder(path)
     if CONFIG not in files:
-        what = f"{path / CONFIG} is missing; this is not a complete model"
-        raise ModelFileError(what, names=Place(path / CONFIG))
+        raise ModelFileError.of(path / CONFIG, "is missing; this is not a complete model")
     return parse_config(path / CONFIG, files[CONFIG])
 
 
@@ -89,8 +88,7 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
         raw = json.loads(content)
         version = int(raw["format"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        what = f"{path} is not the configuration of a model"
-        raise ModelFileError(what, names=Place(path)) from None
+        raise ModelFileError.of(path, "is not the configuration of a model") from None
     if version > FORMAT:
         raise ModelFileError(
             f"{path} has format {version}, written by a newer lampblack; "

@@ -22,8 +22,9 @@ def is_model_folder(path: Path) -> bool:
 def check_target(path: Path) -> None:
     """Raise ModelFileError where no model can be written: better before a long fit than after."""
     if path.exists() and not (path.is_dir() and (is_model_folder(path) or not any(path.iterdir()))):
-        what = f"{path} exists and is not a model"
-        raise ModelFileError(what, names=Place(path), remedy="choose another name or remove it")
+        raise ModelFileError.of(
+            path, "exists and is not a model", remedy="choose another name or remove it"
+        )
     if not path.absolute().parent.is_dir():
         folder = path.absolute().parent
         what = f"the folder {folder} does not exist"
@@ -73,8 +74,7 @@ def read_folder(path: Path) -> dict[str, bytes]:
     expected = _read_manifest(path / MANIFEST)
     present = {entry.name for entry in path.iterdir()} - {MANIFEST}
     for name in sorted(present - expected.keys()):
-        what = f"{path / name} is not part of the model"
-        raise ModelFileError(what, names=Place(path / name), remedy="remove it")
+        raise ModelFileError.of(path / name, "is not part of the model", remedy="remove it")
     for name in sorted(expected.keys() - present):
         what = f"{path / name} is missing; the model is incomplete"
         again = Remedy("save it again", joint=": ")
@@ -114,8 +114,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        what = f"{path} cannot be read: {error.strerror}"
-        raise ModelFileError(what, names=Place(path)) from None
+        raise ModelFileError.of(path, f"cannot be read: {error.strerror}") from None
 
 
 def _changed(path: Path) -> ModelFileError:

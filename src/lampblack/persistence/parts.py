@@ -57,16 +57,14 @@ class ModelParts:
         weights = _read_tensors(path / WEIGHTS, files[WEIGHTS])
         scores = _read_tensors(path / CALIBRATION, files[CALIBRATION]).get("scores")
         if scores is None:
-            what = f"{path / CALIBRATION} does not hold calibration scores"
-            raise ModelFileError(what, names=Place(path / CALIBRATION))
+            raise ModelFileError.of(path / CALIBRATION, "does not hold calibration scores")
         return cls(config, weights, encoder, scores, files[CARD].decode(errors="replace"))
 
 
 def _require(path: Path, files: dict[str, bytes], *names: str) -> None:
     for name in names:
         if name not in files:
-            what = f"{path / name} is missing; this is not a complete model"
-            raise ModelFileError(what, names=Place(path / name))
+            raise ModelFileError.of(path / name, "is missing; this is not a complete model")
 
 
 def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
@@ -74,8 +72,7 @@ def _read_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
         return load_tensors(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-        what = f"{path} does not hold tensors: {reason}"
-        raise ModelFileError(what, names=Place(path)) from None
+        raise ModelFileError.of(path, f"does not hold tensors: {reason}") from None
 
 
 def _read_json(path: Path, content: bytes) -> dict[str, Any]:

@@ -78,8 +78,7 @@ def read_portable(path: Path) -> tuple[bytes, PortableFacts]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        what = f"{path} cannot be read: {error.strerror}"
-        raise ModelFileError(what, names=Place(path)) from None
+        raise ModelFileError.of(path, f"cannot be read: {error.strerror}") from None
     return content, parse_portable(str(path), content)
 
 
@@ -99,8 +98,7 @@ def parse_portable(name: str, content: bytes) -> PortableFacts:
     if [key for key, _ in entries] != [FACTS, HASH] or (
         hashlib.sha256(content[: fields[-1].start]).hexdigest().encode() != entries[1][1]
     ):
-        what = f"{name} is damaged or was changed"
-        raise ModelFileError(what, names=Place(name), remedy="export the model again")
+        raise ModelFileError.of(name, "is damaged or was changed", remedy="export the model again")
     return _parse_facts(name, entries[0][1])
 
 
@@ -109,8 +107,9 @@ def _parse_facts(name: str, document: bytes) -> PortableFacts:
         raw = json.loads(document)
         version, folder_version = int(raw["format"]), int(raw["config"]["format"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        what = f"{name} does not say what model it is"
-        raise ModelFileError(what, names=Place(name), remedy="export it again") from None
+        raise ModelFileError.of(
+            name, "does not say what model it is", remedy="export it again"
+        ) from None
     if version > FORMAT or folder_version > FOLDER_FORMAT:
         raise ModelFileError(
             f"{name} has format {version}, of models of format {folder_version}, written by a "

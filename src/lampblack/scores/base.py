@@ -5,14 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+from lampblack.data.kind import Encoder
 from lampblack.networks import AutoencoderPair
-
-if TYPE_CHECKING:
-    from lampblack.data.kind import Encoder
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -18,13 +18,11 @@ from lampblack.choices import (
     Density,
     ReconstructionErrorName,
 )
+from lampblack.data.kind import Encoder
 from lampblack.losses import latent_norm, reconstruction_error
 from lampblack.networks import AdversarialPair, AutoencoderPair
 from lampblack.scores.attribution import integrated_gradients
 from lampblack.scores.base import Passed, Score, Scored
-
-if TYPE_CHECKING:
-    from lampblack.data.kind import Encoder
 
 QUANTILES = 256  # of usual distances that are kept
 POINTS = 16  # between which the most usual one is looked for

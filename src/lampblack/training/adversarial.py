@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lampblack.choices import AdversarialLoss, Atypical
 from lampblack.losses import critic_loss, deception_loss, gradient_penalty
 from lampblack.networks import AdversarialPair
+from lampblack.training.alone import Runner
 from lampblack.training.steps import ReconstructionObjective, Terms, TrainingStep
-
-if TYPE_CHECKING:
-    from lampblack.training.alone import Runner
-
 
 NEAREST = 0.01  # smallest α of outward selection, which divides by it
 

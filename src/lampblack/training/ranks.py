@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from lampblack.exceptions import InvalidInput, TrainingError
-
-if TYPE_CHECKING:
-    from lampblack.training.alone import Runner
+from lampblack.training.alone import Runner
 
 T = TypeVar("T")
 

@@ -6,16 +6,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 
 from lampblack.exceptions import InvalidInput
-from lampblack.training.alone import Alone
+from lampblack.training.alone import Alone, Runner
 from lampblack.training.ranks import answered
-
-if TYPE_CHECKING:
-    from lampblack.training.alone import Runner
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,8 @@ from lampblack.choices import Amplification, ReconstructionErrorName
 from lampblack.losses import amplify, amplify_rescaled, latent_norm, reconstruction_error
 from lampblack.networks import AutoencoderPair
 from lampblack.training.adam import FlatAdam
+from lampblack.training.alone import Runner
 from lampblack.training.ranks import Ranks
-
-if TYPE_CHECKING:
-    from lampblack.training.alone import Runner
 
 Terms = dict[str, Tensor]
 

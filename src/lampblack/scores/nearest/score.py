@@ -5,20 +5,17 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lampblack.data.kind import Encoder
+from lampblack.explanation import Values
 from lampblack.networks import AutoencoderPair
 from lampblack.scores.base import Passed, Score, Scored
 from lampblack.scores.nearest.memory import Memory
 from lampblack.scores.reconstruction import ReconstructionScore
-
-if TYPE_CHECKING:
-    from lampblack.data.kind import Encoder
 
 LEAST_UNIT = 0.01  # of the samples' distance from their centre, below which no mean distance counts
 LEAST_WEIGHT = 0.05  # of any part that is weighed, so that the score grows away from all data
@@ -29,8 +26,6 @@ FEWEST_DISTORTED = 200  # distorted samples of each kind
 MOST_VALUES = 1 << 23  # of the samples from which weights are learned
 PULL = 0.02  # of the weights to being equal, and
 SAMPLES_OF_PULL = 100  # for how many samples it is counted once more: few tell little
-
-Values = npt.NDArray[np.float64]
 
 
 class NearestScore(Score):
