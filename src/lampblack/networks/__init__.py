@@ -11,3 +11,15 @@ from lampblack.networks.dense import dense_networks
 from lampblack.networks.pair import AutoencoderPair
 from lampblack.networks.published import PUBLISHED
 from lampblack.networks.residual import ama_cifar10_critic
+
+__all__ = [
+    "PUBLISHED",
+    "AdversarialPair",
+    "AutoencoderPair",
+    "Critic",
+    "ama_cifar10_critic",
+    "convolutional_critic",
+    "convolutional_networks",
+    "dense_critic",
+    "dense_networks",
+]

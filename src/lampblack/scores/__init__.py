@@ -5,3 +5,14 @@ from lampblack.scores.base import Passed, Score, Scored
 from lampblack.scores.critic import CriticScore
 from lampblack.scores.nearest.score import NearestScore
 from lampblack.scores.reconstruction import ReconstructionScore, error_contributions
+
+__all__ = [
+    "CriticScore",
+    "NearestScore",
+    "Passed",
+    "ReconstructionScore",
+    "Score",
+    "Scored",
+    "error_contributions",
+    "integrated_gradients",
+]
