@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lampblack.data.images.folders import find_images
-    from lampblack.data.tables.files import RowFormat
+    from lampblack.data.tables.layout import RowFormat
     from lampblack.data.tables.stored import find_rows
     from lampblack.detectors.ama import AMADetector
     from lampblack.detectors.autoencoder import AutoencoderDetector

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.cli.models import ScoringModel, as_explaining
+from lampblack.cli.models import as_explaining
 from lampblack.cli.output import number_of
 from lampblack.data.source import Batch
-from lampblack.results import ScoredRows
+from lampblack.results import ScoredRows, ScoringModel
 
 if TYPE_CHECKING:
     from lampblack.cli.kinds import Presentation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -61,7 +60,7 @@ def run(
     typer.echo(f"saved {output}")
 
 
-def _doubt(detector: Model, samples: Any, what: str) -> str:
+def _doubt(detector: Model, samples: object, what: str) -> str:
     """What can be said of the one condition of the promise: that none of these was fitted."""
     if not remembers(detector):
         return (

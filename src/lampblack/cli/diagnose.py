@@ -12,11 +12,17 @@ import typer
 
 from lampblack.cli.kinds import Presentation, presentation_at
 from lampblack.cli.options import DataOptions, LabelOptions
-from lampblack.cli.output import refuse_other_than_folder, refuse_own_input, report_skipped
+from lampblack.cli.output import (
+    need_libraries,
+    note,
+    refuse_other_than_folder,
+    refuse_own_input,
+    report_skipped,
+)
 from lampblack.data.source import Source
 from lampblack.diagnostics import Diagnosis, diagnose
 from lampblack.diagnostics.diagnosis import PARTS
-from lampblack.exceptions import InvalidInput, MissingExtra
+from lampblack.exceptions import InvalidInput
 from lampblack.model.folder import load_model
 from lampblack.report import draw_diagnosis
 from lampblack.training.progress import counted
@@ -38,7 +44,7 @@ def run(
     quiet: bool,
 ) -> None:
     """Diagnose the model on the data; write numbers and figures, say what was found."""
-    _need_extra()
+    need_libraries("figures need", "matplotlib")
     refuse_other_than_folder(output)
     refuse_own_input(output, model, data)
     kind = presentation_at(data)
@@ -82,8 +88,7 @@ def _read(source: Source, kind: Presentation, data: Path, most: int) -> tuple[An
         marks.append(None if batch.anomaly is None else batch.anomaly[left])
         read += len(left)
         if read >= most:
-            cut = f"{data}: the first {most:,} {source.noun}s are looked at"
-            typer.echo(f"lampblack: note: {cut}", err=True)
+            note(f"{data}: the first {most:,} {source.noun}s are looked at")
             break
     report_skipped(source)
     if not read:
@@ -104,8 +109,8 @@ def _say(found: Diagnosis, what: str) -> None:
         for check in found.checks:
             if check.passed is which:
                 typer.echo(f"{sign} {check.text}")
-    for note in found.notes:
-        typer.echo(f"  note from fitting: {note}")
+    for text in found.notes:
+        typer.echo(f"  note from fitting: {text}")
     for name, why in found.left_out.items():
         typer.echo(f"  {name} left out: {why}")
     for name, one in found.sharpness.items():
@@ -114,11 +119,3 @@ def _say(found: Diagnosis, what: str) -> None:
             f"  {name} loss {one.loss:.4g}: largest eigenvalue {one.largest_eigenvalue:.4g}"
             f"{settled}, trace {one.trace:.4g} ± {one.trace_error:.2g}"
         )
-
-
-def _need_extra() -> None:
-    """Raise MissingExtra where the library that draws is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise MissingExtra("figures need matplotlib", extra="report")

@@ -26,10 +26,9 @@ class ToLookAt:
     alarm. Anomalies are those of the labels alone.
     """
 
-    def __init__(self, kind: Presentation, most: int) -> None:
-        """most: samples to keep, normal ones and anomalies each."""
-        self._kind, self._most = kind, most
-        self._what = f"{kind.noun}s"
+    def __init__(self, kind: Presentation, noun: str, most: int) -> None:
+        """noun: of one. most: samples to keep, normal ones and anomalies each."""
+        self._kind, self._noun, self._most = kind, noun, most
         self._labelled = False
         self._kept: dict[str, list[Any]] = {"normal": [], "anomalies": []}
 
@@ -44,7 +43,7 @@ class ToLookAt:
         """What a report shows of them: the checks, but for its own of drift, and the diagnosis."""
         normal, anomalies = self._together("normal"), self._together("anomalies")
         if normal is None:
-            why = f"Nothing was looked at: no {self._kind.noun} here can be taken for normal."
+            why = f"Nothing was looked at: no {self._noun} here can be taken for normal."
             return {"looked_at": why if diagnosed else ""}
         if not diagnosed:
             left_out = ("drift", *self._kind.slow_checks())
@@ -79,7 +78,7 @@ class ToLookAt:
         which = "are normal by the labels" if self._labelled else "raise no alarm"
         beside = f", beside {anomalies:,} that are anomalies" if anomalies else ""
         return (
-            f"Drawn of {normal:,} {self._what} here that {which}{beside} (the first ones, where "
+            f"Drawn of {normal:,} {self._noun}s here that {which}{beside} (the first ones, where "
             "there are more). lampblack diagnose writes these figures and all their numbers, "
-            f"of more {self._what} and with no limit of time."
+            f"of more {self._noun}s and with no limit of time."
         )

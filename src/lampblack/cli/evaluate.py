@@ -17,6 +17,8 @@ from lampblack.cli.output import report_skipped
 from lampblack.evaluation import evaluate
 from lampblack.exceptions import InvalidInput
 
+Figures = Mapping[str, Any]
+
 
 def run(
     path: Path,
@@ -55,18 +57,18 @@ def run(
     _show({**named, **by_part}, as_json)
 
 
-def _show(result: Mapping[str, Any], as_json: bool) -> None:
+def _show(result: Figures, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(_without_nan(result), indent=1))
     else:
         _print(result)
 
 
-def _without_nan(result: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nan(result: Figures) -> Figures:
     return {name: None if value != value else value for name, value in result.items()}
 
 
-def _print(result: Mapping[str, Any]) -> None:
+def _print(result: Figures) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -73,7 +73,7 @@ def _fit(
     detector.fit(found.samples, found.y, **how)
     if found.reading:
         detector.model_ = detector.model_.read_as(found.ignored, found.reading)
-    return detector, f"{kind.noun}s"
+    return detector, kind.kind.noun
 
 
 def _refuse_labels_of_others(name: str) -> None:

@@ -89,11 +89,11 @@ def _default_of(field: Field[Any]) -> Any:
     return Parameter.empty if field.default is MISSING else field.default
 
 
-def _kind_of(hint: Any) -> str | None:
+def _kind_of(hint: object) -> str | None:
     return next((each.kind for each in get_args(hint) if isinstance(each, For)), None)
 
 
-def _flag_of(field: Field[Any], hint: Any) -> str:
+def _flag_of(field: Field[Any], hint: object) -> str:
     """The long flag of an option: the one that it names, or else its field's."""
     option = next(each for each in get_args(hint) if hasattr(each, "param_decls"))
     named = [option.default, *(option.param_decls or ())]

@@ -72,7 +72,7 @@ class HeatMaps:
         self._strongest = Strongest[int](ON_SHEET)
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         shutil.rmtree(self._beside, ignore_errors=True)
 
     def add(self, batch: Batch, scored: ScoredRows) -> None:

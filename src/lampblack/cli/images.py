@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
-import typer
+from PIL import Image
 
 from lampblack.cli.alarms import Alarm
 from lampblack.cli.heatmaps import HeatMaps, pictures_of
-from lampblack.cli.kinds import Pictures, Presentation, ToFit
-from lampblack.cli.models import ScoringModel, as_explaining
+from lampblack.cli.kinds import ColumnStyle, Pictures, Presentation, ToFit
+from lampblack.cli.models import as_explaining
 from lampblack.cli.options import (
     DataOptions,
     FitOptions,
@@ -24,13 +24,17 @@ from lampblack.cli.options import (
     KnownOptions,
     ReasonOptions,
 )
+from lampblack.cli.output import note
 from lampblack.data.images.folders import find_images, holds_images
+from lampblack.data.images.kind import KIND
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.images.source import ImageSource
 from lampblack.data.images.stored import ArrayImages, joined_images
+from lampblack.data.kind import AnyKind
 from lampblack.data.source import Batch, Labels
 from lampblack.evaluation import evaluate_pixels
 from lampblack.explanation import Explanation
+from lampblack.results import ScoringModel
 
 if TYPE_CHECKING:
     from lampblack.report import AlarmShown
@@ -44,18 +48,15 @@ MOST_VALUES = 1 << 26  # of those images, 256 MiB
 class ImagePresentation(Presentation):
     """Images; each alarm names the place that caused it, and has a heat map."""
 
-    name: ClassVar[str] = "images"
-    noun: ClassVar[str] = "image"
+    kind: ClassVar[AnyKind] = KIND
     plural: ClassVar[str] = "images"
     here: ClassVar[str] = "these are images"
-    fitted_on: ClassVar[str] = "images"
     is_given: ClassVar[str] = "holds images"
     most_alarms: ClassVar[int] = 24
     causes: ClassVar[str] = "strongest at (column, row)"
-    key_column: ClassVar[dict[str, Any]] = {"justify": "left", "overflow": "fold"}
+    key_column: ClassVar[ColumnStyle] = {"justify": "left", "overflow": "fold"}
 
     def holds(self, path: Path) -> bool:
-        """A folder, an image, or a file of images."""
         return holds_images(path)
 
     def open(
@@ -69,7 +70,6 @@ class ImagePresentation(Presentation):
         key: str | None = None,
         to_fit: bool = False,
     ) -> ImageSource:
-        """The images of a folder or file, each named by its path."""
         return ImageSource(
             data,
             model.schema,
@@ -83,15 +83,13 @@ class ImagePresentation(Presentation):
     def to_fit(
         self, data: Path, rows: FittedRowOptions, known: KnownOptions, options: FitOptions
     ) -> ToFit:
-        """Images of the normal classes, and of known anomalies."""
         found = find_images(data, role="fit", normal=known.normal, anomalous=known.anomaly)
         return ToFit(found, np.where(found.is_normal, 1, -1) if known.anomaly else None)
 
     def joined(self, samples: Sequence[ArrayImages]) -> ArrayImages:
-        """Images, one after the other."""
         return joined_images(samples)
 
-    def cause(self, explanation: Explanation, i: int, sample: Any, most: int | None) -> str:
+    def cause(self, explanation: Explanation, i: int, sample: object, most: int | None) -> str:
         """Column and row of the pixel that answers for most of the score."""
         blame = explanation.blame()[i]
         row, column = np.unravel_index(int(blame.argmax()), blame.shape)
@@ -100,7 +98,6 @@ class ImagePresentation(Presentation):
     def reported(
         self, model: Any, alarms: Sequence[Alarm]
     ) -> tuple[list[AlarmShown], dict[str, float]]:
-        """Each with what was expected and its heat map."""
         from lampblack.report import AlarmShown
 
         if not alarms:
@@ -113,49 +110,41 @@ class ImagePresentation(Presentation):
         ], {}
 
     def most_read(self, schema: ImageSchema) -> int:
-        """As many as fit into memory."""
         return max(2, MOST_READ // math.prod(schema.shape))
 
     def most_looked_at(self, schema: ImageSchema) -> int:
-        """Fewer where images are large."""
         return min(MOST_LOOKED_AT, max(2, MOST_VALUES // math.prod(schema.shape)))
 
     def described(self, schema: ImageSchema) -> list[tuple[str, str]]:
-        """Size and channels."""
         size = f"{schema.width}×{schema.height} pixels, {schema.channels} channels"
         return [("images", size + (", others resized" if schema.resize else ""))]
 
     def pictures(
         self, model: ScoringModel, reasons: ReasonOptions, keep: Sequence[Path]
     ) -> AbstractContextManager[Pictures | None]:
-        """Heat maps and a contact sheet."""
         explaining = as_explaining(model)
         if reasons.heatmaps is None or explaining is None:
             return nullcontext()
         return HeatMaps(reasons.heatmaps, explaining, keep)
 
     def slow_checks(self) -> tuple[str, ...]:
-        """The rays, which pass through many images."""
         from lampblack.diagnostics.checks import FAR
 
         return (FAR,)
 
     def hint(self, model: ScoringModel, reasons: ReasonOptions) -> str:
-        """Heat maps, where the model can draw them and was not asked to."""
         maps = as_explaining(model) is not None and reasons.heatmaps is None
         return ", --heatmaps FOLDER for maps" if maps else ""
 
     def part_figures(
         self, model: ScoringModel, path: Path, source: ImageSource
     ) -> PixelFigures | None:
-        """Maps against masks, where there are masks."""
         masks = source.found.masks
         explaining = as_explaining(model)
         if masks is None:
             return None
         if explaining is None:
-            note = f"{path} is a portable model, which draws no maps to compare with the masks"
-            typer.echo(f"lampblack: note: {note}", err=True)
+            note(f"{path} is a portable model, which draws no maps to compare with the masks")
             return None
         return PixelFigures(explaining, source)
 
@@ -169,7 +158,6 @@ class PixelFigures:
         self._masks: list[npt.NDArray[np.bool_]] = []
 
     def add(self, batch: Batch) -> None:
-        """Take in the maps of a batch that have a mask."""
         if not len(batch):
             return
         maps = np.asarray(self._model.explain(batch.samples))
@@ -179,17 +167,16 @@ class PixelFigures:
                 self._maps.append(values.astype(np.float32))
                 self._masks.append(mask)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Mapping[str, object]:
         """AUROC over pixels and AUPRO; anomalies without a mask are left out, and counted."""
         is_anomaly, masks = self._source.is_anomaly, self._source.found.masks
         assert is_anomaly is not None
         assert masks is not None
         unmarked = int((is_anomaly & np.array([mask is None for mask in masks])).sum())
         if unmarked:
-            typer.echo(
-                f"lampblack: note: {unmarked} of {is_anomaly.sum()} anomalies have no mask; the "
-                "figures over pixels leave them out",
-                err=True,
+            note(
+                f"{unmarked} of {is_anomaly.sum()} anomalies have no mask; the figures over pixels "
+                "leave them out"
             )
         if not self._maps:
             return {}
@@ -199,7 +186,7 @@ class PixelFigures:
 PRESENTATION = ImagePresentation()
 
 
-def _png(picture: Any) -> bytes:
+def _png(picture: Image.Image) -> bytes:
     written = io.BytesIO()
     picture.save(written, "PNG")
     return written.getvalue()

@@ -27,7 +27,7 @@ def run(model: Path, *, as_json: bool) -> None:
     facts = config.calibration
     schema = config.schema_of_data()
     kind = presentation_of(schema)
-    used = f"{kind.noun}s"
+    used = kind.kind.noun
     promise = (
         f"at most {facts.promised:.2%} of new normal {used}, in expectation"
         if facts.origin == "held-out"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lampblack.cli.groups import given_options
-from lampblack.cli.models import ScoringModel
+from lampblack.data.kind import AnyKind, Schema
+from lampblack.data.kinds import kind_of
 from lampblack.data.source import Batch, Labels, Source
 from lampblack.exceptions import InvalidInput
-from lampblack.results import ScoredRows
+from lampblack.results import ScoredRows, ScoringModel
 
 if TYPE_CHECKING:
     from lampblack.cli.alarms import Alarm
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
     from lampblack.report import AlarmShown
 
+ColumnStyle = dict[str, Any]  # of rich's tables
 _HOMES = {"images": "lampblack.cli.images", "table": "lampblack.cli.tables"}
 
 
@@ -58,28 +60,24 @@ class PartFigures(Protocol):
 
     def add(self, batch: Batch) -> None: ...
 
-    def figures(self) -> dict[str, Any]: ...
+    def figures(self) -> Mapping[str, object]: ...
 
 
 class Presentation(ABC):
     """One kind of data, as the commands show it.
 
-    name: as a schema has it. noun: for one sample. plural: whose options are its own. here: what is
-    said where an option of another kind is given. fitted_on, is_given: "fitted on images", "holds
-    images". many: whether scores of many files go to a folder. most_alarms: in a report. causes,
+    kind: what is shown. plural: whose options are its own. here: what is said where an option of
+    another kind is given. is_given: as "holds images". most_alarms: in a report. causes,
     key_column: how alarms are printed.
     """
 
-    name: ClassVar[str]
-    noun: ClassVar[str]
+    kind: ClassVar[AnyKind]
     plural: ClassVar[str]
     here: ClassVar[str]
-    fitted_on: ClassVar[str]
     is_given: ClassVar[str]
-    many: ClassVar[bool] = False
     most_alarms: ClassVar[int]
     causes: ClassVar[str]
-    key_column: ClassVar[dict[str, Any]]
+    key_column: ClassVar[ColumnStyle]
 
     @abstractmethod
     def holds(self, path: Path) -> bool:
@@ -157,20 +155,20 @@ class Presentation(ABC):
 
     def refuse_other_model(self, model: ScoringModel, path: Path, data: Path) -> None:
         """Raise InvalidInput where a model was fitted on another kind of data."""
-        if model.schema.kind != self.name:
-            other = presentation_of(model.schema).fitted_on
+        if model.schema.kind != self.kind.name:
+            other = kind_of(model.schema).described
             raise InvalidInput(f"{path} was fitted on {other}, and {data} {self.is_given}")
 
     def refuse_options(self, *groups: Any) -> None:
         """Raise InvalidInput for an option that has no meaning for this kind of data."""
         for flag, kind in given_options(*groups):
-            if kind not in (None, self.name):
+            if kind not in (None, self.kind.name):
                 raise InvalidInput(
                     f"{flag} is for {_named(kind).plural}, and {self.here}; leave it out"
                 )
 
 
-def presentation_of(schema: Any) -> Presentation:
+def presentation_of(schema: Schema) -> Presentation:
     """The presentation of the kind of data that a schema describes."""
     return _named(schema.kind)
 

@@ -14,8 +14,6 @@ from lampblack.results import ScoringModel
 if TYPE_CHECKING:
     from lampblack.model.model import Model
 
-__all__ = ["ScoringModel", "as_explaining", "load_model", "refuse_explanations", "refuse_missing"]
-
 
 def load_model(path: Path, device: str) -> ScoringModel:
     """The model at `path`; a portable one is run by onnxruntime, and torch is not loaded."""
@@ -61,7 +59,7 @@ def as_explaining(model: ScoringModel) -> Model | None:
     return explaining if hasattr(model, "explain") else None
 
 
-def refuse_explanations(path: Path, **given: Any) -> None:
+def refuse_explanations(path: Path, **given: object) -> None:
     """Raise InvalidInput for an option that a portable model cannot serve."""
     for name, value in given.items():
         if value and is_portable(path):

@@ -76,7 +76,7 @@ class RowOptions:
         """Whether a row that cannot be used is skipped rather than an error."""
         return self.on_bad_row == "skip"
 
-    def format(self, reading: Mapping[str, Any] | None = None) -> RowFormat:
+    def format(self, reading: Mapping[str, object] | None = None) -> RowFormat:
         """How to read a file: as the user says, else as the fitted file was written."""
         from lampblack.data.tables.layout import RowFormat
 
@@ -109,7 +109,7 @@ class FittedRowOptions(RowOptions, FittedColumns):
         TABLES,
     ] = field(default_factory=list)
 
-    def format(self, reading: Mapping[str, Any] | None = None) -> RowFormat:
+    def format(self, reading: Mapping[str, object] | None = None) -> RowFormat:
         """How to read the file, with the types that the user says."""
         pairs: dict[str, Any] = {}
         for text in split_names(self.types):

@@ -8,17 +8,8 @@ from pathlib import Path
 import typer
 
 from lampblack.data.source import Source
-from lampblack.data.tables.writing import Output
-from lampblack.exceptions import InvalidInput
-
-__all__ = [
-    "Output",
-    "number_of",
-    "refuse_other_than_folder",
-    "refuse_own_input",
-    "report_skipped",
-    "say_skipped",
-]
+from lampblack.data.tables.writing import opened_late as opened_late
+from lampblack.exceptions import InvalidInput, MissingExtra
 
 SHOWN_SKIPS = 1000
 
@@ -53,6 +44,20 @@ def say_skipped(
         typer.echo(f"  {each}", err=True)
     if len(skipped) > SHOWN_SKIPS:
         typer.echo(f"  and {len(skipped) - SHOWN_SKIPS} more", err=True)
+
+
+def need_libraries(purpose: str, *names: str) -> None:
+    """Raise MissingExtra where a library of reports is not installed. purpose: "figures need"."""
+    from importlib.util import find_spec
+
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingExtra(f"{purpose} {name}", extra="report")
+
+
+def note(text: str) -> None:
+    """Say what is worth knowing and stops nothing."""
+    typer.echo(f"lampblack: note: {text}", err=True)
 
 
 def refuse_own_input(output: Path, model: Path, data: Path) -> None:

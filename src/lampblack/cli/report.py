@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,14 @@ from lampblack.cli.alarms import Alarms
 from lampblack.cli.diagnosed import ToLookAt
 from lampblack.cli.kinds import presentation_at
 from lampblack.cli.options import DataOptions, KeyOption, LabelOptions
-from lampblack.cli.output import refuse_other_than_folder, refuse_own_input, report_skipped
-from lampblack.exceptions import InvalidInput, MissingExtra
+from lampblack.cli.output import (
+    need_libraries,
+    refuse_other_than_folder,
+    refuse_own_input,
+    report_skipped,
+)
+from lampblack.data.kind import Array
+from lampblack.exceptions import InvalidInput
 from lampblack.model.folder import load_model
 from lampblack.model.model import Model
 from lampblack.persistence.card import promise_of
@@ -61,7 +68,7 @@ def gather(
     to_folder: bool,
 ) -> ReportContent:
     """Score the data and gather what a report shows."""
-    _need_extra()
+    need_libraries("reports need", "jinja2", "matplotlib")
     _check_output(output, folder=to_folder)
     refuse_own_input(output, path, data)
     kind = presentation_at(data)
@@ -71,7 +78,7 @@ def gather(
     kind.refuse_other_model(model, path, data)
     source = kind.open(data, model, options, labels=labels, key=key.id)
     alarms = Alarms(source.noun, kind.most_alarms)
-    seen = ToLookAt(kind, kind.most_looked_at(model.schema))
+    seen = ToLookAt(kind, source.noun, kind.most_looked_at(model.schema))
     scores, marks, times = [], [], []
     with counted("report", source.total, f"{source.noun}s", quiet) as advance:
         for batch in source:
@@ -103,12 +110,13 @@ def gather(
     )
 
 
-def _joined(parts: list[Any]) -> Any:
+def _joined(parts: Sequence[Array | None]) -> Array | None:
     """What is known of every batch, one after the other; None where nothing is."""
-    return None if parts[0] is None else np.concatenate(parts)
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
 
 
-def _two_classes(truth: Any) -> tuple[Any, list[str]]:
+def _two_classes(truth: Array) -> tuple[Array | None, list[str]]:
     """The truth (n,), or None and a note where all samples are of one class."""
     if 0 < truth.sum() < len(truth):
         return truth, []
@@ -116,7 +124,7 @@ def _two_classes(truth: Any) -> tuple[Any, list[str]]:
     return None, [f"The labels say that all are {which}: there is nothing to hold scores against"]
 
 
-def _can_be_drawn(when: Any) -> bool:
+def _can_be_drawn(when: Array) -> bool:
     """Whether moments (n,) make an axis: none missing, none that stands for something else."""
     if np.isnat(when).any():
         return False
@@ -173,12 +181,3 @@ def _check_output(output: Path, *, folder: bool) -> None:
         raise InvalidInput(f"the folder {output.absolute().parent} does not exist; create it first")
     elif output.is_dir():
         raise InvalidInput(f"{output} is a folder; give the name of a file for the report")
-
-
-def _need_extra() -> None:
-    """Raise MissingExtra where the libraries of reports are not installed."""
-    from importlib.util import find_spec
-
-    for name in ("jinja2", "matplotlib"):
-        if find_spec(name) is None:
-            raise MissingExtra(f"reports need {name}", extra="report")

@@ -13,7 +13,7 @@ from lampblack.cli.alarms import SHOWN, Alarms
 from lampblack.cli.kinds import presentation_at, presentation_of
 from lampblack.cli.models import load_model, refuse_explanations, refuse_missing
 from lampblack.cli.options import ClusterOptions, DataOptions, ReasonOptions
-from lampblack.cli.output import Output, refuse_own_input, report_skipped
+from lampblack.cli.output import opened_late, refuse_own_input, report_skipped
 from lampblack.data.file_names import ending_below, holds_rows, is_pattern
 from lampblack.data.source import Batch
 from lampblack.exceptions import InvalidInput
@@ -64,11 +64,11 @@ def _is_many(model: Path, data: list[Path], output: str | None, cluster: Cluster
             return rows
         config = read_config(model)
         nothing = not any(data[0].iterdir())
-        return presentation_of(config.schema_of_data()).many and (
+        return presentation_of(config.schema_of_data()).kind.many_files and (
             rows or nothing or ending_below(data[0]) is not None
         )
     to_folder = output is not None and (output.endswith(os.sep) or Path(output).is_dir())
-    return to_folder and presentation_at(data[0]).many
+    return to_folder and presentation_at(data[0]).kind.many_files
 
 
 def _score_one(
@@ -96,7 +96,7 @@ def _score_one(
     alarms = Alarms(source.noun, SHOWN if output is None else 0)
     drawn = None
     with counted("score", source.total, f"{source.noun}s", quiet or output == "-") as advance:
-        with Output(output) as write, kind.pictures(model, reasons, keep) as pictures:
+        with opened_late(output) as write, kind.pictures(model, reasons, keep) as pictures:
             for batch in source:
                 scored = score_rows(model, batch.samples)
                 alarms.add(batch, scored)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from lampblack.exceptions import MissingExtra, ModelFileError
 
@@ -17,7 +16,7 @@ NEEDED = {
 }
 
 
-def run(model: Path, **given: Any) -> None:
+def run(model: Path, **given: object) -> None:
     """Check what can be checked at once, then listen and load."""
     for module, name in NEEDED.items():
         if find_spec(module) is None:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 import pyarrow as pa
-import typer
 
 from lampblack.cli.alarms import Alarm, cell_text
-from lampblack.cli.kinds import Presentation, ToFit
-from lampblack.cli.models import ScoringModel
+from lampblack.cli.kinds import ColumnStyle, Presentation, ToFit
 from lampblack.cli.options import (
     DataOptions,
     FitOptions,
@@ -22,21 +20,23 @@ from lampblack.cli.options import (
     LabelOptions,
     ReasonOptions,
 )
-from lampblack.cli.output import say_skipped
+from lampblack.cli.output import note, say_skipped
+from lampblack.data.kind import AnyKind
 from lampblack.data.source import Labels
 from lampblack.data.tables.files import column_names, read_rows
 from lampblack.data.tables.filters import parse_where
 from lampblack.data.tables.inputs import CheckedRows
+from lampblack.data.tables.kind import KIND
 from lampblack.data.tables.labels import LabelColumn
 from lampblack.data.tables.layout import RowFormat
 from lampblack.data.tables.model_rows import usable_rows
 from lampblack.data.tables.names import known_names
 from lampblack.data.tables.schema import Schema
 from lampblack.data.tables.source import RowSource
-from lampblack.data.tables.stored import find_rows, is_large
+from lampblack.data.tables.stored import StoredRows, find_rows, is_large
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import TableExplanation
-from lampblack.results import check_columns
+from lampblack.results import ScoringModel, check_columns
 
 if TYPE_CHECKING:
     from lampblack.report import AlarmShown
@@ -52,19 +52,15 @@ NO_LABEL = "say which column holds the label: --label COLUMN"
 class TablePresentation(Presentation):
     """Rows; each alarm names the columns that caused it."""
 
-    name: ClassVar[str] = "table"
-    noun: ClassVar[str] = "row"
+    kind: ClassVar[AnyKind] = KIND
     plural: ClassVar[str] = "tables"
     here: ClassVar[str] = "this is a file of rows"
-    fitted_on: ClassVar[str] = "a table"
     is_given: ClassVar[str] = "is a file of rows"
-    many: ClassVar[bool] = True
     most_alarms: ClassVar[int] = 200
     causes: ClassVar[str] = "because of (value; share of the score)"
-    key_column: ClassVar[dict[str, Any]] = {"justify": "right"}
+    key_column: ClassVar[ColumnStyle] = {"justify": "right"}
 
     def holds(self, path: Path) -> bool:
-        """Whatever no other kind is."""
         return True
 
     def open(
@@ -78,7 +74,6 @@ class TablePresentation(Presentation):
         key: str | None = None,
         to_fit: bool = False,
     ) -> RowSource:
-        """The rows of a file."""
         return RowSource(
             data,
             model.schema,
@@ -91,7 +86,6 @@ class TablePresentation(Presentation):
     def to_fit(
         self, data: Path, rows: FittedRowOptions, known: KnownOptions, options: FitOptions
     ) -> ToFit:
-        """The rows of a file, of the columns that are chosen; what it looks like is kept."""
         if known.label is None and known.anomaly:
             raise InvalidInput(NO_LABEL)
         if known.label is None and known.normal:
@@ -123,10 +117,11 @@ class TablePresentation(Presentation):
         )
 
     def joined(self, samples: Sequence[pa.Table]) -> pa.Table:
-        """Tables, one after the other."""
         return pa.concat_tables(samples)
 
-    def cause(self, explanation: TableExplanation, i: int, sample: Any, most: int | None) -> str:
+    def cause(
+        self, explanation: TableExplanation, i: int, sample: pa.Table, most: int | None
+    ) -> str:
         """The columns that did most to raise a score, with their values in that row."""
         return ", ".join(
             f"{reason.column} ({cell_text(sample.column(reason.column)[0])}; {reason.share:.0%})"
@@ -136,7 +131,6 @@ class TablePresentation(Presentation):
     def reported(
         self, model: Any, alarms: Sequence[Alarm]
     ) -> tuple[list[AlarmShown], dict[str, float]]:
-        """Actual beside expected values."""
         from lampblack.report import AlarmShown, Expected
 
         if not alarms:
@@ -163,16 +157,13 @@ class TablePresentation(Presentation):
             shown.append(AlarmShown(key, score, p_value, cells))
         return shown, dict(zip(explanation.columns, shares.tolist(), strict=True))
 
-    def most_read(self, schema: Any) -> int:
-        """However wide they are."""
+    def most_read(self, schema: Schema) -> int:
         return MOST_READ
 
-    def most_looked_at(self, schema: Any) -> int:
-        """However wide they are."""
+    def most_looked_at(self, schema: Schema) -> int:
         return MOST_LOOKED_AT
 
     def described(self, schema: Schema) -> list[tuple[str, str]]:
-        """The columns, and those left out."""
         columns = [
             f"{column.name} ({column.kind}{', may be missing' if column.nullable else ''})"
             for column in schema.columns
@@ -183,11 +174,9 @@ class TablePresentation(Presentation):
         ]
 
     def check_results(self, model: ScoringModel, reasons: ReasonOptions) -> None:
-        """Raise InvalidInput for more columns than there are, or a key that is a result's name."""
         check_columns(model, reasons.id, reasons.explain)
 
     def check_labels(self, labels: LabelOptions, *, needed: bool = False) -> None:
-        """Raise InvalidInput where no column is named."""
         if labels.label is None and (needed or labels.anomaly or labels.normal):
             raise InvalidInput(NO_LABEL)
 
@@ -205,15 +194,16 @@ def _chosen_columns(inputs: list[str], names: list[str], rows: FittedRowOptions)
     if rows.where:
         used = [name for name in parse_where(rows.where, names).columns if name in chosen]
         if used:
-            typer.echo(
-                f"lampblack: note: --where uses {', '.join(used)}, which is also learned from; "
-                f"if it is a label, add --exclude {','.join(used)}",
-                err=True,
+            note(
+                f"--where uses {', '.join(used)}, which is also learned from; if it is a label, "
+                f"add --exclude {','.join(used)}"
             )
     return chosen
 
 
-def _stored(data: Path, row_format: RowFormat, chosen: list[str], rows: FittedRowOptions) -> Any:
+def _stored(
+    data: Path, row_format: RowFormat, chosen: list[str], rows: FittedRowOptions
+) -> StoredRows:
     """Rows that stay in their file."""
     found = find_rows(
         data,

@@ -51,11 +51,11 @@ def _fields() -> Iterator[tuple[str, Any, Any]]:
             yield name, _annotated(hint, option, *only), False if hint is bool else None
 
 
-def _annotated(hint: Any, *metadata: Any) -> Any:
+def _annotated(hint: object, *metadata: object) -> Any:
     return Annotated[(hint if hint is bool else Union[hint, None], *metadata)]  # noqa: UP007
 
 
-def _type(hint: Any, told: About) -> Any:
+def _type(hint: object, told: About) -> Any:
     """What the command line takes for a parameter of this type."""
     choices = choices_of(hint)
     if not choices:
@@ -64,7 +64,7 @@ def _type(hint: Any, told: About) -> Any:
     return Literal[(*off, *choices)]
 
 
-def _help(told: About, usual: list[tuple[Any, Any]]) -> str:
+def _help(told: About, usual: list[tuple[object, object]]) -> str:
     """The first sentence, and the default where every detector has the same."""
     first = told.meaning.partition(". ")[0].removesuffix(".") + "."
     if len(usual) > 1:

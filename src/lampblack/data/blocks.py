@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +38,7 @@ def _power(n: int) -> int:
     return 1 << (max(1, n).bit_length() - 1)
 
 
-def joined_scores(
-    n: int, parts: Iterable[npt.NDArray[np.floating[Any]]]
-) -> npt.NDArray[np.float64]:
+def joined_scores(n: int, parts: Iterable[npt.NDArray[np.floating]]) -> npt.NDArray[np.float64]:
     """The scores (n,) of all samples from those of some after others.
 
     They are copied as they come: kept part by part, they would lie between what is freed, and a

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lampblack.explanation import Explanation
 
+Array: TypeAlias = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -38,7 +39,7 @@ class Reader(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, positions: Sequence[Positions]) -> Iterator[npt.NDArray[Any]]:
+    def read(self, positions: Sequence[Positions]) -> Iterator[Array]:
         """The samples at each of these positions, as `Encoder.values` gives them."""
 
     def digest(self) -> str:
@@ -91,7 +92,7 @@ class Schema(Protocol):
     def feature_names(self) -> list[str] | None:
         """Names of the columns, as scikit-learn has them; None where they have none."""
 
-    def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
+    def model_dump(self, *, mode: str = "python") -> dict[str, object]:
         """The schema as a dictionary, or, mode="json", as JSON has it."""
 
 
@@ -127,7 +128,7 @@ class Encoder(Protocol):
     def form(self, samples: Any) -> tuple[tuple[int, ...], npt.DTypeLike]:
         """The shape of one sample, and the type of its numbers, in what `values` gives."""
 
-    def values(self, samples: Any, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+    def values(self, samples: Any, out: Array | None = None) -> Array:
         """Samples (n, ...) in the form in which training holds them, as small as can be.
 
         out: an array to fill and return.
@@ -139,15 +140,8 @@ class Encoder(Protocol):
     def fold(self, by_element: npt.NDArray[np.float32]) -> Floats:
         """Sum values by element (n, *shape) into values by what the user knows, columns, pixels."""
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Mapping[str, object]:
         """What was learned, as JSON holds it to the bit."""
-
-
-class Option(NamedTuple):
-    """An option of the command line that one kind of data has alone: its flag, without dashes."""
-
-    flag: str
-    parameter: str | None = None  # of a detector, where it sets one
 
 
 class Event(NamedTuple):
@@ -170,8 +164,7 @@ class Kind(ABC, Generic[SchemaT, SamplesT, EncoderT]):
     plural. described: what they are together, in a sentence. example: a name of a file or folder
     of them. unit: what calibrates, a sample or a block of them. parts: what an explanation is made
     of, "columns" or "pixels". a_turn: how many samples of one request a service scores before it
-    turns to others. many_files: whether a folder of files can be scored, file by file. options: of
-    the command line, that it has alone.
+    turns to others. many_files: whether a folder of files can be scored, file by file.
     """
 
     name: ClassVar[str]
@@ -182,14 +175,13 @@ class Kind(ABC, Generic[SchemaT, SamplesT, EncoderT]):
     parts: ClassVar[str]
     a_turn: ClassVar[int]
     many_files: ClassVar[bool]
-    options: ClassVar[tuple[Option, ...]] = ()
 
     @abstractmethod
-    def recognises(self, X: Any) -> bool:
+    def recognises(self, X: object) -> bool:
         """Whether X can be samples of this kind and of no other."""
 
     @abstractmethod
-    def learn(self, X: Any, parameters: Any, detector: str) -> tuple[SchemaT, SamplesT]:
+    def learn(self, X: object, parameters: Any, detector: str) -> tuple[SchemaT, SamplesT]:
         """The schema of the samples to be fitted, and the samples, checked.
 
         parameters: of a detector; the kind reads its own. detector: its name, for messages. Raises
@@ -197,7 +189,7 @@ class Kind(ABC, Generic[SchemaT, SamplesT, EncoderT]):
         """
 
     @abstractmethod
-    def check(self, X: Any, schema: SchemaT, detector: str) -> SamplesT:
+    def check(self, X: object, schema: SchemaT, detector: str) -> SamplesT:
         """X as samples of the fitted schema.
 
         Raises SchemaMismatch or InvalidInput where X is none such. detector: the name of the one
@@ -209,11 +201,11 @@ class Kind(ABC, Generic[SchemaT, SamplesT, EncoderT]):
         """An encoder that has learned nothing yet."""
 
     @abstractmethod
-    def encoder_from_state(self, schema: SchemaT, state: Any) -> EncoderT:
+    def encoder_from_state(self, schema: SchemaT, state: object) -> EncoderT:
         """An encoder as it was when `state` was taken. Raises ValueError where it is of another."""
 
     @abstractmethod
-    def read_schema(self, content: Any) -> SchemaT:
+    def read_schema(self, content: object) -> SchemaT:
         """A schema from JSON. Raises pydantic's ValidationError."""
 
     @abstractmethod
@@ -253,9 +245,7 @@ class Kind(ABC, Generic[SchemaT, SamplesT, EncoderT]):
         """How many samples go through a portable model's graph at a time."""
 
     @abstractmethod
-    def graph_inputs(
-        self, samples: SamplesT, texts: tuple[str, str] | None
-    ) -> dict[str, npt.NDArray[Any]]:
+    def graph_inputs(self, samples: SamplesT, texts: tuple[str, str] | None) -> dict[str, Array]:
         """The inputs of a portable model's graph, by name, of samples in memory.
 
         texts: those that stand for a missing category and for any other that is no level.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Literal
+from typing import Literal
 
-from lampblack.data.kind import AnyKind
+from lampblack.data.kind import AnyKind, Schema
 from lampblack.exceptions import InvalidInput
 
 KindName = Literal["table", "images"]
@@ -24,19 +24,19 @@ def kind_named(name: str) -> AnyKind:
     return kind
 
 
-def kind_of(schema: Any) -> AnyKind:
+def kind_of(schema: Schema) -> AnyKind:
     """The kind of data that a schema describes."""
     return kind_named(schema.kind)
 
 
-def _shape(X: Any) -> tuple[int, ...]:
+def _shape(X: object) -> tuple[int, ...]:
     """The shape of an array, or of a list of arrays."""
     if isinstance(X, list | tuple) and X and hasattr(X[0], "shape"):
         return (len(X), *X[0].shape)
     return tuple(getattr(X, "shape", ()))
 
 
-def find_kind(X: Any, name: str | None = None) -> AnyKind:
+def find_kind(X: object, name: str | None = None) -> AnyKind:
     """The kind of data that X is: the one that is named, or else the only one that X can be.
 
     Raises InvalidInput for an array of three axes that nothing shows to be of one kind.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +96,7 @@ class ReportContent:
             for name, of in (("anomaly", self.truth), ("normal", ~self.truth))
         }
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """The report's numbers, as JSON has them."""
         drift = self.drift
         return {
@@ -112,7 +111,7 @@ class ReportContent:
             "diagnosis": self._numbers_of_diagnosis(),
         }
 
-    def _numbers_of_diagnosis(self) -> dict[str, Any] | None:
+    def _numbers_of_diagnosis(self) -> dict[str, object] | None:
         """The numbers of the diagnosis, but for the landscape's many."""
         if self.diagnosis is None:
             return None

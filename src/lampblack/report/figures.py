@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class Figure:
         drawn = drawn[drawn.index("<svg") :].replace("#000000", "currentColor")
         return drawn.replace("<svg ", f'<svg role="img" aria-label="{_escaped(self.text)}" ', 1)
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Path) -> None:
         """Write PNG or SVG, by the name's ending."""
         self.canvas.savefig(path, dpi=150)
 

@@ -18,10 +18,10 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from lampblack.data.file_names import ENDINGS, LEDGER, RUN, holds_scores
-from lampblack.data.tables.files import RowFormat, SkippedRow
-from lampblack.data.tables.layout import unreadable
+from lampblack.data.tables.layout import RowFormat, unreadable
 from lampblack.data.tables.model_rows import ModelRows, key_of
-from lampblack.data.tables.writing import Output, unwritable
+from lampblack.data.tables.parsing import SkippedRow
+from lampblack.data.tables.writing import opened_late, unwritable
 from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 from lampblack.persistence.folder import MANIFEST, read_folder
 from lampblack.results import ScoringModel, result_columns, score_rows
@@ -54,7 +54,7 @@ class Partition:
     source: Path
     target: Path
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """What must be unchanged for its scores to stand: name, size, and time of change."""
         with unreadable(self.source):
             facts = self.source.stat()
@@ -123,7 +123,7 @@ def score_partition(detector: ScoringModel, partition: Partition, scoring: Scori
     )
     count = alarms = 0
     key_type = None
-    with Output(str(partition.target)) as write:
+    with opened_late(str(partition.target)) as write:
         for batch in rows:
             scored = score_rows(detector, batch.rows)
             columns = result_columns(detector, batch.rows, scored, scoring.explain)
@@ -257,7 +257,7 @@ class Ledger:
                 )
             file.write(b"-")
 
-    def write(self, partition: Partition, identity: Mapping[str, Any], done: Done) -> None:
+    def write(self, partition: Partition, identity: Mapping[str, object], done: Done) -> None:
         """Note that a partition is there. identity: of the input before it was read."""
         if not done.rows:
             partition.target.unlink(missing_ok=True)  # of an input that has changed
@@ -300,7 +300,7 @@ def _read(file: Path, names: Collection[str]) -> dict[str, Any]:
         raise InvalidInput("is damaged", at=Place(file), remedy=delete) from None
 
 
-def _write(file: Path, content: Mapping[str, Any]) -> None:
+def _write(file: Path, content: Mapping[str, object]) -> None:
     beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         with unwritable(file), beside.open("x") as stream:

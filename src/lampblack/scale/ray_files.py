@@ -45,7 +45,7 @@ class FileScorer:
         results = [self._finished(part) for part in batch["part"]]
         return {"index": list(batch["index"]), "result": results}
 
-    def _finished(self, part: Partition) -> dict[str, Any]:
+    def _finished(self, part: Partition) -> dict[str, object]:
         try:
             self._ledger.begin(part, MOST_DEATHS)
             return asdict(finish(self._detector, part, self._scoring, self._ledger))

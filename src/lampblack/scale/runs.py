@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from lampblack.choices import ScoringEngine
-from lampblack.data.tables.files import SkippedRow
+from lampblack.data.tables.parsing import SkippedRow
 from lampblack.exceptions import InvalidInput, LampblackWarning, Place, Setting
 from lampblack.model.folder import load_model
 from lampblack.model.model import Model

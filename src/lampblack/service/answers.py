@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +23,13 @@ from lampblack.service.engine import Engine
 from lampblack.service.requests import Received
 
 Values = npt.NDArray[np.float64]
+Content: TypeAlias = dict[str, object]  # of an object in JSON
 
 
 class Json(JSONResponse):
     """JSON in ASCII, whatever text it holds, and never with NaN."""
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: object) -> bytes:
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -150,21 +151,21 @@ class State(BaseModel):
     status: Literal["ok", "ready", "loading", "draining"]
 
 
-def columns_info(schema: Schema) -> dict[str, Any]:
+def columns_info(schema: Schema) -> Content:
     """The columns that a model takes."""
     columns = [column.model_dump() for column in schema.columns]
     return {"columns": columns, "ignored": list(schema.ignored)}
 
 
-def images_info(schema: ImageSchema) -> dict[str, Any]:
+def images_info(schema: ImageSchema) -> Content:
     """The images that a model takes."""
     return {"images": schema.model_dump()}
 
 
-def model_info(engine: Engine, of_schema: dict[str, Any]) -> dict[str, Any]:
+def model_info(engine: Engine, of_schema: Content) -> Content:
     """The answer of /v1/model. of_schema: what it takes."""
     facts = engine.calibration
-    info: dict[str, Any] = {
+    info: Content = {
         "digest": engine.digest,
         "detector": engine.detector,
         "runtime": engine.runtime,
@@ -179,10 +180,10 @@ def model_info(engine: Engine, of_schema: dict[str, Any]) -> dict[str, Any]:
     return info | of_schema
 
 
-def scores_answer(engine: Engine, received: Received, scores: Values) -> dict[str, Any]:
+def scores_answer(engine: Engine, received: Received, scores: Values) -> Content:
     """The answer of /v1/score."""
     head, alarm = _head(engine, scores)
-    columns: dict[str, Any] = {
+    columns: Content = {
         "row": range(1, len(scores) + 1),
         "anomaly_score": scores.tolist(),
         "p_value": _p_values(engine, scores),
@@ -200,14 +201,14 @@ def explanations_answer(
     received: Received,
     scores: Values,
     chosen: npt.NDArray[np.int64],
-    details: list[dict[str, Any]],
-) -> dict[str, Any]:
+    details: list[Content],
+) -> Content:
     """The answer of /v1/explain: `chosen` are the positions of samples, `details` their reasons."""
     head, alarm = _head(engine, scores)
     p_values = _p_values(engine, scores[chosen])
     results = []
     for i, row in enumerate(chosen.tolist()):
-        result: dict[str, Any] = {
+        result: Content = {
             "row": row + 1,
             "anomaly_score": float(scores[row]),
             "p_value": p_values[i],
@@ -219,7 +220,7 @@ def explanations_answer(
     return {**head, "results": results}
 
 
-def _head(engine: Engine, scores: Values) -> tuple[dict[str, Any], npt.NDArray[np.bool_]]:
+def _head(engine: Engine, scores: Values) -> tuple[Content, npt.NDArray[np.bool_]]:
     alarm = scores > engine.calibration.threshold
     head = {
         "model": engine.digest,
@@ -240,7 +241,7 @@ def _p_values(engine: Engine, scores: Values) -> list[float | None]:
 
 def reasons(
     received: Received, explanation: TableExplanation, chosen: npt.NDArray[np.int64], top: int
-) -> list[dict[str, Any]]:
+) -> list[Content]:
     """The columns that did most to raise each score, with their values."""
     assert received.table is not None
     table = received.table
@@ -271,7 +272,7 @@ def _cell(value: pa.Scalar) -> str | float | bool | None:
 
 def heat_maps(
     received: Received, explanation: Explanation, chosen: npt.NDArray[np.int64], top: int
-) -> list[dict[str, Any]]:
+) -> list[Content]:
     """Each map on one scale for all, and its strongest pixel."""
     from PIL import Image
 
@@ -279,7 +280,7 @@ def heat_maps(
 
     blame = explanation.blame()
     highest = peak(blame)
-    details = []
+    details: list[Content] = []
     for values in blame:
         file = io.BytesIO()
         Image.fromarray(coloured(values, highest)).save(file, "PNG")

@@ -15,7 +15,7 @@ from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lampblack.exceptions import InvalidInput, LampblackError
 from lampblack.service import answers, openapi
 from lampblack.service.access import Access
-from lampblack.service.answers import Json
+from lampblack.service.answers import Content, Json
 from lampblack.service.batching import Batcher
 from lampblack.service.body import Admission, Upload, files_of
 from lampblack.service.engine import Engine, load_engine
@@ -130,7 +130,7 @@ class Service:
     async def score(self, request: Request, wanted: Wanted) -> Response:
         """Scores of a request's samples."""
 
-        async def work(engine: Engine, received: Received, seconds: float) -> dict[str, Any]:
+        async def work(engine: Engine, received: Received, seconds: float) -> Content:
             scores = await self.batcher.run(engine, received.samples, seconds)
             alarms = int((scores > engine.calibration.threshold).sum())
             if engine is self.engine:
@@ -150,10 +150,10 @@ class Service:
         def strongest(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
             return np.argsort(-scores, kind="stable")[:most]
 
-        async def work(engine: Engine, received: Received, seconds: float) -> dict[str, Any]:
+        async def work(engine: Engine, received: Received, seconds: float) -> Content:
             found = await self.batcher.run(engine, received.samples, seconds, strongest)
 
-            def answer() -> dict[str, Any]:
+            def answer() -> Content:
                 scores, chosen, explanation = found
                 why = door_of(engine.kind.name).reasons(received, explanation, chosen, top)
                 return answers.explanations_answer(engine, received, scores, chosen, why)
@@ -166,7 +166,7 @@ class Service:
         self,
         request: Request,
         wanted: Wanted,
-        work: Callable[[Engine, Received, float], Awaitable[dict[str, Any]]],
+        work: Callable[[Engine, Received, float], Awaitable[Content]],
     ) -> Response:
         engine, settings = self.ready(), self.settings
         kind = _content_type(request)
@@ -198,7 +198,7 @@ class Service:
             return door.json(uploads[0].content, engine.schema, wanted, settings.max_rows)
         return door.files(uploads, engine.schema, engine.scorer.reading, wanted, settings)
 
-    async def _read(self, call: Callable[..., T], *arguments: Any) -> T:
+    async def _read(self, call: Callable[..., T], *arguments: object) -> T:
         """Run what takes long for one request without keeping the others waiting."""
         return await asyncio.get_running_loop().run_in_executor(
             self._readers, partial(call, *arguments)
@@ -314,7 +314,7 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _refused(refusal: Refusal) -> Json:
-    body: dict[str, Any] = {"error": refusal.message}
+    body: Content = {"error": refusal.message}
     if refusal.row is not None:
         body["row"] = refusal.row
     if refusal.column is not None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -126,8 +125,7 @@ async def files_of(request: Request, content: bytes, most: int) -> list[Upload]:
     except (UnicodeDecodeError, ValueError, KeyError):
         raise Refusal(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
     uploads = []
-    items: list[tuple[str, Any]] = form.multi_items()
-    for number, (_, value) in enumerate(items, start=1):
+    for number, (_, value) in enumerate(form.multi_items(), start=1):
         if isinstance(value, UploadFile):
             name = value.filename or f"file {number}"
             uploads.append(Upload(name, value.content_type or "", await value.read()))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lampblack.exceptions import InvalidInput
 from lampblack.service import answers, openapi, requests
+from lampblack.service.answers import Content
 from lampblack.service.body import Upload
 from lampblack.service.requests import Received, Wanted
 from lampblack.service.settings import ServiceSettings
@@ -28,9 +29,9 @@ class Door(NamedTuple):
 
     json: Callable[[bytes, Any, Wanted, int], Received]
     files: Callable[[Sequence[Upload], Any, Mapping[str, Any], Wanted, ServiceSettings], Received]
-    bodies: Callable[[Any, ServiceSettings], dict[str, dict[str, Any]]]
-    info: Callable[[Any], dict[str, Any]]
-    reasons: Callable[[Received, Any, Positions, int], list[dict[str, Any]]]
+    bodies: Callable[[Any, ServiceSettings], dict[str, Content]]
+    info: Callable[[Any], Content]
+    reasons: Callable[[Received, Any, Positions, int], list[Content]]
 
 
 DOORS: Final[dict[str, Door]] = {

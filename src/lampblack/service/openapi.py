@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.tables.schema import LARGEST, Column, Schema
-from lampblack.service.answers import Error
+from lampblack.service.answers import Content, Error
 from lampblack.service.requests import ANY, CSV, JSON, MULTIPART, PARQUET_TYPES
 from lampblack.service.settings import ServiceSettings
 
-Responses = dict[int | str, dict[str, Any]]
+Responses = dict[int | str, Content]
 
 _SAID = {
     400: "The body is not what its Content-Type says.",
@@ -42,7 +41,7 @@ METRICS: Responses = {
         "content": {"text/plain": {"schema": {"type": "string"}}},
     }
 }
-_EXAMPLES: dict[str, tuple[Any, str]] = {
+_EXAMPLES: dict[str, tuple[object, str]] = {
     "number": (1.5, "1.5"),
     "boolean": (True, "true"),
     "category": ("text", "text"),
@@ -50,7 +49,7 @@ _EXAMPLES: dict[str, tuple[Any, str]] = {
 }
 
 
-def document(app: FastAPI, bodies: dict[str, dict[str, Any]], *, secured: bool) -> dict[str, Any]:
+def document(app: FastAPI, bodies: dict[str, Content], *, secured: bool) -> Content:
     """The document. bodies: those that are taken, by content type."""
     made = get_openapi(
         title="lampblack", version=version("lampblack"), routes=app.routes,
@@ -76,25 +75,25 @@ def document(app: FastAPI, bodies: dict[str, dict[str, Any]], *, secured: bool) 
     return made
 
 
-def _refused(description: str) -> dict[str, Any]:
+def _refused(description: str) -> Content:
     content = {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {"description": description, "content": content}
 
 
-_FILE: dict[str, Any] = {"type": "string", "format": "binary"}
+_FILE: Content = {"type": "string", "format": "binary"}
 
 
-def _several(most: int | None = None) -> dict[str, Any]:
+def _several(most: int | None = None) -> Content:
     least = {"type": "array", "items": _FILE, "minItems": 1}
     return least if most is None else {**least, "maxItems": most}
 
 
-def any_bodies() -> dict[str, dict[str, Any]]:
+def any_bodies() -> dict[str, Content]:
     """Before a model is loaded."""
     return {JSON: {"schema": {"type": "object"}}, MULTIPART: {"schema": _form(_several())}}
 
 
-def bodies_of_rows(schema: Schema, settings: ServiceSettings) -> dict[str, dict[str, Any]]:
+def bodies_of_rows(schema: Schema, settings: ServiceSettings) -> dict[str, Content]:
     """The bodies that a model of a table takes, by content type."""
     return {
         JSON: {"schema": _rows_schema(schema, settings.max_rows), "examples": _examples(schema)},
@@ -105,20 +104,21 @@ def bodies_of_rows(schema: Schema, settings: ServiceSettings) -> dict[str, dict[
     }
 
 
-def bodies_of_images(schema: ImageSchema, settings: ServiceSettings) -> dict[str, dict[str, Any]]:
+def bodies_of_images(schema: ImageSchema, settings: ServiceSettings) -> dict[str, Content]:
     """The bodies that a model of images takes, by content type."""
-    kinds = {f"image/{name}": {"schema": _FILE} for name in ("png", "jpeg", "bmp", "tiff", "webp")}
+    names = ("png", "jpeg", "bmp", "tiff", "webp")
+    kinds: dict[str, Content] = {f"image/{name}": {"schema": _FILE} for name in names}
     form = _form(_several(settings.max_images))
     return {**kinds, ANY: {"schema": _FILE}, MULTIPART: {"schema": form}}
 
 
-def _form(file: dict[str, Any]) -> dict[str, Any]:
+def _form(file: Content) -> Content:
     return {"type": "object", "properties": {"file": file}, "required": ["file"]}
 
 
-def _rows_schema(schema: Schema, most: int) -> dict[str, Any]:
+def _rows_schema(schema: Schema, most: int) -> Content:
     values = {column.name: _value_schema(column) for column in schema.columns}
-    ignored: dict[str, Any] = {name: {} for name in schema.ignored if name not in values}
+    ignored: Content = {name: {} for name in schema.ignored if name not in values}
     record = {
         "type": "object",
         "properties": {**values, **ignored},
@@ -139,7 +139,7 @@ def _rows_schema(schema: Schema, most: int) -> dict[str, Any]:
     }
 
 
-def _only(name: str, value: dict[str, Any], description: str) -> dict[str, Any]:
+def _only(name: str, value: Content, description: str) -> Content:
     return {
         "type": "object",
         "description": description,
@@ -149,14 +149,14 @@ def _only(name: str, value: dict[str, Any], description: str) -> dict[str, Any]:
     }
 
 
-def _value_schema(column: Column) -> dict[str, Any]:
+def _value_schema(column: Column) -> Content:
     kinds = {
         "number": ["number"],
         "boolean": ["boolean"],
         "category": ["string", "integer", "boolean"],
         "date": ["string"],
     }[column.kind]
-    value: dict[str, Any] = {"type": [*kinds, "null"] if column.nullable else kinds}
+    value: Content = {"type": [*kinds, "null"] if column.nullable else kinds}
     if column.kind == "number":
         value |= {"minimum": -LARGEST, "maximum": LARGEST}
     if column.kind == "date":
@@ -164,7 +164,7 @@ def _value_schema(column: Column) -> dict[str, Any]:
     return value
 
 
-def _examples(schema: Schema) -> dict[str, Any]:
+def _examples(schema: Schema) -> Content:
     row = {column.name: _EXAMPLES[column.kind][0] for column in schema.columns}
     return {
         "rows": {"value": {"rows": [row]}},

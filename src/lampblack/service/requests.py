@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,8 @@ JSON, CSV, MULTIPART = "application/json", "text/csv", "multipart/form-data"
 PARQUET_TYPES = ("application/vnd.apache.parquet", "application/x-parquet")
 ANY = "application/octet-stream"
 LONGEST_LINE = 1 << 20
+Cells: TypeAlias = list[Any]  # of a column in JSON
+Columns: TypeAlias = dict[str, Cells]
 BODY = "the body"  # what messages call a request that is no form
 
 
@@ -52,7 +54,7 @@ class Received:
     """
 
     samples: Samples
-    keys: list[Any] | None
+    keys: list[object] | None
     table: pa.Table | None = None
 
 
@@ -111,7 +113,7 @@ def read_rows(
 # JSON.
 
 
-def _parsed(content: bytes, most: int) -> Any:
+def _parsed(content: bytes, most: int) -> object:
     if not content.strip():
         raise Refusal(HTTPStatus.BAD_REQUEST, "the body is empty; send rows")
     if content.count(b"{") + content.count(b"[") > 2 * most + 1000:
@@ -133,7 +135,7 @@ def _parsed(content: bytes, most: int) -> Any:
         raise Refusal(HTTPStatus.BAD_REQUEST, "the body holds a number that is too long") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
@@ -142,11 +144,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> NoReturn:
     raise Refusal(HTTPStatus.BAD_REQUEST, f"the body holds {name}, which is not JSON; use null")
 
 
-def _columns(document: Any, schema: Schema, most: int) -> dict[str, list[Any]]:
+def _columns(document: object, schema: Schema, most: int) -> Columns:
     """The values by column."""
     if isinstance(document, dict) and document.keys() == {"rows"}:
         columns = _from_rows(document["rows"], schema, most)
@@ -175,7 +177,7 @@ def _columns(document: Any, schema: Schema, most: int) -> dict[str, list[Any]]:
     return columns
 
 
-def _from_rows(rows: Any, schema: Schema, most: int) -> dict[str, list[Any]]:
+def _from_rows(rows: object, schema: Schema, most: int) -> Columns:
     if not isinstance(rows, list) or not rows:
         raise _unfit("rows must be a list of at least one object")
     if len(rows) > most:
@@ -199,7 +201,7 @@ def _from_rows(rows: Any, schema: Schema, most: int) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _arrow(name: str, values: list[Any], schema: Schema) -> pa.Array:
+def _arrow(name: str, values: Cells, schema: Schema) -> pa.Array:
     """One column's JSON values as Arrow holds them."""
     column = next(c for c in schema.columns if c.name == name)
     try:
@@ -208,7 +210,7 @@ def _arrow(name: str, values: list[Any], schema: Schema) -> pa.Array:
         raise _unfit(f"column {name!r} holds text that is not Unicode", column=name) from None
 
 
-def _numbers(column: Column, values: list[Any]) -> pa.Array:
+def _numbers(column: Column, values: Cells) -> pa.Array:
     _refuse_types(column, values, (int, float), "a number")
     try:
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
@@ -219,12 +221,12 @@ def _numbers(column: Column, values: list[Any]) -> pa.Array:
         ) from None
 
 
-def _booleans(column: Column, values: list[Any]) -> pa.Array:
+def _booleans(column: Column, values: Cells) -> pa.Array:
     _refuse_types(column, values, (bool,), "true or false")
     return pa.array(values, pa.bool_())
 
 
-def _categories(column: Column, values: list[Any]) -> pa.Array:
+def _categories(column: Column, values: Cells) -> pa.Array:
     _refuse_types(column, values, (str, bool, int, float), "text")
     texts: list[str | None] = []
     for row, value in enumerate(values, start=1):
@@ -239,7 +241,7 @@ def _categories(column: Column, values: list[Any]) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def _dates(column: Column, values: list[Any]) -> pa.Array:
+def _dates(column: Column, values: Cells) -> pa.Array:
     _refuse_types(column, values, (str,), "a date")
     text = pa.chunked_array([pa.array(values, pa.string())])
     moments, _ = parse(text, "date", ())
@@ -258,7 +260,7 @@ _CONVERSIONS = {
 }
 
 
-def _refuse_types(column: Column, values: list[Any], types: tuple[type, ...], noun: str) -> None:
+def _refuse_types(column: Column, values: Cells, types: tuple[type, ...], noun: str) -> None:
     allowed = {*types, type(None)}
     if set(map(type, values)) <= allowed:
         return
@@ -266,7 +268,7 @@ def _refuse_types(column: Column, values: list[Any], types: tuple[type, ...], no
     raise _wrong(column, value, row, noun)
 
 
-def _json_key(key: Any, row: int) -> Any:
+def _json_key(key: object, row: int) -> object:
     if isinstance(key, float):
         return str(key)
     if isinstance(key, dict | list):
@@ -274,7 +276,7 @@ def _json_key(key: Any, row: int) -> Any:
     return key
 
 
-def _wrong(column: Column, value: Any, row: int, noun: str) -> Refusal:
+def _wrong(column: Column, value: object, row: int, noun: str) -> Refusal:
     nouns: dict[type, str] = {dict: "an object", list: "a list"}
     shown = nouns.get(type(value)) or json.dumps(value)
     if len(shown) > 40:
@@ -353,13 +355,13 @@ def _chosen(names: Collection[str], schema: Schema, wanted: Wanted) -> tuple[lis
     return schema.names, [wanted.id_column] if outside and wanted.id_column else []
 
 
-def _keys(values: pa.ChunkedArray) -> list[Any]:
+def _keys(values: pa.ChunkedArray) -> list[object]:
     """The values of an id column as JSON has them: whole numbers as such, all else as text."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values, kind = values.cast(kind.value_type), kind.value_type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        keys: list[Any] = values.to_pylist()
+        keys: list[object] = values.to_pylist()
         return keys
     if pa.types.is_floating(kind):
         return [

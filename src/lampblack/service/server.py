@@ -8,9 +8,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
 
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -109,7 +108,7 @@ async def _serve(service: Service, token: bytes | None, listening: socket.socket
 
     tasks: set[asyncio.Task[None]] = set()
 
-    def start(work: Any) -> None:
+    def start(work: Callable[[], Coroutine[object, object, None]]) -> None:
         task = asyncio.get_running_loop().create_task(work())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -157,8 +156,8 @@ class Impatient(H11Protocol):
         """A class with these limits."""
         return type("Impatient", (cls,), {"idle_seconds": idle, "write_seconds": write})
 
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -205,7 +204,7 @@ class Impatient(H11Protocol):
         self._idle = self._unread = None
 
 
-LOGGING: dict[str, Any] = {
+LOGGING: dict[str, object] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "lampblack: %(levelname)s: %(message)s"}},

@@ -51,7 +51,7 @@ class ServiceSettings(BaseSettings):
 
     @field_validator("allowed_hosts", "cors_origins", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value

@@ -6,10 +6,8 @@ import gzip
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lampblack.data.images.schema import Pixels, check_array, damaged
 from lampblack.exceptions import InvalidInput, Place
@@ -55,7 +53,7 @@ def read_array_file(path: Path) -> tuple[Pixels, list[str] | None]:
     return images, None if labels is None else [str(label) for label in labels.tolist()]
 
 
-def _read(path: Path) -> tuple[Pixels, npt.NDArray[Any] | None]:
+def _read(path: Path) -> tuple[Pixels, Pixels | None]:
     if path.suffix.lower() == ".npz":
         return _read_npz(path)
     with path.open("rb") as file:
@@ -66,7 +64,7 @@ def _read(path: Path) -> tuple[Pixels, npt.NDArray[Any] | None]:
     return _read_idx(path), labels
 
 
-def _read_npz(path: Path) -> tuple[Pixels, npt.NDArray[Any] | None]:
+def _read_npz(path: Path) -> tuple[Pixels, Pixels | None]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -83,7 +81,7 @@ def _read_npz(path: Path) -> tuple[Pixels, npt.NDArray[Any] | None]:
     return arrays[images[0]], None if labels is None else _as_labels(labels)
 
 
-def _as_labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _as_labels(values: Pixels) -> Pixels:
     """Labels (n,) of an array (n,) or (n, 1): whole numbers as such, bytes as text."""
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -95,7 +93,7 @@ def _as_labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.astype(np.int64) if whole else values
 
 
-def _read_idx(path: Path) -> npt.NDArray[Any]:
+def _read_idx(path: Path) -> Pixels:
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC
     content = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from lampblack.data.images.schema import ImageSchema, damaged
+from lampblack.data.images.schema import ImageSchema, Pixels, damaged
 from lampblack.exceptions import InvalidInput, Place, UnreadableImage
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # decoders that a file may reach
@@ -40,7 +40,7 @@ def read_header(path: Path) -> Header:
         return header_of(image, path)
 
 
-def decode(path: Path, schema: ImageSchema) -> npt.NDArray[Any]:
+def decode(path: Path, schema: ImageSchema) -> Pixels:
     """An image file as (channels, height, width), uint8, or float32 in [0, 1] if it has 16 bits.
 
     The turn that EXIF asks for is made, alpha is dropped, a palette is looked up, a grey image is
@@ -51,7 +51,7 @@ def decode(path: Path, schema: ImageSchema) -> npt.NDArray[Any]:
         return pixels_of(image, path, schema)
 
 
-def decode_bytes(content: bytes, name: str, schema: ImageSchema) -> npt.NDArray[Any]:
+def decode_bytes(content: bytes, name: str, schema: ImageSchema) -> Pixels:
     """An image file in memory, as `decode` gives it; `name` is what messages call it."""
     with Opened(Path(name), content) as image:
         return pixels_of(image, name, schema)
@@ -114,7 +114,7 @@ class Opened:
             ) from None
         return self._image
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._image.close()
 
 
@@ -141,7 +141,7 @@ def header_of(image: Image.Image, where: Path | str) -> Header:
     return Header(channels, height, width, image.mode in DEEP)
 
 
-def pixels_of(image: Image.Image, where: Path | str, schema: ImageSchema) -> npt.NDArray[Any]:
+def pixels_of(image: Image.Image, where: Path | str, schema: ImageSchema) -> Pixels:
     """An open image, as `decode` gives it; `where` names it in messages."""
     try:
         header = header_of(image, where)
@@ -162,7 +162,7 @@ def pixels_of(image: Image.Image, where: Path | str, schema: ImageSchema) -> npt
     return pixels
 
 
-def _decoded(image: Image.Image, header: Header, schema: ImageSchema) -> npt.NDArray[Any]:
+def _decoded(image: Image.Image, header: Header, schema: ImageSchema) -> Pixels:
     image.load()
     image = ImageOps.exif_transpose(image)
     size = (schema.width, schema.height)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.data.images.schema import ImageSchema, to_unit
+from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
 from lampblack.data.images.stored import ArrayImages
 
 if TYPE_CHECKING:
@@ -42,18 +42,16 @@ class ImageEncoder:
 
     @property
     def unlearned(self) -> list[str]:
-        """Something can be learned from every image."""
         return []
 
     def fit(self, images: ArrayImages) -> ImageEncoder:
-        """Nothing has to be learned."""
         return self
 
     def form(self, images: ArrayImages) -> tuple[tuple[int, ...], npt.DTypeLike]:
         """(channels, height, width) of bytes, or of float32."""
         return self.shape, np.uint8 if images.values.dtype == np.uint8 else np.float32
 
-    def values(self, images: ArrayImages, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+    def values(self, images: ArrayImages, out: Pixels | None = None) -> Pixels:
         """Bytes as they are, a quarter of the memory; anything else as float32 in [0, 1].
 
         out: an array (n, channels, height, width) to fill and return.
@@ -72,6 +70,5 @@ class ImageEncoder:
         """Sum values by element (n, channels, height, width) over the channels: (n, h, w)."""
         return np.asarray(by_element.sum(axis=1, dtype=np.float64))
 
-    def state(self) -> dict[str, Any]:
-        """Nothing."""
+    def state(self) -> dict[str, object]:
         return {}

@@ -34,12 +34,12 @@ def are_images(X: Any, *, told: bool = False) -> bool:
     return is_pil(X)
 
 
-def _are_bytes(X: Any) -> bool:
+def _are_bytes(X: Pixels) -> bool:
     """Whether an array or tensor holds pixels by its type: bytes, 16 bits or booleans."""
     return str(X.dtype).removeprefix("torch.") in ("uint8", "uint16", "bool")
 
 
-def check_images(X: Any, schema: ImageSchema) -> Images:
+def check_images(X: object, schema: ImageSchema) -> Images:
     """Images of the fitted schema."""
     if isinstance(X, ArrayImages | FileImages):
         return X
@@ -83,7 +83,7 @@ def _refuse_repeated(paths: list[str]) -> None:
         seen.add(path)
 
 
-def is_pil(item: Any) -> bool:
+def is_pil(item: object) -> bool:
     """Whether this is one of Pillow's images."""
     return isinstance(item, Image.Image)
 
@@ -115,6 +115,6 @@ def resized(values: Pixels, schema: ImageSchema) -> Pixels:
     return np.asarray(planes, dtype=np.float32).reshape(shape).clip(0, 1)
 
 
-def _is_tensor(X: Any) -> bool:
+def _is_tensor(X: object) -> bool:
     torch = sys.modules.get("torch")  # a tensor cannot be there before its module
     return torch is not None and isinstance(X, torch.Tensor)

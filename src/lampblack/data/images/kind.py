@@ -16,7 +16,7 @@ from lampblack.data.images.inputs import are_images, check_images
 from lampblack.data.images.learning import learn_images
 from lampblack.data.images.schema import ImageSchema, to_unit
 from lampblack.data.images.stored import ArrayImages, Images, joined_images
-from lampblack.data.kind import Kind, Option
+from lampblack.data.kind import Array, Kind
 from lampblack.exceptions import SchemaMismatch
 from lampblack.explanation import ImageExplanation
 
@@ -38,24 +38,16 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
     many_files: ClassVar[bool] = False
     a_turn: ClassVar[int] = 64
     parts: ClassVar[str] = "pixels"
-    options: ClassVar[tuple[Option, ...]] = (
-        Option("image-size", "image_size"),
-        Option("network", "network"),
-        Option("heatmaps"),
-        Option("resize"),
-        Option("skip-unreadable"),
-    )
 
-    def recognises(self, X: Any) -> bool:
+    def recognises(self, X: object) -> bool:
         """An array of four axes, bytes of three, paths, Pillow's images, a folder."""
         return are_images(X)
 
-    def learn(self, X: Any, parameters: Any, detector: str) -> tuple[ImageSchema, Images]:
+    def learn(self, X: object, parameters: Any, detector: str) -> tuple[ImageSchema, Images]:
         """The schema and the images, at least 2; `parameters.image_size` brings all to one size."""
         return learn_images(X, parameters.image_size)
 
-    def check(self, X: Any, schema: ImageSchema, detector: str) -> Images:
-        """X as images of the fitted channels and size."""
+    def check(self, X: object, schema: ImageSchema, detector: str) -> Images:
         if not are_images(X, told=True):
             raise SchemaMismatch(
                 f"{detector} was fitted on images of shape {schema.shape}, and X is none; "
@@ -64,37 +56,29 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
         return check_images(X, schema)
 
     def encoder(self, schema: ImageSchema, parameters: Any) -> ImageEncoder:
-        """Pixels as they are."""
         return ImageEncoder(schema)
 
-    def encoder_from_state(self, schema: ImageSchema, state: Any) -> ImageEncoder:
-        """Nothing is learned."""
+    def encoder_from_state(self, schema: ImageSchema, state: object) -> ImageEncoder:
         if state:
             raise ValueError("an encoder of images has no state")
         return ImageEncoder(schema)
 
-    def read_schema(self, content: Any) -> ImageSchema:
-        """Channels and size."""
+    def read_schema(self, content: object) -> ImageSchema:
         return ImageSchema.model_validate(content)
 
     def blank(self, schema: ImageSchema) -> ArrayImages:
-        """One black image."""
         return ArrayImages(np.zeros((1, *schema.shape), np.uint8))
 
     def joined(self, parts: Sequence[Images]) -> ArrayImages:
-        """Images in memory, one after the other."""
         return joined_images([part.in_memory() for part in parts])
 
     def sliced(self, samples: Images, start: int, stop: int) -> ArrayImages:
-        """Images from start to stop."""
         return ArrayImages(samples.in_memory().values[start:stop])
 
     def block_size(self, shape: tuple[int, ...]) -> int:
-        """64 images; fewer of large ones."""
         return images_of_block(shape)
 
     def explanation(self, schema: ImageSchema, parts: Mapping[str, Any]) -> ImageExplanation:
-        """By pixel."""
         return ImageExplanation(**parts)
 
     def reconstructed(
@@ -104,12 +88,10 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
         return features
 
     def part_name(self, schema: ImageSchema, position: int) -> str:
-        """A pixel by its place."""
         row, column = divmod(position, schema.width)
         return f"the pixel in column {column}, row {row}"
 
     def described_schema(self, schema: ImageSchema) -> str:
-        """Channels and size."""
         others = "brought to this size" if schema.resize else "refused"
         return (
             f"## Images\n\n{schema.channels} x {schema.height} x {schema.width} (channels, height, "
@@ -117,12 +99,9 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
         )
 
     def graph_block(self, schema: ImageSchema) -> int:
-        """8 images; fewer of large ones."""
         return min(IMAGES_OF_GRAPH, max(1, PIXELS_OF_GRAPH // schema.n_features))
 
-    def graph_inputs(
-        self, samples: Images, texts: tuple[str, str] | None
-    ) -> dict[str, npt.NDArray[Any]]:
+    def graph_inputs(self, samples: Images, texts: tuple[str, str] | None) -> dict[str, Array]:
         """Images as float32, not yet brought to [0, 1], and the value of white."""
         values = samples.in_memory().values
         white = WHITES.get(values.dtype.name)
@@ -137,7 +116,6 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
         )
 
     def holds(self, path: Path) -> bool:
-        """A folder or file of images."""
         return holds_images(path)
 
 

@@ -19,7 +19,7 @@ FEWEST_IMAGES = 2
 ImageSize = int | Sequence[int] | None
 
 
-def learn_images(X: Any, image_size: ImageSize) -> tuple[ImageSchema, Images]:
+def learn_images(X: object, image_size: ImageSize) -> tuple[ImageSchema, Images]:
     """The schema of the images to be fitted, and the images."""
     source = as_source(X, role="fit")
     if len(source) < FEWEST_IMAGES:

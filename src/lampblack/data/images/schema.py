@@ -51,7 +51,6 @@ class ImageSchema(BaseModel):
 
     @property
     def n_features(self) -> int:
-        """How many values an image has."""
         return self.channels * self.height * self.width
 
     @classmethod

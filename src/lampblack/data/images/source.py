@@ -69,7 +69,6 @@ class ImageSource:
         """Nothing: a class that is not there was refused before anything was read."""
 
     def whole(self) -> ImageSet:
-        """All images, those in files left there."""
         return self.found
 
     def mask(self, position: int) -> npt.NDArray[np.bool_] | None:

@@ -41,16 +41,13 @@ class ArrayImages:
         return len(self.values)
 
     def take(self, index: Positions) -> ArrayImages:
-        """The images at these positions."""
         return ArrayImages(self.values[index])
 
     def chunks(self, size: int) -> Iterator[ArrayImages]:
-        """The images in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield ArrayImages(self.values[start : start + size])
 
     def in_memory(self) -> ArrayImages:
-        """The images themselves."""
         return self
 
     def reader(self, encoder: object) -> None:
@@ -90,11 +87,9 @@ class FileImages:
         return len(self) * int(np.prod(self.schema.shape)) * (4 if self.deep else 1)
 
     def take(self, index: Positions) -> FileImages:
-        """The images at these positions."""
         return FileImages(tuple(self.paths[i] for i in index), self.schema, self.deep)
 
     def chunks(self, size: int) -> Iterator[ArrayImages]:
-        """The images in order, `size` at a time."""
         yield from FileReader(self).batches(self.positions(size))
 
     def positions(self, size: int) -> list[Positions]:
@@ -113,7 +108,6 @@ class FileImages:
         return len(self) if self.n_bytes <= IN_MEMORY else 0
 
     def reader(self, encoder: ImageEncoder) -> FileReader:
-        """What decodes them batch by batch."""
         return FileReader(self, encoder)
 
     def drawn(
@@ -176,7 +170,7 @@ class FileReader:
                     raise result
             yield ArrayImages(self.stack(results))
 
-    def read(self, positions: Sequence[Positions]) -> Iterator[npt.NDArray[Any]]:
+    def read(self, positions: Sequence[Positions]) -> Iterator[Pixels]:
         """The images at each of these positions, as the encoder holds them."""
         assert self._encoder is not None
         for images in self.batches(positions):

@@ -29,7 +29,7 @@ Cycle = Literal["day", "week", "year"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Matrix = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.floating[Any]]
+Numbers = npt.NDArray[np.floating]
 
 
 class EncoderState(BaseModel):
@@ -115,11 +115,9 @@ class TableEncoder:
         return encoded
 
     def form(self, rows: Rows) -> tuple[tuple[int, ...], npt.DTypeLike]:
-        """(width,) float32."""
         return self.shape, np.float32
 
     def tensor(self, values: Tensor) -> Tensor:
-        """Encoded rows are what networks take."""
         return values
 
     @property
@@ -145,7 +143,7 @@ class TableEncoder:
             first += len(names)
         return {c.name: columns[c.name] for c in self.schema.columns if c.name in columns}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """What was fitted, as `EncoderState` has it."""
         state = EncoderState(
             scaling=self.scaling,
@@ -181,7 +179,6 @@ class TableEncoder:
 
     @property
     def varying(self) -> npt.NDArray[np.bool_]:
-        """Which features (width,) took more than one value in training."""
         return ~self.scaler.constant
 
     @property

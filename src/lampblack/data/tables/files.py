@@ -39,17 +39,6 @@ from lampblack.data.tables.parquet_rows import (
 from lampblack.data.tables.parsing import BadRows, RowNumbers, SkippedRow, parse_columns
 from lampblack.exceptions import InvalidInput, Place, Setting
 
-__all__ = [
-    "FileRows",
-    "OnBadRow",
-    "RowFormat",
-    "RowStream",
-    "SkippedRow",
-    "column_names",
-    "iter_rows",
-    "read_rows",
-]
-
 BATCH_BYTES: Final = 1 << 25
 
 

@@ -17,7 +17,7 @@ from lampblack.data.tables.stored import StoredRows
 from lampblack.data.tables.table import from_object_array, is_frame, to_arrow
 from lampblack.exceptions import InvalidInput, Place, SchemaMismatch
 
-Matrix = npt.NDArray[np.floating[Any]]
+Matrix = npt.NDArray[np.floating]
 
 FEWEST_ROWS = 2
 
@@ -31,7 +31,7 @@ class CheckedRows:
 
 
 def learn_rows(
-    X: Any, types: Mapping[str, ColumnKind] | None, name: str
+    X: object, types: Mapping[str, ColumnKind] | None, name: str
 ) -> tuple[Schema, Rows | StoredRows]:
     """The schema of the rows to be fitted, and the rows.
 
@@ -72,7 +72,7 @@ def _refuse_few(rows: int, columns: int) -> None:
         )
 
 
-def check_rows(X: Any, schema: Schema, name: str) -> Rows | StoredRows:
+def check_rows(X: object, schema: Schema, name: str) -> Rows | StoredRows:
     """Rows of the fitted schema; columns of a named table are put in order by name.
 
     `Rows` were checked already, by this schema, and are taken as they are; `StoredRows` are checked
@@ -90,7 +90,7 @@ def check_rows(X: Any, schema: Schema, name: str) -> Rows | StoredRows:
     return schema.read_array(array)
 
 
-def _check_table(X: Any, schema: Schema, name: str) -> Rows:
+def _check_table(X: object, schema: Schema, name: str) -> Rows:
     table = as_table(X)
     if schema.named and is_frame(X):
         return schema.read_table(table)
@@ -106,14 +106,14 @@ def _check_table(X: Any, schema: Schema, name: str) -> Rows:
     return schema.read_table(table.rename_columns(schema.names))
 
 
-def is_table(X: Any) -> bool:
+def is_table(X: object) -> bool:
     """Whether X is a frame, or an array that holds text."""
     return is_frame(X) or (
         isinstance(X, np.ndarray) and X.dtype.kind in "OU" and X.ndim == 2 and _holds_text(X)
     )
 
 
-def _holds_text(X: npt.NDArray[Any]) -> bool:
+def _holds_text(X: npt.NDArray[np.object_]) -> bool:
     """Whether an array of objects holds text that is not just written numbers."""
     for value in X.flat:
         if isinstance(value, str):
@@ -124,7 +124,7 @@ def _holds_text(X: npt.NDArray[Any]) -> bool:
     return False
 
 
-def as_table(X: Any) -> pa.Table:
+def as_table(X: object) -> pa.Table:
     """A frame, or an array that holds text, as an Arrow table."""
     try:
         return from_object_array(X) if isinstance(X, np.ndarray) else to_arrow(X)
@@ -137,20 +137,20 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def unmasked(X: Any) -> Any:
+def unmasked(X: object) -> Any:
     """X as it was, or a masked array with NaN for what is masked; dates are refused."""
     if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
         raise InvalidInput("an array of dates cannot be used; pass a table with named columns")
     return np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
 
 
-def refuse_unordered(X: Any) -> None:
+def refuse_unordered(X: object) -> None:
     """Raise InvalidInput for a set or an iterator."""
     if isinstance(X, Iterator | Set):
         raise InvalidInput(f"X is a {type(X).__name__}, which has no order or end; pass a list")
 
 
-def as_matrix(X: Any, name: str, schema: Schema | None = None, *, fewest: int = 1) -> Matrix:
+def as_matrix(X: object, name: str, schema: Schema | None = None, *, fewest: int = 1) -> Matrix:
     """What is no table as an array (n, columns) of numbers, in the words of scikit-learn's checks.
 
     name: of the detector. schema: of the fitted columns; None while fitting. fewest: rows needed.

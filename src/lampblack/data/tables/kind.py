@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lampblack.data.blocks import rows_of_block
-from lampblack.data.kind import Kind, Option
+from lampblack.data.kind import Array, Kind
 from lampblack.data.kinds import kind_named
 from lampblack.data.tables.encoder import EncoderState, TableEncoder
 from lampblack.data.tables.inputs import check_rows, learn_rows
@@ -35,31 +35,15 @@ class Tables(Kind[Schema, Rows | StoredRows, TableEncoder]):
     many_files: ClassVar[bool] = True
     a_turn: ClassVar[int] = 4096  # two blocks, eight of a wide table: tens of milliseconds
     parts: ClassVar[str] = "columns"
-    options: ClassVar[tuple[Option, ...]] = (
-        Option("no-header"),
-        Option("delimiter"),
-        Option("types", "types"),
-        Option("missing"),
-        Option("columns"),
-        Option("exclude"),
-        Option("where"),
-        Option("on-bad-row"),
-        Option("id"),
-        Option("label"),
-        Option("anomaly"),
-        Option("stream"),
-    )
 
-    def recognises(self, X: Any) -> bool:
-        """Whatever no other kind takes may be a table."""
+    def recognises(self, X: object) -> bool:
         return getattr(X, "ndim", 2) == 2
 
-    def learn(self, X: Any, parameters: Any, detector: str) -> tuple[Schema, Rows | StoredRows]:
+    def learn(self, X: object, parameters: Any, detector: str) -> tuple[Schema, Rows | StoredRows]:
         """The schema and the rows, at least 2; `parameters.types` overrides what types imply."""
         return learn_rows(X, parameters.types, detector)
 
-    def check(self, X: Any, schema: Schema, detector: str) -> Rows | StoredRows:
-        """X as rows, columns of a named table in the fitted order."""
+    def check(self, X: object, schema: Schema, detector: str) -> Rows | StoredRows:
         if kind_named("images").recognises(X):
             raise SchemaMismatch(
                 f"{detector} was fitted on a table, and X is images or a path; pass a table (n, d)"
@@ -67,19 +51,15 @@ class Tables(Kind[Schema, Rows | StoredRows, TableEncoder]):
         return check_rows(X, schema, detector)
 
     def encoder(self, schema: Schema, parameters: Any) -> TableEncoder:
-        """One that scales as the parameters say."""
         return TableEncoder(schema, parameters.scaling_in_use)
 
-    def encoder_from_state(self, schema: Schema, state: Any) -> TableEncoder:
-        """One that has learned."""
+    def encoder_from_state(self, schema: Schema, state: object) -> TableEncoder:
         return TableEncoder.from_state(schema, EncoderState.model_validate(state))
 
-    def read_schema(self, content: Any) -> Schema:
-        """Columns."""
+    def read_schema(self, content: object) -> Schema:
         return Schema.model_validate(content)
 
     def blank(self, schema: Schema) -> Rows:
-        """One row: zeros, missing categories, the epoch."""
         return Rows(
             np.zeros((1, len(schema.of_kind("number", "boolean")))),
             tuple(pa.array([None], pa.string()) for _ in schema.of_kind("category")),
@@ -87,19 +67,15 @@ class Tables(Kind[Schema, Rows | StoredRows, TableEncoder]):
         )
 
     def joined(self, parts: Sequence[Rows | StoredRows]) -> Rows:
-        """Rows in memory, one after the other."""
         return joined_rows([part.in_memory() for part in parts])
 
     def sliced(self, samples: Rows | StoredRows, start: int, stop: int) -> Rows:
-        """Rows from start to stop."""
         return samples.in_memory().slice(start, stop)
 
     def block_size(self, shape: tuple[int, ...]) -> int:
-        """2,048 rows; fewer of wide tables."""
         return rows_of_block(shape[0])
 
     def explanation(self, schema: Schema, parts: Mapping[str, Any]) -> TableExplanation:
-        """By column."""
         return TableExplanation(columns=tuple(schema.names), **parts)
 
     def reconstructed(self, encoder: TableEncoder, features: npt.NDArray[np.float32]) -> Any:
@@ -110,11 +86,9 @@ class Tables(Kind[Schema, Rows | StoredRows, TableEncoder]):
         return np.column_stack(list(columns.values()))
 
     def part_name(self, schema: Schema, position: int) -> str:
-        """A column by its name."""
         return f"column {schema.names[position]!r}"
 
     def described_schema(self, schema: Schema) -> str:
-        """A table of the columns."""
         kinds = "\n".join(
             f"| {column.name} | {column.kind} | {'yes' if column.nullable else 'no'} |"
             for column in schema.columns
@@ -122,15 +96,14 @@ class Tables(Kind[Schema, Rows | StoredRows, TableEncoder]):
         return f"## Columns\n\n| column | kind | may be missing |\n|---|---|---|\n{kinds}"
 
     def graph_block(self, schema: Schema) -> int:
-        """32 rows, whatever their width."""
         return ROWS_OF_GRAPH
 
     def graph_inputs(
         self, samples: Rows | StoredRows, texts: tuple[str, str] | None
-    ) -> dict[str, npt.NDArray[Any]]:
+    ) -> dict[str, Array]:
         """Numbers and booleans as float64 (n, columns), categories as text (n, columns)."""
         rows = samples.in_memory()
-        inputs: dict[str, npt.NDArray[Any]] = {}
+        inputs: dict[str, Array] = {}
         if rows.numbers.shape[1]:
             inputs["numbers"] = rows.numbers
         if texts is not None:

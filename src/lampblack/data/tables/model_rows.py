@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.data.tables.files import RowFormat, SkippedRow, column_names, iter_rows
+from lampblack.data.tables.files import column_names, iter_rows
 from lampblack.data.tables.filters import parse_where
+from lampblack.data.tables.layout import RowFormat
 from lampblack.data.tables.names import known_names
+from lampblack.data.tables.parsing import SkippedRow
 from lampblack.data.tables.schema import Rows, Schema, the_one
 from lampblack.exceptions import InvalidInput, Place, Setting
 

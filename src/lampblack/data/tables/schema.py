@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,7 @@ class Rows:
     dates: one datetime64[us] array (n,) per date column, NaT where missing.
     """
 
-    numbers: npt.NDArray[np.floating[Any]]
+    numbers: npt.NDArray[np.floating]
     categories: tuple[pa.Array, ...] = ()
     dates: tuple[npt.NDArray[np.datetime64], ...] = ()
 
@@ -95,7 +95,6 @@ class Rows:
         return len(self.numbers)
 
     def take(self, index: npt.NDArray[np.int64]) -> Rows:
-        """The rows at these positions."""
         return Rows(
             self.numbers[index],
             tuple(values.take(pa.array(index)) for values in self.categories),
@@ -115,7 +114,6 @@ class Rows:
         return (self.slice(start, start + size) for start in range(0, len(self), size))
 
     def in_memory(self) -> Rows:
-        """The rows themselves."""
         return self
 
     def reader(self, encoder: object) -> None:
@@ -155,12 +153,10 @@ class Schema(BaseModel):
 
     @property
     def feature_names(self) -> list[str] | None:
-        """Names of the columns; None where the table had none."""
         return self.names if self.named else None
 
     @property
     def n_features(self) -> int:
-        """How many columns there are."""
         return len(self.columns)
 
     @property
@@ -173,7 +169,7 @@ class Schema(BaseModel):
         return [column for column in self.columns if column.kind in kinds]
 
     @classmethod
-    def of_array(cls, X: npt.NDArray[np.floating[Any]]) -> Schema:
+    def of_array(cls, X: npt.NDArray[np.floating]) -> Schema:
         """The schema of an array (n, d) of numbers."""
         nullable = [bool(missing) for missing in np.atleast_1d(np.isnan(X).any(axis=0))]
         columns = (
@@ -210,7 +206,7 @@ class Schema(BaseModel):
         )
         return cls(columns=tuple(columns), named=True)
 
-    def read_array(self, X: npt.NDArray[np.floating[Any]]) -> Rows:
+    def read_array(self, X: npt.NDArray[np.floating]) -> Rows:
         """Check an array (n, d) of numbers and take it as rows."""
         for column in self.columns:
             if column.kind not in ("number", "boolean"):
@@ -365,7 +361,7 @@ def _fault(
         yield RefusedRow(int(row), column.name, *reason)
 
 
-def _changed(column: Column, kind: pa.DataType, example: Any = None) -> SchemaMismatch:
+def _changed(column: Column, kind: pa.DataType, example: object = None) -> SchemaMismatch:
     shown = f" (such as {example!r})" if example is not None else ""
     return SchemaMismatch(
         f"column {column.name!r} held {NOUNS[column.kind]} when the model was fitted "

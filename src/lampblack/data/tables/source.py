@@ -53,7 +53,6 @@ class RowSource:
 
     @property
     def skipped(self) -> Sequence[SkippedRow]:
-        """Rows left out so far."""
         return self._rows.skipped
 
     def __iter__(self) -> Iterator[Batch]:
@@ -71,12 +70,10 @@ class RowSource:
             )
 
     def check_labels(self) -> None:
-        """Raise InvalidInput where the labels read so far cannot say which are anomalies."""
         if self._labels is not None:
             self._labels.check()
 
     def whole(self) -> pa.Table | None:
-        """All rows that can be used, as a table."""
         tables = [batch.shown for batch in self]
         return pa.concat_tables(tables) if tables else None
 

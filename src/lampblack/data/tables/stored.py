@@ -14,9 +14,10 @@ import pyarrow as pa
 from lampblack.choices import ColumnKind, OnBadRow
 from lampblack.data.kind import Advance, Split
 from lampblack.data.names import listed
-from lampblack.data.tables.files import SkippedRow, column_names, iter_rows
+from lampblack.data.tables.files import column_names, iter_rows
 from lampblack.data.tables.layout import RowFormat, find_source
 from lampblack.data.tables.parquet_rows import find_parquet_layout
+from lampblack.data.tables.parsing import SkippedRow
 from lampblack.data.tables.schema import Rows, Schema, the_one
 from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
@@ -182,12 +183,10 @@ class StoredRows:
         return StoredRows(self.path, self._tables, schema, self._count, self._positions)
 
     def take(self, index: Positions) -> StoredRows:
-        """The rows at these positions."""
         chosen = index if self._positions is None else self._positions[index]
         return StoredRows(self.path, self._tables, self.schema, self._count, chosen)
 
     def chunks(self, size: int) -> Iterator[Rows]:
-        """The rows in order, `size` at a time."""
         if self._positions is None:
             yield from _rebatched(map(self.schema.read_table, self._tables), size)
             return
@@ -203,16 +202,13 @@ class StoredRows:
 
     @property
     def stored(self) -> bool:
-        """Whether they stay in a file: yes."""
         return True
 
     @property
     def to_decode(self) -> int:
-        """None has to be decoded."""
         return 0
 
     def reader(self, encoder: TableEncoder) -> RowReader:
-        """What reads them batch by batch."""
         return RowReader(self, encoder)
 
     def drawn(
@@ -284,7 +280,6 @@ class RowReader:
         return len(self._rows)
 
     def read(self, positions: Sequence[Positions]) -> Iterator[npt.NDArray[np.float32]]:
-        """The encoded rows at each of these positions."""
         waiting: list[Positions] = []
         for batch in positions:
             if waiting and sum(map(len, waiting)) + len(batch) > self._rows.window:
@@ -295,7 +290,6 @@ class RowReader:
             yield from self._together(waiting)
 
     def digest(self) -> str:
-        """A hash of what is read."""
         return self._rows.digest()
 
     def _together(self, positions: list[Positions]) -> Iterator[npt.NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 from lampblack.exceptions import InvalidInput, Place
 
 
-def is_frame(X: Any) -> bool:
+def is_frame(X: object) -> bool:
     """Whether X is a table with named columns: pandas, polars, pyarrow or a record batch."""
     if isinstance(X, pa.Table | pa.RecordBatch) or hasattr(X, "collect_schema"):
         return True
@@ -52,7 +53,7 @@ def _flat(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
-def _mixed(name: str, values: Any) -> InvalidInput:
+def _mixed(name: str, values: Iterable[object]) -> InvalidInput:
     """The error for a column, at the row where its values change their type."""
     first = None
     for row, value in enumerate(values, start=1):
@@ -70,7 +71,7 @@ def _mixed(name: str, values: Any) -> InvalidInput:
     return InvalidInput(what, names=Place(column=name), remedy="give numbers, text or dates")
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     """None, NaN, NaT and pandas' NA, which is neither equal to itself nor unequal."""
     if value is None:
         return True

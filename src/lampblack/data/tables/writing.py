@@ -5,7 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -71,26 +71,20 @@ def open_writer(path: str | Path, schema: pa.Schema) -> Iterator[RowWriter]:
         raise
 
 
-class Output:
+@contextmanager
+def opened_late(output: str | None) -> Iterator[Callable[[pa.Table], None]]:
     """A writer that opens with the first table, whose schema it takes; no table makes no file."""
+    writer: RowWriter | None = None
+    with ExitStack() as stack:
 
-    def __init__(self, output: str | None) -> None:
-        self._output = output
-        self._context: Any = nullcontext()
-        self._writer: RowWriter | None = None
+        def write(table: pa.Table) -> None:
+            nonlocal writer
+            if writer is None:
+                assert output is not None
+                writer = stack.enter_context(open_writer(output, table.schema))
+            writer.write(table)
 
-    def __enter__(self) -> Callable[[pa.Table], None]:
-        return self._write
-
-    def _write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            assert self._output is not None
-            self._context = open_writer(self._output, table.schema)
-            self._writer = self._context.__enter__()
-        self._writer.write(table)
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)
+        yield write
 
 
 Opener = Callable[
