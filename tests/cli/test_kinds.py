@@ -29,4 +29,4 @@ def test_no_command_asks_what_kind_of_data_it_has(command: str) -> None:
 
 def test_every_kind_has_a_presentation_of_its_name() -> None:
     assert set(_HOMES) == set(get_args(KindName))
-    assert presentation_of(ImageSchema(channels=1, height=8, width=8)).name == "images"
+    assert presentation_of(ImageSchema(channels=1, height=8, width=8)).kind.name == "images"

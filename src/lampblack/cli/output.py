@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from lampblack.data.source import Source
-from lampblack.data.tables.writing import opened_late as opened_late
+from lampblack.data.tables.writing import opened_late as opened_late  # noqa: PLC0414
 from lampblack.exceptions import InvalidInput, MissingExtra
 
 SHOWN_SKIPS = 1000

@@ -23,6 +23,7 @@ from lampblack.service.engine import Engine
 from lampblack.service.requests import Received
 
 Values = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
 Content: TypeAlias = dict[str, object]  # of an object in JSON
 
 
@@ -182,65 +183,49 @@ def model_info(engine: Engine, of_schema: Content) -> Content:
 
 def scores_answer(engine: Engine, received: Received, scores: Values) -> Content:
     """The answer of /v1/score."""
-    head, alarm = _head(engine, scores)
-    columns: Content = {
-        "row": range(1, len(scores) + 1),
-        "anomaly_score": scores.tolist(),
-        "p_value": _p_values(engine, scores),
-        "decision": ["anomaly" if raised else "normal" for raised in alarm.tolist()],
-    }
-    if received.keys is not None:
-        columns["id"] = received.keys
-    rows = zip(*columns.values(), strict=True)
-    results = [dict(zip(columns, row, strict=True)) for row in rows]
-    return {**head, "results": results}
+    every = np.arange(len(scores))
+    return {**_head(engine, scores), "results": _results(engine, received, scores, every)}
 
 
 def explanations_answer(
-    engine: Engine,
-    received: Received,
-    scores: Values,
-    chosen: npt.NDArray[np.int64],
-    details: list[Content],
+    engine: Engine, received: Received, scores: Values, chosen: Positions, details: list[Content]
 ) -> Content:
     """The answer of /v1/explain: `chosen` are the positions of samples, `details` their reasons."""
-    head, alarm = _head(engine, scores)
-    p_values = _p_values(engine, scores[chosen])
-    results = []
-    for i, row in enumerate(chosen.tolist()):
-        result: Content = {
-            "row": row + 1,
-            "anomaly_score": float(scores[row]),
-            "p_value": p_values[i],
-            "decision": "anomaly" if alarm[row] else "normal",
-        }
-        if received.keys is not None:
-            result["id"] = received.keys[row]
-        results.append(result | details[i])
-    return {**head, "results": results}
+    results = _results(engine, received, scores, chosen)
+    explained = [one | detail for one, detail in zip(results, details, strict=True)]
+    return {**_head(engine, scores), "results": explained}
 
 
-def _head(engine: Engine, scores: Values) -> tuple[Content, npt.NDArray[np.bool_]]:
-    alarm = scores > engine.calibration.threshold
-    head = {
+def _head(engine: Engine, scores: Values) -> Content:
+    threshold = engine.calibration.threshold
+    return {
         "model": engine.digest,
-        "threshold": engine.calibration.threshold,
+        "threshold": threshold,
         "false_alarm_rate": engine.promised,
         "samples": len(scores),
-        "alarms": int(alarm.sum()),
+        "alarms": int((scores > threshold).sum()),
     }
-    return head, alarm
 
 
-def _p_values(engine: Engine, scores: Values) -> list[float | None]:
-    if engine.promised is None:
-        return [None] * len(scores)
-    p_values: list[float | None] = engine.calibration.p_values(scores).tolist()
-    return p_values
+def _results(
+    engine: Engine, received: Received, scores: Values, chosen: Positions
+) -> list[Content]:
+    """What is said of the samples at these positions."""
+    some = scores[chosen]
+    promised = engine.promised is not None
+    columns: dict[str, list[object]] = {
+        "row": (chosen + 1).tolist(),
+        "anomaly_score": some.tolist(),
+        "p_value": engine.calibration.p_values(some).tolist() if promised else [None] * len(some),
+        "decision": np.where(some > engine.calibration.threshold, "anomaly", "normal").tolist(),
+    }
+    if received.keys is not None:
+        columns["id"] = [received.keys[i] for i in chosen.tolist()]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def reasons(
-    received: Received, explanation: TableExplanation, chosen: npt.NDArray[np.int64], top: int
+    received: Received, explanation: TableExplanation, chosen: Positions, top: int
 ) -> list[Content]:
     """The columns that did most to raise each score, with their values."""
     assert received.table is not None
@@ -271,7 +256,7 @@ def _cell(value: pa.Scalar) -> str | float | bool | None:
 
 
 def heat_maps(
-    received: Received, explanation: Explanation, chosen: npt.NDArray[np.int64], top: int
+    received: Received, explanation: Explanation, chosen: Positions, top: int
 ) -> list[Content]:
     """Each map on one scale for all, and its strongest pixel."""
     from PIL import Image

@@ -36,7 +36,7 @@ from lampblack.service.body import Admission, Upload, files_of
 from lampblack.service.engine import Engine, load_engine
 from lampblack.service.metrics import Metrics
 from lampblack.service.of_kinds import door_of
-from lampblack.service.refusal import Refusal, busy
+from lampblack.service.refusal import Refusal, busy, not_taken, unfit
 from lampblack.service.requests import (
     ANY,
     BODY,
@@ -281,36 +281,29 @@ class Guard:
 
 
 def _add_errors(app: FastAPI) -> None:
-    async def refusal(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Refusal)
-        return _refused(error)
+    async def refuse(_: Request, error: Exception) -> Response:
+        return _refused(_refusal_of(error))
 
-    async def invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, InvalidInput)
-        return _refused(Refusal.of(error))
+    for kind in (Refusal, InvalidInput, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, refuse)
 
-    async def query(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        return _refused(Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name}: {first['msg'].lower()}"))
 
-    async def http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        refused = Refusal(
-            HTTPStatus(error.status_code), str(error.detail), headers=dict(error.headers or {})
-        )
-        return _refused(refused)
-
-    async def unexpected(_: Request, error: Exception) -> Response:
-        message = "a fault of the service; its log says more"
-        return _refused(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message))
-
-    app.add_exception_handler(Refusal, refusal)
-    app.add_exception_handler(InvalidInput, invalid)
-    app.add_exception_handler(RequestValidationError, query)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unexpected)
+def _refusal_of(error: Exception) -> Refusal:
+    """What a request is told that ended with this error."""
+    match error:
+        case Refusal():
+            return error
+        case InvalidInput():
+            return Refusal.of(error)
+        case RequestValidationError():
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            return unfit(f"{name}: {first['msg'].lower()}")
+        case HTTPException():
+            status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
+            return Refusal(status, str(error.detail), headers=headers)
+    message = "a fault of the service; its log says more"
+    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
 def _refused(refusal: Refusal) -> Json:
@@ -366,8 +359,7 @@ def _refuse_unknown_query(request: Request) -> None:
     known = [field.alias for field in request.scope["route"].dependant.query_params]
     for name in request.query_params:
         if name not in known:
-            raise Refusal(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
+            raise unfit(
                 f"query parameter {name[:LONGEST_NAME]!r} is not known; this endpoint takes "
                 f"{', '.join(known) or 'none'}: correct it, or leave it out",
             )
@@ -444,14 +436,11 @@ def _content_type(request: Request) -> str:
     """What the body is. Raises Refusal (415) where it is not said, or nothing that is taken."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise Refusal(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not taken; send it plain"
-        )
+        raise not_taken("compressed bodies are not taken; send it plain")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in (JSON, CSV, MULTIPART, ANY, *PARQUET_TYPES) or kind.startswith("image/"):
         return kind
-    raise Refusal(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    raise not_taken(
         f"Content-Type must say what the body is: {JSON}, {CSV}, {PARQUET_TYPES[0]}, image/... "
         f"or {MULTIPART}",
     )

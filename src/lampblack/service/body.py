@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from lampblack.service.refusal import CLOSE, Refusal, busy
+from lampblack.service.refusal import CLOSE, Refusal, busy, unreadable
 
 BODIES_AT_ONCE = 4  # full-size bodies that may be in memory together
 MOST_FIELDS = 8
@@ -79,7 +79,7 @@ class Slot:
             except StopAsyncIteration:
                 return bytes(content)
             except ClientDisconnect:  # nobody reads the answer, and nothing is wrong here
-                raise Refusal(HTTPStatus.BAD_REQUEST, "the body ended early") from None
+                raise unreadable("the body ended early") from None
             except asyncio.TimeoutError:
                 raise Refusal(
                     HTTPStatus.REQUEST_TIMEOUT,
@@ -121,9 +121,9 @@ async def files_of(request: Request, content: bytes, most: int) -> list[Upload]:
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise Refusal(HTTPStatus.BAD_REQUEST, f"the form cannot be read: {error.message}") from None
+        raise unreadable(f"the form cannot be read: {error.message}") from None
     except (UnicodeDecodeError, ValueError, KeyError):
-        raise Refusal(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
+        raise unreadable("the form cannot be read") from None
     uploads = []
     for number, (_, value) in enumerate(form.multi_items(), start=1):
         if isinstance(value, UploadFile):
@@ -131,5 +131,5 @@ async def files_of(request: Request, content: bytes, most: int) -> list[Upload]:
             uploads.append(Upload(name, value.content_type or "", await value.read()))
             await value.close()
     if not uploads:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "the form holds no file; send one as 'file'")
+        raise unreadable("the form holds no file; send one as 'file'")
     return uploads

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from lampblack.data.tables.parquet_rows import told
 from lampblack.data.tables.schema import Schema
 from lampblack.exceptions import InvalidInput, Place
 from lampblack.service.body import Upload
-from lampblack.service.refusal import Refusal, too_large
+from lampblack.service.refusal import Refusal, too_large, unfit
 
 MOST_UNFOLDED = 1 << 28  # bytes of the decoded columns together
 MOST_COLUMNS = 10_000
@@ -46,9 +45,8 @@ def read_bounded(
     except InvalidInput:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError):
-        raise Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"{upload.name} is a truncated or damaged Parquet file; write it again",
+        raise unfit(
+            f"{upload.name} is a truncated or damaged Parquet file; write it again"
         ) from None
     known = {name: kind for name, kind in format_.types.items() if name in schema.names}
     numbers = np.arange(1, len(table) + 1)
@@ -74,7 +72,7 @@ def _read(upload: Upload, choose: Choose, most_rows: int) -> pa.Table:
     if sum(groups) != metadata.num_rows:
         raise ValueError("the row groups do not add up")
     if not metadata.num_rows:
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{upload.name} has no rows")
+        raise unfit(f"{upload.name} has no rows")
     if metadata.num_columns > MOST_COLUMNS:
         raise too_large(f"{upload.name} has more than {MOST_COLUMNS:,} columns")
     model, keep = choose(kinds.names)

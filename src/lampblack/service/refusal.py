@@ -51,6 +51,21 @@ def busy(message: str) -> Refusal:
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, message, headers=RETRY_AFTER)
 
 
+def unreadable(message: str) -> Refusal:
+    """400: the body is not what it says it is."""
+    return Refusal(HTTPStatus.BAD_REQUEST, message)
+
+
+def not_taken(message: str) -> Refusal:
+    """415."""
+    return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
+
+
+def unfit(message: str, row: int | None = None, column: str | None = None) -> Refusal:
+    """422: what was sent can be read, and not used."""
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, message, row=row, column=column)
+
+
 def too_large(message: str) -> Refusal:
     """413."""
     return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)

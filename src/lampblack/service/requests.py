@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -24,7 +23,7 @@ from lampblack.data.tables.schema import Column, Schema
 from lampblack.exceptions import InvalidInput, Place
 from lampblack.service.body import Upload
 from lampblack.service.parquet import read_bounded
-from lampblack.service.refusal import Refusal, too_large
+from lampblack.service.refusal import Refusal, not_taken, too_large, unfit, unreadable
 from lampblack.service.settings import ServiceSettings
 
 JSON, CSV, MULTIPART = "application/json", "text/csv", "multipart/form-data"
@@ -60,9 +59,8 @@ class Received:
 
 def refuse_json(content: bytes, schema: ImageSchema, wanted: Wanted, most: int) -> Received:
     """Images cannot be JSON."""
-    raise Refusal(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "this model takes images; send image files, one as the body or several as a form",
+    raise not_taken(
+        "this model takes images; send image files, one as the body or several as a form"
     )
 
 
@@ -87,26 +85,20 @@ def read_rows(
 ) -> Received:
     """Rows from one file. reading: how the fitted file was written."""
     if len(uploads) > 1:
-        raise Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "this model takes one file of rows at a time"
-        )
+        raise unfit("this model takes one file of rows at a time")
     _refuse_resize(wanted)
     (upload,) = uploads
     if upload.content_type.startswith("image/"):
-        raise Refusal(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "this model takes rows; send JSON, CSV or Parquet"
-        )
+        raise not_taken("this model takes rows; send JSON, CSV or Parquet")
     if not upload.content:
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{upload.name} is empty (0 bytes)")
+        raise unfit(f"{upload.name} is empty (0 bytes)")
     if upload.content.startswith((GZIP, ZIP)):
-        raise Refusal(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{upload.name} is compressed; decompress it first"
-        )
+        raise not_taken(f"{upload.name} is compressed; decompress it first")
     format_ = RowFormat.of_reading(reading)
     if upload.content.startswith(PARQUET):
         return _read_parquet(upload, schema, format_, wanted, settings.max_rows)
     if upload.content_type in PARQUET_TYPES:
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{upload.name} is not a Parquet file")
+        raise unfit(f"{upload.name} is not a Parquet file")
     return _read_csv(upload, schema, format_, wanted, settings.max_rows)
 
 
@@ -115,7 +107,7 @@ def read_rows(
 
 def _parsed(content: bytes, most: int) -> object:
     if not content.strip():
-        raise Refusal(HTTPStatus.BAD_REQUEST, "the body is empty; send rows")
+        raise unreadable("the body is empty; send rows")
     if content.count(b"{") + content.count(b"[") > 2 * most + 1000:
         raise too_large(f"the body holds more than {most:,} rows; send it in parts")
     try:
@@ -123,16 +115,15 @@ def _parsed(content: bytes, most: int) -> object:
             content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
         )
     except UnicodeDecodeError:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "the body is not UTF-8 text") from None
+        raise unreadable("the body is not UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST,
-            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+        raise unreadable(
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
     except RecursionError:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "the body is nested too deeply") from None
+        raise unreadable("the body is nested too deeply") from None
     except ValueError:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "the body holds a number that is too long") from None
+        raise unreadable("the body holds a number that is too long") from None
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -140,12 +131,12 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise Refusal(HTTPStatus.BAD_REQUEST, f"the body has the key {twice!r} twice in one object")
+        raise unreadable(f"the body has the key {twice!r} twice in one object")
     return values
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise Refusal(HTTPStatus.BAD_REQUEST, f"the body holds {name}, which is not JSON; use null")
+    raise unreadable(f"the body holds {name}, which is not JSON; use null")
 
 
 def _columns(document: object, schema: Schema, most: int) -> Columns:
@@ -155,23 +146,23 @@ def _columns(document: object, schema: Schema, most: int) -> Columns:
     elif isinstance(document, dict) and document.keys() == {"columns"}:
         columns = document["columns"]
         if not isinstance(columns, dict) or not columns:
-            raise _unfit("columns must be an object of lists, one for each column")
+            raise unfit("columns must be an object of lists, one for each column")
         for name, values in columns.items():
             if not isinstance(values, list):
-                raise _unfit(f"column {name!r} must be a list of values", column=name)
+                raise unfit(f"column {name!r} must be a list of values", column=name)
         lengths = {len(values) for values in columns.values()}
         if len(lengths) > 1:
             first = len(next(iter(columns.values())))
             name = next(n for n, values in columns.items() if len(values) != first)
-            raise _unfit(
+            raise unfit(
                 f"column {name!r} has {len(columns[name])} values and others have {first}",
                 column=name,
             )
     else:
-        raise _unfit('the body must be {"rows": [{...}, ...]} or {"columns": {name: [...], ...}}')
+        raise unfit('the body must be {"rows": [{...}, ...]} or {"columns": {name: [...], ...}}')
     count = len(next(iter(columns.values()), []))
     if not count:
-        raise _unfit("there are no rows; send at least one")
+        raise unfit("there are no rows; send at least one")
     if count > most:
         raise too_large(f"{count:,} rows are more than {most:,}; send them in parts")
     return columns
@@ -179,18 +170,18 @@ def _columns(document: object, schema: Schema, most: int) -> Columns:
 
 def _from_rows(rows: object, schema: Schema, most: int) -> Columns:
     if not isinstance(rows, list) or not rows:
-        raise _unfit("rows must be a list of at least one object")
+        raise unfit("rows must be a list of at least one object")
     if len(rows) > most:
         raise too_large(f"{len(rows):,} rows are more than {most:,}; send them in parts")
     names = list(rows[0]) if isinstance(rows[0], dict) else []
     known = set(names)
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
-            raise _unfit(f"row {number} is not an object of values by column", row=number)
+            raise unfit(f"row {number} is not an object of values by column", row=number)
         if row.keys() != known:
             name = next(iter(known ^ row.keys()))
             what = "lacks" if name in known else "has"
-            raise _unfit(
+            raise unfit(
                 f"row {number} {what} column {name!r}, unlike row 1; null says that a value is "
                 "missing",
                 row=number,
@@ -207,7 +198,7 @@ def _arrow(name: str, values: Cells, schema: Schema) -> pa.Array:
     try:
         return _CONVERSIONS[column.kind](column, values)
     except UnicodeEncodeError:
-        raise _unfit(f"column {name!r} holds text that is not Unicode", column=name) from None
+        raise unfit(f"column {name!r} holds text that is not Unicode", column=name) from None
 
 
 def _numbers(column: Column, values: Cells) -> pa.Array:
@@ -216,7 +207,7 @@ def _numbers(column: Column, values: Cells) -> pa.Array:
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
     except OverflowError:
         row = next(i for i, v in enumerate(values, 1) if isinstance(v, int) and abs(v) > 10**308)
-        raise _unfit(
+        raise unfit(
             f"column {column.name!r}, row {row}: the number is too large", row, column.name
         ) from None
 
@@ -272,7 +263,7 @@ def _json_key(key: object, row: int) -> object:
     if isinstance(key, float):
         return str(key)
     if isinstance(key, dict | list):
-        raise _unfit(f"row {row}: the id must be text or a number", row)
+        raise unfit(f"row {row}: the id must be text or a number", row)
     return key
 
 
@@ -281,11 +272,7 @@ def _wrong(column: Column, value: object, row: int, noun: str) -> Refusal:
     shown = nouns.get(type(value)) or json.dumps(value)
     if len(shown) > 40:
         shown = shown[:37] + "..."
-    return _unfit(f"column {column.name!r}, row {row}: {shown} is not {noun}", row, column.name)
-
-
-def _unfit(message: str, row: int | None = None, column: str | None = None) -> Refusal:
-    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, message, row=row, column=column)
+    return unfit(f"column {column.name!r}, row {row}: {shown} is not {noun}", row, column.name)
 
 
 # Files of rows.
@@ -382,9 +369,7 @@ def read_images(
     settings: ServiceSettings,
 ) -> Received:
     if wanted.id_column is not None or wanted.exclude:
-        raise Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "id and exclude are for rows, not for images"
-        )
+        raise unfit("id and exclude are for rows, not for images")
     most = settings.max_images
     if len(uploads) > most:
         raise too_large(f"{len(uploads)} images are more than {most}; send them in parts")
@@ -398,6 +383,4 @@ def read_images(
 
 def _refuse_resize(wanted: Wanted) -> None:
     if wanted.resize:
-        raise Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "resize is for images, and this model takes rows"
-        )
+        raise unfit("resize is for images, and this model takes rows")
