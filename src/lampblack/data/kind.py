@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float64]
 Advance = Callable[[int], object]  # told how many more samples are read
 
 
+Self = TypeVar("Self", bound="InMemory")
+
+
 class Split(NamedTuple):
     """Positions of the samples that train, validate and calibrate; none does two of these."""
 
@@ -77,6 +80,26 @@ class Samples(Protocol):
     @property
     def to_decode(self) -> int:
         """How many `drawn` decodes, one by one; 0 where it does not."""
+
+
+class InMemory:
+    """What samples in memory have in common: they are drawn as they are, and nothing is read."""
+
+    stored: bool = False
+    to_decode: int = 0
+
+    def in_memory(self: Self) -> Self:
+        """The samples themselves."""
+        return self
+
+    def reader(self, encoder: object) -> None:
+        """None: they are in memory."""
+
+    def drawn(
+        self: Self, split: Split, *, seen: int, least: int, advance: Advance
+    ) -> tuple[Self, Split, None]:
+        """All of them, as they are."""
+        return self, split, None
 
 
 class Schema(Protocol):

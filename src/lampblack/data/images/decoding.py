@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +38,7 @@ class Header(NamedTuple):
 
 def read_header(path: Path) -> Header:
     """Channels and size of an image file. Raises InvalidInput naming the file."""
-    with Opened(path) as image:
+    with opened(path) as image:
         return header_of(image, path)
 
 
@@ -47,13 +49,13 @@ def decode(path: Path, schema: ImageSchema) -> Pixels:
     repeated for a model of three channels. Raises InvalidInput naming the file where it cannot be
     decoded, or is not of the schema and the schema does not resize.
     """
-    with Opened(path) as image:
+    with opened(path) as image:
         return pixels_of(image, path, schema)
 
 
 def decode_bytes(content: bytes, name: str, schema: ImageSchema) -> Pixels:
     """An image file in memory, as `decode` gives it; `name` is what messages call it."""
-    with Opened(Path(name), content) as image:
+    with opened(Path(name), content) as image:
         return pixels_of(image, name, schema)
 
 
@@ -62,7 +64,7 @@ def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArra
 
     image_path: the image that it belongs to, and whose size it must have.
     """
-    with Opened(path) as image:
+    with opened(path) as image:
         try:
             turned = ImageOps.exif_transpose(image)
             marked = Image.fromarray((np.asarray(turned.convert("L")) > 0).astype(np.float32))
@@ -79,43 +81,32 @@ def decode_mask(path: Path, image_path: Path, schema: ImageSchema) -> npt.NDArra
     return np.asarray(sized) > 0
 
 
-class Opened:
+@contextmanager
+def opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """A file opened by one of our decoders; whatever that raises becomes one line.
 
     content: its bytes, where they are in memory.
     """
-
-    def __init__(self, path: Path, content: bytes | None = None) -> None:
-        self._path, self._content = path, content
-
-    def __enter__(self) -> Image.Image:
-        path = self._path
-        try:
-            held = self._content
-            if not (path.stat().st_size if held is None else held):
-                raise UnreadableImage(f"{path} is empty (0 bytes)", names=Place(path))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # our own limit on pixels is checked below
-                file = path if held is None else io.BytesIO(held)
-                self._image = Image.open(file, formats=FORMATS)
-        except InvalidInput:
-            raise
-        except Image.DecompressionBombError:
-            raise _bomb(path) from None
-        except FileNotFoundError:
-            raise UnreadableImage(f"{path} does not exist", names=Place(path)) from None
-        except PermissionError:
-            raise UnreadableImage(f"{path} may not be read", names=Place(path)) from None
-        except Exception:  # a hostile file makes decoders raise anything
-            raise UnreadableImage(
-                f"{path} is not an image that can be read ({', '.join(FORMATS)})",
-                names=Place(path),
-                remedy="replace it or leave it out",
-            ) from None
-        return self._image
-
-    def __exit__(self, *error: object) -> None:
-        self._image.close()
+    try:
+        if not (path.stat().st_size if content is None else content):
+            raise _unreadable(path, "is empty (0 bytes)")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limit on pixels is checked below
+            file = path if content is None else io.BytesIO(content)
+            image = Image.open(file, formats=FORMATS)
+    except InvalidInput:
+        raise
+    except Image.DecompressionBombError:
+        raise _bomb(path) from None
+    except FileNotFoundError:
+        raise _unreadable(path, "does not exist") from None
+    except PermissionError:
+        raise _unreadable(path, "may not be read") from None
+    except Exception:  # a hostile file makes decoders raise anything
+        what = f"is not an image that can be read ({', '.join(FORMATS)})"
+        raise _unreadable(path, what, "replace it or leave it out") from None
+    with image:
+        yield image
 
 
 def header_of(image: Image.Image, where: Path | str) -> Header:
@@ -127,15 +118,13 @@ def header_of(image: Image.Image, where: Path | str) -> Header:
     else:
         names = {"CMYK": "CMYK (print) colours", "F": "32-bit floats", "I": "32-bit integers"}
         what = names.get(image.mode, f"the mode {image.mode}")
-        raise UnreadableImage(
-            f"{where} has {what}", names=Place(where), remedy="convert it to RGB or grey"
-        )
+        raise _unreadable(where, f"has {what}", "convert it to RGB or grey")
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise _bomb(where)
     if getattr(image, "n_frames", 1) > 1:
-        what = f"{where} holds {image.n_frames} images"  # type: ignore[attr-defined]
-        raise UnreadableImage(what, names=Place(where), remedy="save each as a file")
+        what = f"holds {image.n_frames} images"  # type: ignore[attr-defined]
+        raise _unreadable(where, what, "save each as a file")
     if image.getexif().get(ORIENTATION) in TURNED:
         width, height = height, width
     return Header(channels, height, width, image.mode in DEEP)
@@ -183,9 +172,11 @@ def _decoded(image: Image.Image, header: Header, schema: ImageSchema) -> Pixels:
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
+def _unreadable(where: Path | str, what: str, *remedy: str) -> UnreadableImage:
+    return UnreadableImage(f"{where} {what}", names=Place(where), remedy=remedy)
+
+
 def _bomb(where: Path | str) -> UnreadableImage:
-    return UnreadableImage(
-        f"{where} claims more than {MOST_PIXELS // 1_000_000} million pixels; "
-        "it may be a decompression bomb: reduce it first",
-        names=Place(where),
-    )
+    most = MOST_PIXELS // 1_000_000
+    what = f"claims more than {most} million pixels; it may be a decompression bomb"
+    return _unreadable(where, f"{what}: reduce it first")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lampblack.data.images.decoding import decode
 from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
-from lampblack.data.kind import Advance, Split
+from lampblack.data.kind import Advance, InMemory, Split
 from lampblack.exceptions import InvalidInput, Remedy, Setting, TrainingError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class ArrayImages:
+class ArrayImages(InMemory):
     """Images in memory, or mapped from a file: values (n, channels, height, width)."""
 
     values: Pixels
@@ -46,28 +46,6 @@ class ArrayImages:
     def chunks(self, size: int) -> Iterator[ArrayImages]:
         for start in range(0, len(self), size):
             yield ArrayImages(self.values[start : start + size])
-
-    def in_memory(self) -> ArrayImages:
-        return self
-
-    def reader(self, encoder: object) -> None:
-        """None: they are in memory."""
-
-    def drawn(
-        self, split: Split, *, seen: int, least: int, advance: Advance
-    ) -> tuple[ArrayImages, Split, None]:
-        """All of them, as they are."""
-        return self, split, None
-
-    @property
-    def stored(self) -> bool:
-        """Whether they stay in files: no."""
-        return False
-
-    @property
-    def to_decode(self) -> int:
-        """None has to be decoded."""
-        return 0
 
 
 @dataclass(frozen=True)

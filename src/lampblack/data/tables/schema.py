@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from lampblack.choices import ColumnKind
-from lampblack.data.kind import Advance, Split
+from lampblack.data.kind import InMemory
 from lampblack.data.names import listed
 from lampblack.data.tables.column_kinds import COLUMN_KINDS
 from lampblack.exceptions import (
@@ -79,7 +79,7 @@ class Column(BaseModel):
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(InMemory):
     """Checked rows, column by column, in the schema's order.
 
     numbers: (n, number and boolean columns) float64, or float32 as it was given, NaN where missing.
@@ -112,28 +112,6 @@ class Rows:
     def chunks(self, size: int) -> Iterator[Rows]:
         """The rows in order, `size` at a time, without copying them."""
         return (self.slice(start, start + size) for start in range(0, len(self), size))
-
-    def in_memory(self) -> Rows:
-        return self
-
-    def reader(self, encoder: object) -> None:
-        """None: they are in memory."""
-
-    def drawn(
-        self, split: Split, *, seen: int, least: int, advance: Advance
-    ) -> tuple[Rows, Split, None]:
-        """All of them, as they are."""
-        return self, split, None
-
-    @property
-    def stored(self) -> bool:
-        """Whether they stay in a file: no."""
-        return False
-
-    @property
-    def to_decode(self) -> int:
-        """None has to be decoded."""
-        return 0
 
 
 class Schema(BaseModel):
