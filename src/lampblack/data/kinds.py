@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from typing import Literal
 
 from lampblack.data.kind import AnyKind, Schema
 from lampblack.exceptions import InvalidInput
-
-KindName = Literal["table", "images"]
 
 _HOMES: dict[str, str] = {
     "table": "lampblack.data.tables.kind",

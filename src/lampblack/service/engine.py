@@ -40,10 +40,6 @@ class Scorer(Protocol):
     def anomaly_score(self, X: object) -> Values: ...
 
 
-class CannotExplain(Exception):
-    """This engine gives scores and decisions, but no reasons."""
-
-
 @dataclass(frozen=True, eq=False)
 class Engine:
     """A loaded model and what it is.
@@ -89,9 +85,7 @@ class Engine:
         return self.scorer.anomaly_score(samples)
 
     def explain(self, samples: Samples) -> Explanation:
-        """What every part adds to each score. Raises CannotExplain where the engine does not."""
-        if not self.explains:
-            raise CannotExplain
+        """What every part adds to each score."""
         explanation: Explanation = self.scorer.explain(samples)  # type: ignore[attr-defined]
         return explanation
 

@@ -134,7 +134,7 @@ class FileReader:
     def __init__(self, images: FileImages, encoder: ImageEncoder | None = None) -> None:
         """encoder: what `read` encodes with."""
         self._images, self._encoder = images, encoder
-        self._order = _Order()
+        self._order: list[list[int]] = []  # exchanged in place between passes of one loader
         self._loader: Any = None
 
     def __len__(self) -> int:
@@ -176,7 +176,7 @@ class FileReader:
         if "torch" not in sys.modules:  # a portable model scores without it
             yield from _decoded_by_threads(read, positions)
             return
-        self._order.batches = [batch.tolist() for batch in positions]
+        self._order[:] = [batch.tolist() for batch in positions]
         if self._loader is None:
             self._loader = _loader(read, self._order)
         try:
@@ -192,19 +192,6 @@ class FileReader:
                     Remedy("close other programs", joint=" or "),
                 ),
             ) from None
-
-
-class _Order:
-    """The batches of the next pass; a list that can be exchanged between passes."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
 
 
 class _Read:
@@ -236,7 +223,7 @@ def _decoded_by_threads(read: _Read, positions: Sequence[Positions]) -> Iterator
             yield [image.result() for image in ahead]
 
 
-def _loader(read: _Read, order: _Order) -> Any:
+def _loader(read: _Read, order: list[list[int]]) -> Any:
     import torch
     from torch.utils.data import DataLoader
 

@@ -21,6 +21,7 @@ from lampblack.data.tables.parsing import (
     MISSING,
     RowNumbers,
     SkippedRow,
+    is_unicode,
     with_columns,
     without,
     without_nan,
@@ -90,12 +91,8 @@ def _read(
 ) -> pa.Table:
     stream.read(layout.offset)
     block_bytes = layout.block_bytes if wrong is None else LONGEST_ROW
-    return csv.read_csv(
-        stream,
-        _read_options(layout, block_bytes, use_threads=wrong is None),
-        _parse_options(layout, wrong),
-        _convert_options(layout, types),
-    )
+    options = _options(layout, types, wrong, block_bytes, use_threads=wrong is None)
+    return csv.read_csv(stream, *options)
 
 
 def typed_tables(layout: CsvLayout, kinds: Mapping[str, ColumnKind]) -> Iterator[pa.Table]:
@@ -162,41 +159,38 @@ def _blocks(
     block_bytes: int,
 ) -> Iterator[pa.Table]:
     stream.read(layout.offset)
-    reader = csv.open_csv(
-        stream,
-        _read_options(layout, block_bytes, use_threads=False),
-        _parse_options(layout, wrong),
-        _convert_options(layout, types),
-    )
-    for batch in reader:
+    options = _options(layout, types, wrong, block_bytes, use_threads=False)
+    for batch in csv.open_csv(stream, *options):
         yield pa.Table.from_batches([batch])
 
 
-def _read_options(layout: CsvLayout, block_bytes: int, *, use_threads: bool) -> csv.ReadOptions:
-    return csv.ReadOptions(
+def _options(
+    layout: CsvLayout,
+    types: Mapping[str, pa.DataType],
+    wrong: _WrongRows | None,
+    block_bytes: int,
+    *,
+    use_threads: bool,
+) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
+    reading = csv.ReadOptions(
         use_threads=use_threads,
         block_size=block_bytes,
         column_names=layout.names,
         skip_rows_after_names=int(layout.format.header),
     )
-
-
-def _parse_options(layout: CsvLayout, wrong: _WrongRows | None) -> csv.ParseOptions:
-    return csv.ParseOptions(
+    parsing = csv.ParseOptions(
         delimiter=layout.delimiter,
         newlines_in_values=True,
         ignore_empty_lines=len(layout.names) > 1,
         invalid_row_handler=wrong,
     )
-
-
-def _convert_options(layout: CsvLayout, types: Mapping[str, pa.DataType]) -> csv.ConvertOptions:
-    return csv.ConvertOptions(
+    converting = csv.ConvertOptions(
         column_types=types,
         null_values=MISSING + layout.format.missing,
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
+    return reading, parsing, converting
 
 
 def _tidy(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
@@ -218,22 +212,14 @@ def _decoded(layout: CsvLayout, table: pa.Table, numbers: RowNumbers) -> pa.Tabl
             try:
                 columns[index] = column.cast(pa.string())
             except pa.ArrowInvalid:
-                row = int(numbers[_first_undecodable(column)])
+                broken = next(i for i, value in enumerate(column) if not is_unicode(value))
+                row = int(numbers[broken])
                 raise InvalidInput(
                     "is not UTF-8 text",
                     at=Place(layout.source.path, row, table.column_names[index]),
                     remedy="save the file as UTF-8",
                 ) from None
     return with_columns(table, columns)
-
-
-def _first_undecodable(column: pa.ChunkedArray) -> int:
-    for index, value in enumerate(column):
-        try:
-            (value.as_py() or b"").decode()
-        except UnicodeDecodeError:
-            return index
-    raise AssertionError("every value is UTF-8")
 
 
 def _refuse_open_quote(

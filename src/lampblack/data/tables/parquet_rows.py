@@ -17,6 +17,7 @@ from lampblack.data.tables.parsing import (
     Mask,
     RowNumbers,
     SkippedRow,
+    is_unicode,
     parse_columns,
     with_columns,
     without_numbers,
@@ -101,7 +102,7 @@ def unicode_only(
         text = columns[index]
         if pa.types.is_dictionary(text.type):
             text = text.cast(text.type.value_type)
-        mask = np.array([not _is_unicode(value) for value in text.cast(pa.large_binary())])
+        mask = np.array([not is_unicode(value) for value in text.cast(pa.large_binary())])
         found = (SkippedRow(int(row), column.name, NOT_UNICODE) for row in numbers[mask])
         bad, cells = bad | mask, [*cells, *found]
         clean = pc.if_else(pa.array(mask), pa.scalar(None, text.type), text)
@@ -113,14 +114,6 @@ def _is_valid(values: pa.ChunkedArray) -> bool:
     try:
         values.validate(full=True)
     except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _is_unicode(value: pa.Scalar) -> bool:
-    try:
-        (value.as_py() or b"").decode()
-    except UnicodeDecodeError:
         return False
     return True
 

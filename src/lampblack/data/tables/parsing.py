@@ -160,6 +160,15 @@ def without_numbers(values: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.Chu
     return pc.if_else(found, pa.scalar(None, values.type), values)
 
 
+def is_unicode(value: pa.Scalar) -> bool:
+    """Whether bytes are UTF-8 text."""
+    try:
+        (value.as_py() or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def are_numbers(trimmed: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     """Which trimmed texts are spelled as numbers."""
     return pc.match_substring_regex(trimmed, f"{DECIMAL}|{HEXADECIMAL}")
@@ -172,7 +181,7 @@ def are_dates(trimmed: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array
 
 def _numbers(trimmed: pa.ChunkedArray) -> pa.ChunkedArray:
     try:
-        return _cast(trimmed, pa.float64())
+        return pc.cast(trimmed, pa.float64())
     except pa.ArrowInvalid:
         pass
     decimal = _only(trimmed, pc.match_substring_regex(trimmed, DECIMAL))
@@ -190,7 +199,7 @@ def _booleans(trimmed: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _dates(trimmed: pa.ChunkedArray) -> pa.ChunkedArray:
     try:
-        return _cast(trimmed, ARROW_TYPES["date"])
+        return pc.cast(trimmed, ARROW_TYPES["date"])
     except pa.ArrowInvalid:
         pass
     plain = pc.replace_substring_regex(trimmed, r"(\.\d{6})\d+", r"\1")
@@ -206,14 +215,10 @@ def _only(values: pa.ChunkedArray, mask: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(mask, values, pa.scalar(None, values.type))
 
 
-def _cast(values: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
-    return pc.cast(values, to)
-
-
 def _cast_each(values: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
     """Cast, with null for what looks like a date and is none, such as the 31st of February."""
     try:
-        return _cast(values, to)
+        return pc.cast(values, to)
     except pa.ArrowInvalid:
         return pa.chunked_array([[_cast_one(value, to) for value in values]], to)
 

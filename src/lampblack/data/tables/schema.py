@@ -293,7 +293,12 @@ def _kind_of(table: pa.Table, name: str) -> ColumnKind:
     kind = table.schema.field(name).type
     if pa.types.is_boolean(kind):
         return "boolean"
-    if is_number(kind) or pa.types.is_null(kind) or pa.types.is_duration(kind) or _is_time(kind):
+    if (
+        is_number(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_duration(kind)
+        or pa.types.is_time(kind)
+    ):
         return "number"
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return "date"
@@ -320,10 +325,6 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
-
-
-def _is_time(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_time(kind))
 
 
 def _has_missing(values: pa.ChunkedArray) -> bool:
@@ -369,7 +370,7 @@ def _as_numbers(values: pa.ChunkedArray, column: Column) -> npt.NDArray[np.float
         distinct = pc.unique(values.drop_null()).to_pylist()
         if not set(distinct) <= {0, 1}:
             raise _changed(column, kind, next(v for v in distinct if v not in (0, 1)))
-    elif pa.types.is_duration(kind) or _is_time(kind):
+    elif pa.types.is_duration(kind) or pa.types.is_time(kind):
         unit = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[kind.unit]
         width = pa.int32() if kind in (pa.time32("s"), pa.time32("ms")) else pa.int64()
         seconds = values.cast(width).cast(pa.float64())
