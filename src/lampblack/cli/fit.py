@@ -62,10 +62,10 @@ def _fit(
 ) -> tuple[ReconstructionDetector, str]:
     """A fitted detector, and what it was fitted to."""
     parameters = {**given_parameters(training), "verbose": not quiet}
+    _refuse_options_of_others(name, known, parameters)
     if known.label or known.anomaly:
-        _refuse_labels_of_others(name)
         parameters["supervision"] = "labels"
-    detector = _detector(name, parameters)
+    detector = DETECTORS[name](**parameters)
     kind = presentation_at(data)
     kind.refuse_options(rows, known, training, options)
     found = kind.to_fit(data, rows, known, options)
@@ -76,19 +76,15 @@ def _fit(
     return detector, kind.kind.noun
 
 
-def _refuse_labels_of_others(name: str) -> None:
-    if name != "ama":
+def _refuse_options_of_others(name: str, known: KnownOptions, parameters: dict[str, Any]) -> None:
+    """Raise InvalidInput for options that this detector has no use for."""
+    if name != "ama" and (known.label or known.anomaly):
         raise InvalidInput(
             f"--label and --anomaly train with known anomalies, which --detector ama alone does; "
             f"{name} takes normal data: leave the anomalies out (tables: --where)"
         )
-
-
-def _detector(name: str, parameters: dict[str, Any]) -> ReconstructionDetector:
-    cls = DETECTORS[name]
-    if "score_by" in parameters and name != "ama":
+    if name != "ama" and "score_by" in parameters:
         raise InvalidInput(f"--score is for --detector ama; {name} has one score")
-    return cls(**parameters)
 
 
 def _say(output: Path, model: Model, what: str) -> None:

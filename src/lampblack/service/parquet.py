@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from lampblack.data.names import wrong_column
 from lampblack.data.tables.layout import RowFormat
 from lampblack.data.tables.parquet_rows import told
 from lampblack.data.tables.schema import Schema
@@ -79,8 +80,7 @@ def _read(upload: Upload, choose: Choose, most_rows: int) -> pa.Table:
     used = [*model, *keep]
     for name in used:
         if pa.types.is_nested(kinds.field(name).type):
-            what = f"column {name!r} is nested"
-            raise InvalidInput(what, names=Place(column=name), remedy="give one value for each row")
+            raise wrong_column(name, "is nested", "give one value for each row")
     _refuse_bombs(upload, metadata, set(used))
     texts = [name for name in used if _is_text(kinds.field(name).type)]
     with parquet.ParquetFile(

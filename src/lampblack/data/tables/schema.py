@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lampblack.choices import ColumnKind
 from lampblack.data.kind import InMemory
-from lampblack.data.names import listed
+from lampblack.data.names import listed, wrong_column
 from lampblack.data.tables.column_kinds import COLUMN_KINDS
 from lampblack.exceptions import (
     SKIP_BAD_ROWS,
@@ -304,11 +304,8 @@ def _kind_of(table: pa.Table, name: str) -> ColumnKind:
         return "date"
     if is_text(kind):
         return "category"
-    raise InvalidInput(
-        f"column {name!r} has type {kind}, which cannot be used",
-        names=Place(column=name),
-        remedy=("give numbers, true/false values, text or dates", "leave it out"),
-    )
+    what = f"has type {kind}, which cannot be used"
+    raise wrong_column(name, what, "give numbers, true/false values, text or dates", "leave it out")
 
 
 def is_number(kind: pa.DataType) -> bool:

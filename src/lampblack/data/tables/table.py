@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lampblack.data.names import wrong_column
 from lampblack.exceptions import InvalidInput, Place
 
 
@@ -37,11 +38,9 @@ def _pandas_to_arrow(X: Any) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for position, name in enumerate(map(str, X.columns)):
         if name in columns:
-            what = f"column {name!r} occurs more than once"
-            raise InvalidInput(what, names=Place(column=name), remedy="rename it")
+            raise wrong_column(name, "occurs more than once", "rename it")
         if str(X.dtypes.iloc[position]).startswith("Sparse"):
-            what = f"column {name!r} is sparse"
-            raise InvalidInput(what, names=Place(column=name), remedy="make it dense first")
+            raise wrong_column(name, "is sparse", "make it dense first")
         try:
             columns[name] = pa.Array.from_pandas(X.iloc[:, position])
         except (pa.ArrowException, OverflowError, UnicodeError):
@@ -67,8 +66,7 @@ def _mixed(name: str, values: Iterable[object]) -> InvalidInput:
                 names=Place(row=row, column=name),
                 remedy="make them one type",
             )
-    what = f"column {name!r} holds values that cannot be used"
-    return InvalidInput(what, names=Place(column=name), remedy="give numbers, text or dates")
+    return wrong_column(name, "holds values that cannot be used", "give numbers, text or dates")
 
 
 def _is_missing(value: object) -> bool:
