@@ -136,10 +136,12 @@ class Encoder(Protocol):
     @property
     def numbers(self) -> Marks | None:
         """Which features (width,) are numbers of their own; None where features are no columns."""
+        return None
 
     @property
     def frozen(self) -> nn.Module | None:
         """The frozen network that `tensor` runs, where there is one."""
+        return None
 
     def fit(self, samples: Any) -> Any:
         """Learn from training samples in memory; returns the encoder."""
@@ -147,6 +149,7 @@ class Encoder(Protocol):
     @property
     def unlearned(self) -> list[str]:
         """Names of columns from which nothing can be learned."""
+        return []
 
     def form(self, samples: Any) -> tuple[tuple[int, ...], npt.DTypeLike]:
         """The shape of one sample, and the type of its numbers, in what `values` gives."""

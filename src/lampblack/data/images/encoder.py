@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
 from lampblack.data.images.stored import ArrayImages
+from lampblack.data.kind import Encoder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 WHITE = 255.0  # the value of a byte that becomes 1
 
 
-class ImageEncoder:
+class ImageEncoder(Encoder):
     """Images in [0, 1], float32, as they are: scaling is the same for every image and model."""
 
     def __init__(self, schema: ImageSchema) -> None:
@@ -31,18 +32,6 @@ class ImageEncoder:
     def varying(self) -> npt.NDArray[np.bool_]:
         """One True: a pixel that was constant in training is treated like any other."""
         return np.ones(1, dtype=np.bool_)
-
-    @property
-    def numbers(self) -> None:
-        """Pixels are no columns."""
-
-    @property
-    def frozen(self) -> None:
-        """No network is part of it."""
-
-    @property
-    def unlearned(self) -> list[str]:
-        return []
 
     def fit(self, images: ArrayImages) -> ImageEncoder:
         return self

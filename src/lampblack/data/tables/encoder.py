@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from lampblack.choices import Scaling
+from lampblack.data.kind import Encoder
 from lampblack.data.tables.scaling import LEAST, ColumnScaler
 from lampblack.data.tables.schema import Rows, Schema
 from lampblack.exceptions import InvalidInput
@@ -47,7 +48,7 @@ class EncoderState(BaseModel):
     departure: Positive
 
 
-class TableEncoder:
+class TableEncoder(Encoder):
     """Encode the rows of a table as numbers; every step is fitted on the training rows alone.
 
     - Numbers and booleans: a missing value becomes the median, and an indicator of its own says so
@@ -119,10 +120,6 @@ class TableEncoder:
 
     def tensor(self, values: Tensor) -> Tensor:
         return values
-
-    @property
-    def frozen(self) -> None:
-        """No network is part of it."""
 
     def decode(self, features: npt.NDArray[np.float32]) -> dict[str, Any]:
         """What features (n, width) say in the user's units, by column, except for dates.
