@@ -15,7 +15,7 @@ from benchmarks.lab.study import Fits, Study
 from benchmarks.lab.why import aurocs_of_parts, beta_of, budget, note, of, short
 from lampblack import TollDetector
 from lampblack.diagnostics import decoder_spectrum
-from lampblack.diagnostics.samples import encoded
+from lampblack.diagnostics.chosen import encoded
 
 SETS = ("6_cardio", "26_optdigits", "mnist 8")
 OF_TABLES = (0.0, 0.1, 1.0, 10.0, 100.0)

@@ -23,13 +23,13 @@ from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Fits, Picture, Study
 from benchmarks.lab.why import GREY, SMALL, STEPS, note, short
 from lampblack import AutoencoderDetector, LAMPDetector
+from lampblack.diagnostics.chosen import encoded
 from lampblack.diagnostics.curvature import (
     autoencoder_weights,
     mean_loss,
     sharpness_of,
     transposed_weights,
 )
-from lampblack.diagnostics.samples import encoded
 
 SEEDS = range(10)
 LOOKED_AT = {"table": 256, "images": 64}  # training samples on which a loss is measured

@@ -258,9 +258,9 @@ def test_a_figure_that_cannot_be_made_is_named_and_the_page_is_written(
 def test_what_takes_too_long_is_left_out_and_the_checks_stay(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lampblack.cli import diagnosed
+    from lampblack.cli import report_diagnosis
 
-    monkeypatch.setattr(diagnosed, "SECONDS", 0.0)
+    monkeypatch.setattr(report_diagnosis, "SECONDS", 0.0)
     options = ("--exclude", "part,state", "-q", "--json", "-o", folder / "t.html")
     found = json.loads(run("report", folder / "a.model", folder / "new.csv", *options).output)
     late = {"rays", "decoder", "landscape", "sharpness"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lampblack.data.ahead import ahead, by_threads
+from lampblack.data.prefetching import in_threads, prefetched
 
 
 def test_the_next_item_is_made_in_a_thread_while_one_is_in_use() -> None:
@@ -21,7 +21,7 @@ def test_the_next_item_is_made_in_a_thread_while_one_is_in_use() -> None:
             yield i
 
     found = []
-    for i in ahead(items()):
+    for i in prefetched(items()):
         found.append(i)
         assert i == 2 or made[i + 1].wait(timeout=5)
         assert i > 0 or not made[2].is_set()  # one ahead, not two
@@ -35,7 +35,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         yield 2
         raise ValueError("third")
 
-    reading = ahead(items())
+    reading = prefetched(items())
     assert [next(reading), next(reading)] == [1, 2]
     with pytest.raises(ValueError, match="third"):
         next(reading)
@@ -47,7 +47,7 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
             yield 1
 
     before = threading.active_count()
-    reading = ahead(items())
+    reading = prefetched(items())
     next(reading)
     reading.close()
     assert threading.active_count() == before
@@ -67,7 +67,7 @@ def test_threads_share_the_work_and_keep_the_order() -> None:
         return i * i
 
     found = []
-    for square in by_threads(work, items(), 3, start=lambda: started.append(1)):
+    for square in in_threads(work, items(), 3, start=lambda: started.append(1)):
         found.append(square)
         assert len(taken) <= len(found) + 3
     assert found == [i * i for i in range(9)]
@@ -82,7 +82,7 @@ def test_an_error_comes_where_its_result_would_and_ends_the_rest() -> None:
         return 1 // (i - 2)
 
     before = threading.active_count()
-    results = by_threads(work, range(1000), 2)
+    results = in_threads(work, range(1000), 2)
     assert [next(results), next(results)] == [-1, -1]
     with pytest.raises(ZeroDivisionError):
         next(results)

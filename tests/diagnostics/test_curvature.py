@@ -9,6 +9,7 @@ from torch import nn
 
 import lampblack
 from lampblack.diagnostics import loss_landscape, sharpness
+from lampblack.diagnostics.chosen import encoded
 from lampblack.diagnostics.curvature import (
     autoencoder_weights,
     filter_normalised,
@@ -17,7 +18,6 @@ from lampblack.diagnostics.curvature import (
     sharpness_of,
     transposed_weights,
 )
-from lampblack.diagnostics.samples import encoded
 from lampblack.exceptions import InvalidInput
 from tests.conftest import FAST, IMAGE_FAST, discs
 

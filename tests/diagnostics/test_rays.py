@@ -99,7 +99,7 @@ def test_no_samples_are_refused(fitted, normal: np.ndarray) -> None:
 
 
 def test_large_samples_are_few(fitted_images, images: np.ndarray) -> None:
-    from lampblack.diagnostics.samples import encoded
+    from lampblack.diagnostics.chosen import encoded
 
     assert len(encoded(fitted_images, images, 50)) == 50
     assert len(encoded(fitted_images, images, 50, most_values=5 * 256)) == 5

@@ -21,7 +21,7 @@ from lampblack.model.methods import RECIPES
 from lampblack.model.model import Model, as_model
 from lampblack.model.parameters import Parameters, about, choices_of, filled_in, hints_of
 from lampblack.networks import PUBLISHED
-from lampblack.training.alone import Alone
+from lampblack.training.single_process import SingleProcess
 from tests.conftest import FAST
 
 
@@ -35,7 +35,7 @@ def test_a_model_is_fitted_without_an_estimator(normal: np.ndarray) -> None:
         schema,
         samples,
         detector="TollDetector",
-        runner=Alone(torch.device("cpu")),
+        runner=SingleProcess(torch.device("cpu")),
     )
     expected = lampblack.TollDetector(**FAST).fit(normal)
     np.testing.assert_array_equal(model.anomaly_score(normal), expected.anomaly_score(normal))

@@ -12,7 +12,7 @@ from torch import nn
 
 from lampblack.networks import AutoencoderPair
 from lampblack.training.adam import FlatAdam
-from lampblack.training.alone import Alone
+from lampblack.training.single_process import SingleProcess
 from lampblack.training.steps import ReconstructionObjective, ReconstructionStep
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def test_a_parameter_without_a_gradient_stays() -> None:
     torch.testing.assert_close(dict(unused.state_dict()), dict(before), rtol=0, atol=0)
 
 
-class Scaling(Alone):
+class Scaling(SingleProcess):
     """What fabric does under "16-mixed", on the CPU and in float32."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Scaling(Alone):
 def test_scaled_losses_train_to_the_same_weights() -> None:
     trained = []
     batches = torch.randn(20, 16, 6, generator=torch.Generator().manual_seed(1))
-    for fabric in (Alone(CPU), Scaling()):
+    for fabric in (SingleProcess(CPU), Scaling()):
         networks = pair()
         objective = ReconstructionObjective("l2", None, 0.0, fabric)
         step = ReconstructionStep(fabric, networks, objective, learning_rate=0.01)

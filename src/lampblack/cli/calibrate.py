@@ -9,7 +9,7 @@ import typer
 from lampblack.cli.kinds import presentation_at
 from lampblack.cli.options import DataOptions, NormalOption, RowOptions
 from lampblack.cli.output import report_skipped
-from lampblack.diagnostics.samples import (
+from lampblack.diagnostics.chosen import (
     COMPARED_VALUES,
     MOST_COMPARED,
     encoded,

@@ -13,7 +13,6 @@ import numpy as np
 import typer
 
 from lampblack.cli.alarms import Alarms
-from lampblack.cli.diagnosed import ToLookAt
 from lampblack.cli.kinds import presentation_at
 from lampblack.cli.options import DataOptions, KeyOption, LabelOptions
 from lampblack.cli.output import (
@@ -22,6 +21,7 @@ from lampblack.cli.output import (
     refuse_own_input,
     report_skipped,
 )
+from lampblack.cli.report_diagnosis import ToLookAt
 from lampblack.data.kind import Array
 from lampblack.exceptions import InvalidInput
 from lampblack.model.folder import load_model

@@ -39,14 +39,16 @@ def run(
     """Score one file or folder, or many files into a folder."""
     refuse_missing(model)
     if _is_many(model, data, output, cluster):
-        from lampblack.cli import many
-
         if is_portable(model):
             raise InvalidInput(
                 f"{model} is a portable model, which scores one file at a time; "
                 "give one, or the model folder"
             )
-        many.score(model, data, output, options, reasons, cluster, device=device, quiet=quiet)
+        from lampblack.cli import score_folder
+
+        score_folder.score(
+            model, data, output, options, reasons, cluster, device=device, quiet=quiet
+        )
         return
     for name in ("workers", "address"):
         if getattr(cluster, name) is not None:

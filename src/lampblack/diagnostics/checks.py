@@ -11,9 +11,7 @@ import torch
 from scipy.stats import beta
 
 from lampblack.data.kind import Samples
-from lampblack.diagnostics.codes import decoder_spectrum
-from lampblack.diagnostics.rays import Extrapolation, along_rays
-from lampblack.diagnostics.samples import (
+from lampblack.diagnostics.chosen import (
     COMPARED_VALUES,
     checked,
     encoded,
@@ -21,6 +19,8 @@ from lampblack.diagnostics.samples import (
     remembers,
     some,
 )
+from lampblack.diagnostics.codes import decoder_spectrum
+from lampblack.diagnostics.rays import Extrapolation, along_rays
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import Values
 from lampblack.fitting.collapse import CONSTANT, TOLD, chimeras_told, spread

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
 
 from lampblack.choices import ReconstructionErrorName
-from lampblack.diagnostics.limit import ENDLESS, Limit
-from lampblack.diagnostics.samples import encoded
+from lampblack.diagnostics.chosen import encoded
+from lampblack.diagnostics.time_limit import NO_LIMIT, TimeLimit
 from lampblack.explanation import Values
 from lampblack.losses import latent_norm, reconstruction_error
 from lampblack.model.model import Model, as_model
@@ -133,7 +133,7 @@ def decoder_spectrum(
     *,
     most: int = MOST_SAMPLES,
     seed: int = 0,
-    limit: Limit = ENDLESS,
+    limit: TimeLimit = NO_LIMIT,
 ) -> DecoderSpectrum:
     """Singular values of the decoder's Jacobian at the codes of normal samples X.
 
@@ -158,7 +158,7 @@ def decoder_spectrum(
 
 
 def jacobian_singular_values(
-    decode: Callable[[Tensor], Tensor], z: Tensor, limit: Limit = ENDLESS
+    decode: Callable[[Tensor], Tensor], z: Tensor, limit: TimeLimit = NO_LIMIT
 ) -> Values:
     """Singular values (n, k) of ∂decode/∂z at every code z (n, ...), descending.
 

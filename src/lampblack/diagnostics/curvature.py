@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, vjp
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from lampblack.choices import Amplification, ReconstructionErrorName
-from lampblack.diagnostics.limit import ENDLESS, Limit
+from lampblack.diagnostics.time_limit import NO_LIMIT, TimeLimit
 from lampblack.exceptions import InvalidInput
 from lampblack.losses import (
     amplify,
@@ -102,7 +102,7 @@ def sharpness_of(
     probes: int = PROBES,
     iterations: int = MOST_ITERATIONS,
     seed: int = 0,
-    limit: Limit = ENDLESS,
+    limit: TimeLimit = NO_LIMIT,
 ) -> Sharpness:
     """Measure a loss around weights; the same seed gives the same figures.
 

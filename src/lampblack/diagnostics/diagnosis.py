@@ -10,13 +10,13 @@ import numpy as np
 
 from lampblack.data.kind import Samples
 from lampblack.diagnostics.checks import CHECKS, FAR, Check, extrapolates, looked_at
+from lampblack.diagnostics.chosen import checked, encoded, some
 from lampblack.diagnostics.codes import DecoderSpectrum, decoder_spectrum
 from lampblack.diagnostics.curvature import Sharpness
 from lampblack.diagnostics.landscape import Landscape, loss_landscape, sharpness
-from lampblack.diagnostics.limit import Limit
 from lampblack.diagnostics.mirror import Mirror, critic_distances, has_critic
 from lampblack.diagnostics.rays import Extrapolation, along_rays
-from lampblack.diagnostics.samples import checked, encoded, some
+from lampblack.diagnostics.time_limit import TimeLimit
 from lampblack.exceptions import LampblackError
 from lampblack.explanation import Values
 from lampblack.losses import latent_norm, reconstruction_error
@@ -147,7 +147,7 @@ def diagnose(
         groups["anomalies"] = known.take(some(len(known), MOST, seed))
     wanted = [name for name in CHECKS if name not in (*leave_out, FAR)]
     found = [Check(name, *CHECKS[name](given)) for name in wanted]
-    limit = Limit(seconds)
+    limit = TimeLimit(seconds)
     rays = tried("rays", lambda: along_rays(model, samples, seed=seed, limit=limit))
     if FAR not in leave_out:
         far = (None, left_out["rays"], {}) if rays is None else extrapolates(given, rays)

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from lampblack.diagnostics.chosen import encoded
 from lampblack.diagnostics.curvature import (
     Loss,
     Sharpness,
@@ -20,8 +21,7 @@ from lampblack.diagnostics.curvature import (
     sharpness_of,
     transposed_weights,
 )
-from lampblack.diagnostics.limit import ENDLESS, Limit
-from lampblack.diagnostics.samples import encoded
+from lampblack.diagnostics.time_limit import NO_LIMIT, TimeLimit
 from lampblack.explanation import Values
 from lampblack.model.model import Model, as_model
 from lampblack.model.parameters import given
@@ -76,7 +76,7 @@ def loss_landscape(
     points: int | None = None,
     reach: float = 1.0,
     seed: int = 0,
-    limit: Limit = ENDLESS,
+    limit: TimeLimit = NO_LIMIT,
 ) -> Landscape:
     """The losses of `losses_of` along five random directions, and over the plane of the first two.
 
@@ -118,7 +118,9 @@ def loss_landscape(
     return Landscape(steps, lines, plane)
 
 
-def _values(loss: Loss, weights: Weights, way: Weights, steps: Values, limit: Limit) -> list[float]:
+def _values(
+    loss: Loss, weights: Weights, way: Weights, steps: Values, limit: TimeLimit
+) -> list[float]:
     """Losses on the way from these weights."""
     found = []
     for t in steps:
@@ -128,7 +130,7 @@ def _values(loss: Loss, weights: Weights, way: Weights, steps: Values, limit: Li
 
 
 def sharpness(
-    detector: Model, X: object, *, seed: int = 0, limit: Limit = ENDLESS
+    detector: Model, X: object, *, seed: int = 0, limit: TimeLimit = NO_LIMIT
 ) -> dict[str, Sharpness]:
     """How steep the losses of `losses_of` are at the trained weights, by name.
 

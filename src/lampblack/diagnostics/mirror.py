@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lampblack.diagnostics.chosen import encoded
 from lampblack.diagnostics.codes import Recorder
-from lampblack.diagnostics.samples import encoded
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import Values
 from lampblack.model.model import Model, as_model

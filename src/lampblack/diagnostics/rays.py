@@ -12,8 +12,8 @@ import numpy.typing as npt
 from lampblack.data.images.schema import to_unit
 from lampblack.data.images.stored import ArrayImages
 from lampblack.data.tables.schema import LARGEST, Rows
-from lampblack.diagnostics.limit import ENDLESS, Limit
-from lampblack.diagnostics.samples import checked, some
+from lampblack.diagnostics.chosen import checked, some
+from lampblack.diagnostics.time_limit import NO_LIMIT, TimeLimit
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import Values
 from lampblack.model.model import Model, as_model
@@ -94,7 +94,7 @@ def along_rays(
     distances: Sequence[float] = DISTANCES,
     n_rays: int | None = None,
     seed: int = 0,
-    limit: Limit = ENDLESS,
+    limit: TimeLimit = NO_LIMIT,
 ) -> Extrapolation:
     """Follow a detector's score away from normal data.
 
@@ -138,7 +138,7 @@ class Asked:
     n_rays: int
     distances: tuple[float, ...]
     seed: int
-    limit: Limit
+    limit: TimeLimit
 
 
 def _from_the_centre(asked: Asked) -> Extrapolation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lampblack.exceptions import ExportError
-from lampblack.export.of_kinds import BEGINNINGS
+from lampblack.export.graph_inputs import BEGINNINGS
 from lampblack.model.model import Model
 from lampblack.portable import PortableModel
 

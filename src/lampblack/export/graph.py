@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lampblack.calibration import Calibration
-from lampblack.export.of_kinds import BEGINNINGS
+from lampblack.export.graph_inputs import BEGINNINGS
 from lampblack.model.model import Model
 from lampblack.scores import Passed
 

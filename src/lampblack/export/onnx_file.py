@@ -14,7 +14,7 @@ from lampblack.exceptions import (
     ModelFileError,
     Remedy,
 )
-from lampblack.export.of_kinds import BEGINNINGS, CATEGORIES, CODES, WHITE
+from lampblack.export.graph_inputs import BEGINNINGS, CATEGORIES, CODES, WHITE
 from lampblack.model.folder import to_parts
 from lampblack.model.model import Model, as_model
 from lampblack.persistence.portable import (

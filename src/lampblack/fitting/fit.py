@@ -34,10 +34,10 @@ from lampblack.model.model import Facts, Model, with_shortfall
 from lampblack.model.parameters import Parameters, filled_in, given
 from lampblack.model.recipe import AnyRecipe
 from lampblack.scores import Score
-from lampblack.training.alone import Runner
 from lampblack.training.callbacks import Callback
 from lampblack.training.loop import Loop
 from lampblack.training.progress import counted
+from lampblack.training.single_process import Runner
 
 LIBRARIES = ("lampblack", "torch", "numpy", "scikit-learn", "pyarrow")
 

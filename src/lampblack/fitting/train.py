@@ -20,13 +20,13 @@ from lampblack.fitting.seeds import Seeds
 from lampblack.model.blocks import Blocks
 from lampblack.model.parameters import Parameters, given
 from lampblack.model.recipe import AnyRecipe
-from lampblack.training.alone import Runner
 from lampblack.training.batches import Samples as Batches
 from lampblack.training.batches import StreamedSamples, TensorSamples
 from lampblack.training.callbacks import Callback, ProgressBar
 from lampblack.training.loop import Loop
 from lampblack.training.ranks import Ranks
 from lampblack.training.schedule import Budget
+from lampblack.training.single_process import Runner
 from lampblack.training.threads import threads_for_step
 
 CHECKPOINT = 3  # the layout of the optimiser's state, and of the facts of a fingerprint

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lampblack.data.ahead import by_threads
 from lampblack.data.blocks import joined_scores
 from lampblack.data.kind import Encoder, Samples
+from lampblack.data.prefetching import in_threads
 from lampblack.networks import AutoencoderPair
 from lampblack.scores import Passed, Score, Scored
 from lampblack.scores.nearest.memory import TOGETHER
@@ -95,7 +95,7 @@ class Blocks(NamedTuple):
             return
         score.warm_up()
         restore = partial(torch.set_num_threads, threads)  # for threads yet to come
-        yield from by_threads(scores, chunks, shared, start=_single_threaded, started=restore)
+        yield from in_threads(scores, chunks, shared, start=_single_threaded, started=restore)
 
     def all_scores(
         self,

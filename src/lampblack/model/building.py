@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lampblack.data.kind import Encoder
     from lampblack.networks import AutoencoderPair
     from lampblack.scores import ReconstructionScore
-    from lampblack.training.alone import Runner
+    from lampblack.training.single_process import Runner
     from lampblack.training.steps import ReconstructionObjective, TrainingStep
 
 

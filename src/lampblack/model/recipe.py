@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lampblack.data.kind import Encoder
     from lampblack.networks import AutoencoderPair
     from lampblack.scores import Score
-    from lampblack.training.alone import Runner
+    from lampblack.training.single_process import Runner
     from lampblack.training.steps import TrainingStep
 
 P = TypeVar("P", bound=Parameters)

@@ -1,8 +1,8 @@
 """What was scored, seen: one page that opens offline, and its figures by themselves."""
 
 from lampblack.report.content import AlarmShown, Expected, ReportContent
+from lampblack.report.diagnosis_figures import draw_diagnosis
 from lampblack.report.figures import FIGURES, Figure, draw
-from lampblack.report.of_diagnosis import draw_diagnosis
 from lampblack.report.page import page
 
 __all__ = [

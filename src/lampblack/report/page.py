@@ -7,8 +7,8 @@ from datetime import datetime
 from importlib.resources import files
 
 from lampblack.report.content import ReportContent
+from lampblack.report.diagnosis_figures import draw_diagnosis
 from lampblack.report.figures import draw
-from lampblack.report.of_diagnosis import draw_diagnosis
 
 SURE = 0.01  # p-value below which drift is spoken of
 

@@ -34,8 +34,8 @@ from lampblack.service.answers import Content, Json
 from lampblack.service.batching import Batcher
 from lampblack.service.body import Admission, Upload, files_of
 from lampblack.service.engine import Engine, load_engine
+from lampblack.service.kinds import door_of
 from lampblack.service.metrics import Metrics
-from lampblack.service.of_kinds import door_of
 from lampblack.service.refusal import Refusal, busy, not_taken, unfit
 from lampblack.service.requests import (
     ANY,

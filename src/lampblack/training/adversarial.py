@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lampblack.choices import AdversarialLoss, Atypical
 from lampblack.losses import critic_loss, deception_loss, gradient_penalty
 from lampblack.networks import AdversarialPair
-from lampblack.training.alone import Runner
+from lampblack.training.single_process import Runner
 from lampblack.training.steps import ReconstructionObjective, Terms, TrainingStep
 
 NEAREST = 0.01  # smallest α of outward selection, which divides by it

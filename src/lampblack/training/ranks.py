@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from lampblack.exceptions import InvalidInput, TrainingError
-from lampblack.training.alone import Runner
+from lampblack.training.single_process import Runner
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import torch
 
 from lampblack.exceptions import InvalidInput
-from lampblack.training.alone import Alone, Runner
 from lampblack.training.ranks import answered
+from lampblack.training.single_process import Runner, SingleProcess
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -41,7 +41,7 @@ def start_runner(device: torch.device, precision: str, *, distributed: bool) -> 
         )
     several = distributed and has_started_several()
     if not several and precision == "32-true":
-        return Alone(device)
+        return SingleProcess(device)
     try:
         from lightning_fabric import Fabric
     except ModuleNotFoundError:

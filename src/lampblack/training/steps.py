@@ -12,8 +12,8 @@ from lampblack.choices import Amplification, ReconstructionErrorName
 from lampblack.losses import amplify, amplify_rescaled, latent_norm, reconstruction_error
 from lampblack.networks import AutoencoderPair
 from lampblack.training.adam import FlatAdam
-from lampblack.training.alone import Runner
 from lampblack.training.ranks import Ranks
+from lampblack.training.single_process import Runner
 
 Terms = dict[str, Tensor]
 

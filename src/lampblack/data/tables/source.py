@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lampblack.data.ahead import ahead
+from lampblack.data.prefetching import prefetched
 from lampblack.data.source import Batch, Labels
 from lampblack.data.tables.labels import LabelColumn, refuse_input_as_label
 from lampblack.data.tables.layout import RowFormat
@@ -56,7 +56,7 @@ class RowSource:
         return self._rows.skipped
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in ahead(self._rows):
+        for batch in prefetched(self._rows):
             marks = None
             if self._labels is not None:
                 marks = self._labels.marks(batch.others.column(self._column))

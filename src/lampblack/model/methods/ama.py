@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lampblack.data.kind import Encoder, Marks
     from lampblack.networks import AdversarialPair, AutoencoderPair, Critic
     from lampblack.scores import Score
-    from lampblack.training.alone import Runner
+    from lampblack.training.single_process import Runner
     from lampblack.training.steps import TrainingStep
 
 

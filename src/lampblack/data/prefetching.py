@@ -12,12 +12,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def prefetched(items: Iterable[T]) -> Iterator[T]:
     """The same items in the same order, the next one made in a thread while one is in use.
 
     One item more is in memory. An error is raised where its item would have come.
 
-    >>> list(ahead("abc"))
+    >>> list(prefetched("abc"))
     ['a', 'b', 'c']
     """
     iterator = iter(items)
@@ -29,7 +29,7 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
             yield item  # type: ignore[misc]
 
 
-def by_threads(
+def in_threads(
     work: Callable[[T], R],
     items: Iterable[T],
     threads: int,
@@ -43,7 +43,7 @@ def by_threads(
     taken as results are handed over, one more than there are threads. An error is raised where its
     result would have come.
 
-    >>> list(by_threads(str.upper, "abc", 2))
+    >>> list(in_threads(str.upper, "abc", 2))
     ['A', 'B', 'C']
     """
     all_there = Barrier(threads + 1)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-class Alone:
+class SingleProcess:
     """What a training step asks of Fabric, for one process in full precision: modules are moved.
 
     Importing Fabric takes two seconds, more than a table of some thousand rows takes to fit, and
@@ -40,4 +40,4 @@ class Alone:
         torch.autograd.backward(loss)
 
 
-Runner: TypeAlias = "Fabric | Alone"
+Runner: TypeAlias = "Fabric | SingleProcess"

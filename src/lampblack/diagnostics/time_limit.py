@@ -7,7 +7,7 @@ import time
 from lampblack.exceptions import InvalidInput
 
 
-class Limit:
+class TimeLimit:
     """A time that is over for all parts of a diagnosis together; they ask between their steps.
 
     A step is not interrupted, so a part may take that much longer.
@@ -24,4 +24,4 @@ class Limit:
             raise InvalidInput(f"the {self._seconds:g} seconds for the diagnosis were over")
 
 
-ENDLESS = Limit()
+NO_LIMIT = TimeLimit()
