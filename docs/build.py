@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pdoc
 
@@ -51,8 +53,17 @@ def build(output: Path) -> None:
     """Write one page a module, and an index."""
     for name in lampblack.__all__:
         setattr(lampblack, name, getattr(lampblack, name))  # they are loaded when first used
+    for name in pdoc.extract.walk_specs(MODULES):
+        resolve_tuples(name)
     pdoc.render.configure(docformat="numpy", show_source=True, math=False)
     pdoc.pdoc(*MODULES, output_directory=output)
+
+
+def resolve_tuples(module: str) -> None:
+    """Put types in place of their names in named tuples, where pdoc looks for them in vain."""
+    for found in vars(importlib.import_module(module)).values():
+        if hasattr(found, "_fields"):
+            found.__new__.__annotations__ = get_type_hints(found)
 
 
 if __name__ == "__main__":

@@ -127,11 +127,19 @@ def test_wheel_installs_and_runs_from_another_folder(tmp_path: Path) -> None:
     import sysconfig
 
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    run = [str(environment / "bin" / "python"), "-m", "lampblack.cli.main", "demo", "-o", "d.model"]
+    run = [
+        str(environment / "bin" / "python"),
+        "-E",
+        "-m",
+        "lampblack.cli.main",
+        "demo",
+        "-o",
+        "d.model",
+    ]
     finished = subprocess.run(run, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     where = subprocess.run(
-        [run[0], "-c", "import lampblack; print(lampblack.__file__)"],
+        [*run[:2], "-c", "import lampblack; print(lampblack.__file__)"],
         cwd=tmp_path,
         check=True,
         capture_output=True,
