@@ -14,15 +14,17 @@ NONE = "Not measured yet.\n"
 
 
 def markdown(columns: Columns, rows: Iterable[Any], *notes: str) -> str:
-    """A table; below it the notes, each a paragraph.
+    """A table; below it the notes, each a paragraph. Without rows: that nothing is measured.
 
     columns: headers, of rows that are cells; or headers and what they show of a row of results, a
     format like "{rows:,}" or a function.
     """
     if isinstance(columns, Mapping):
         rows = [[_shown(show, row) for show in columns.values()] for row in rows]
-    header = f"| {' | '.join(columns).lstrip()} |"
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    if not lines:
+        return NONE
+    header = f"| {' | '.join(columns).lstrip()} |"
     table = "\n".join([header, "|---" * len(columns) + "|", *lines])
     return "\n\n".join([table, *notes]) + "\n"
 
@@ -38,6 +40,8 @@ def hundred(name: str, digits: int = 1) -> Show:
 
 def made_with(rows: Rows, *libraries: str, cpu: bool = False) -> str:
     """Versions and machine of the rows. Raises ValueError where they are not the same of all."""
+    if not rows:
+        return ""
     first = rows[0]
     of_machine = ("machine", "cpu") if cpu else ("machine",)
     if any(

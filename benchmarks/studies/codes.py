@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.lab.ama import ama, note
 from benchmarks.lab.image_sets import load_idx
-from benchmarks.lab.markdown import NONE, Columns, hundred, markdown
+from benchmarks.lab.markdown import Columns, hundred, markdown
 from benchmarks.lab.methods import UNTRAINED, ours
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Fits, Study, every
@@ -50,8 +50,6 @@ def run(_: str, method: str, seed: int) -> dict[str, Any]:
 def codes(rows: Rows) -> str:
     """What codes know of digits, and how compact they are."""
     own = {row["method"]: row for row in rows if row["set"] == "codes"}
-    if not own:
-        return NONE
     columns: Columns = {
         "training": "{method}",
         "linear probe, accuracy": hundred("probe"),

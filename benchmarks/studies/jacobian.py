@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.lab.chosen import TWO_DIGITS, split_of
-from benchmarks.lab.markdown import NONE, Columns, hundred, markdown
+from benchmarks.lab.markdown import Columns, hundred, markdown
 from benchmarks.lab.methods import ours
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Fits, Study
@@ -52,8 +52,6 @@ def run(name: str, method: str, seed: int) -> dict[str, Any]:
 def jacobian(rows: Rows) -> str:
     """The spectrum against β."""
     own = [row for name, method, _ in JOBS for row in of(rows, name, [method])]
-    if not own:
-        return NONE
     columns: Columns = {
         "set": lambda row: row["set"].removeprefix("jacobian: "),
         "β": lambda row: f"{beta_of(row['method']):g}",

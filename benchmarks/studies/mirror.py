@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.lab.chosen import split_of
 from benchmarks.lab.drawing import panels
-from benchmarks.lab.markdown import NONE, Columns, hundred, markdown
+from benchmarks.lab.markdown import Columns, hundred, markdown
 from benchmarks.lab.results import Rows
 from benchmarks.lab.study import Fits, Picture, Study, every
 from benchmarks.lab.why import (
@@ -58,8 +58,6 @@ def mirror(rows: Rows) -> str:
         if row["set"] in SETS
         for group, (below, above) in row["outside"].items()
     ]
-    if not lines:
-        return NONE
     columns: Columns = {
         "set": lambda row: row["set"].removeprefix("mirror: "),
         "group": "{group}",

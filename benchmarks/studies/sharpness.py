@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.lab.chosen import TABLES, TWO_DIGITS, split_of
 from benchmarks.lab.drawing import panels
-from benchmarks.lab.markdown import NONE, markdown
+from benchmarks.lab.markdown import markdown
 from benchmarks.lab.methods import ours
 from benchmarks.lab.protocol import Split
 from benchmarks.lab.results import Rows
@@ -188,7 +188,7 @@ def correlation(rows: Rows) -> str:
 
 
 def _table(columns: list[str], lines: list[list[Any]], rows: Rows, facts: str) -> str:
-    return markdown(columns, lines, note(rows, "sharpness", facts, JOBS)) if lines else NONE
+    return markdown(columns, lines, note(rows, "sharpness", facts, JOBS))
 
 
 def _measured_pairs(rows: Rows, least: int = 1) -> list[tuple[str, Rows]]:

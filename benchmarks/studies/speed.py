@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.lab.apart import apart
-from benchmarks.lab.markdown import NONE, Columns, Show, made_with, markdown
+from benchmarks.lab.markdown import Columns, Show, made_with, markdown
 from benchmarks.lab.results import Rows
 from benchmarks.lab.sides import (
     against_network,
@@ -130,8 +130,6 @@ def short(rows: Rows) -> str:
     """What the README says of speed: one thread, beside the peer."""
     own = {row["set"]: row for row in rows if row["threads"] == 1}
     shown = [own[name] for name in FASTER if name in own]
-    if not shown:
-        return NONE
     columns: Columns = {
         "50,000 × 30, scored 500,000 × 30": lambda row: FASTER[row["set"]],
         "CPU s": "{cpu_s:.2g}",
