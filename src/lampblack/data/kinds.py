@@ -33,6 +33,11 @@ def _shape(X: object) -> tuple[int, ...]:
     return tuple(getattr(X, "shape", ()))
 
 
+def recognised(X: object) -> AnyKind | None:
+    """The kind of data that X can be and no other can; None where nothing shows it."""
+    return next((kind for kind in map(kind_named, _HOMES) if kind.recognises(X)), None)
+
+
 def find_kind(X: object, name: str | None = None) -> AnyKind:
     """The kind of data that X is: the one that is named, or else the only one that X can be.
 
@@ -40,13 +45,10 @@ def find_kind(X: object, name: str | None = None) -> AnyKind:
     """
     if name is not None:
         return kind_named(name)
-    for other in _HOMES:
-        if other != "table" and kind_named(other).recognises(X):
-            return kind_named(other)
-    shape = _shape(X)
-    if len(shape) == 3:
+    found, shape = recognised(X), _shape(X)
+    if found is None and len(shape) == 3:
         raise InvalidInput(
             f"X of shape {shape} does not say what it holds; for grey images in [0, 1] give "
             "kind='images', or pass bytes (uint8)"
         )
-    return kind_named("table")
+    return found or kind_named("table")

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 
 from lampblack.data.blocks import rows_of_block
 from lampblack.data.kind import Array, Kind
-from lampblack.data.kinds import kind_named
+from lampblack.data.kinds import recognised
 from lampblack.data.tables.encoder import EncoderState, TableEncoder
-from lampblack.data.tables.inputs import check_rows, learn_rows
+from lampblack.data.tables.inputs import CheckedRows, check_rows, learn_rows
 from lampblack.data.tables.schema import Rows, Schema
 from lampblack.data.tables.stored import StoredRows, joined_rows
+from lampblack.data.tables.table import is_frame
 from lampblack.exceptions import SchemaMismatch
 from lampblack.explanation import TableExplanation
 
@@ -37,16 +38,20 @@ class Tables(Kind[Schema, Rows | StoredRows, TableEncoder]):
     parts: ClassVar[str] = "columns"
 
     def recognises(self, X: object) -> bool:
-        return getattr(X, "ndim", 2) == 2
+        """Checked rows, a frame, or whatever else has two axes."""
+        checked = isinstance(X, Rows | StoredRows | CheckedRows)
+        return checked or getattr(X, "ndim", None) == 2 or is_frame(X)
 
     def learn(self, X: object, parameters: Any, detector: str) -> tuple[Schema, Rows | StoredRows]:
         """The schema and the rows, at least 2; `parameters.types` overrides what types imply."""
         return learn_rows(X, parameters.types, detector)
 
     def check(self, X: object, schema: Schema, detector: str) -> Rows | StoredRows:
-        if kind_named("images").recognises(X):
+        other = recognised(X)
+        if other not in (None, self):
             raise SchemaMismatch(
-                f"{detector} was fitted on a table, and X is images or a path; pass a table (n, d)"
+                f"{detector} was fitted on a table, and X is {other.described} or a path; "
+                "pass a table (n, d)"
             )
         return check_rows(X, schema, detector)
 
