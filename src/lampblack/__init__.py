@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from lampblack.scale.runs import score_files
     from lampblack.training.callbacks import Callback
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "AMADetector": "lampblack.detectors.ama",
