@@ -14,7 +14,16 @@ from lampblack.cli.kinds import _HOMES, presentation_of
 from lampblack.data.images.schema import ImageSchema
 
 CLI = Path(lampblack.cli.__file__).parent
-COMMANDS = ("alarms", "calibrate", "diagnose", "report_diagnosis", "evaluate", "fit", "info", "report")
+COMMANDS = (
+    "alarms",
+    "calibrate",
+    "diagnose",
+    "report_diagnosis",
+    "evaluate",
+    "fit",
+    "info",
+    "report",
+)
 OF_A_KIND = re.compile(
     r"lampblack\.(data|cli)\.(images|tables)\b"
     r"|kind(\.name)? == |isinstance\([^)]*(schema|kind|sample)"

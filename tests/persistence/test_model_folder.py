@@ -199,6 +199,7 @@ def change_config(path: Path, **changes: object) -> None:
         ({"filled_in": {"latent_weight": None}}, "do not fit together"),
         ({"filled_in": {"latent_dim": 3}}, "do not fit together"),
         ({"filled_in": {"hidden": [3]}}, "filled_in holds hidden, which was not left out"),
+        ({"format": 3, "table": None}, "exactly one of table and images"),
         ({"kind": "series"}, "unknown kind of data 'series'"),
         ({"kind": "images"}, "channels"),
         ({"data": {"channels": 1, "height": 8, "width": 8}}, "columns"),
@@ -462,6 +463,14 @@ def test_model_of_every_format_since_the_first_release_loads(path: Path) -> None
     if "contributions" in expected:
         explained = detector.explain(X).contributions
         np.testing.assert_allclose(explained, expected["contributions"], rtol=1e-3, atol=1e-5)
+
+
+def test_a_portable_model_of_the_first_release_scores_as_it_did() -> None:
+    portable = lampblack.load_portable(FORMER / "format-3.onnx")
+    expected = json.loads((FORMER / "format-3-onnx.json").read_text())
+    found = portable.anomaly_score(pd.DataFrame(expected["rows"]))
+    np.testing.assert_allclose(found, expected["scores"], rtol=1e-5)
+    assert portable.kind.name == "table"
 
 
 def test_a_model_of_each_format_since_the_first_release_is_kept() -> None:

@@ -57,6 +57,11 @@ class ModelConfig(BaseModel):
     versions: dict[str, str]
     threads: int
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_former_format(cls, raw: object) -> object:
+        return upgraded(raw)
+
     @model_validator(mode="after")
     def _nothing_given_is_filled_in(self) -> ModelConfig:
         for name in self.filled_in:
@@ -103,10 +108,9 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
             remedy=Remedy("fit the model again", joint=": "),
         )
     try:
-        return ModelConfig.model_validate(upgraded(raw))
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        fault = first_fault(error) if isinstance(error, ValidationError) else "a fact is missing"
-        raise ModelFileError(fault, at=Place(path)) from None
+        return ModelConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ModelFileError(first_fault(error), at=Place(path)) from None
 
 
 def first_fault(error: ValidationError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 FORMAT = 3
@@ -21,22 +21,21 @@ OF_SCORES = (
 )
 
 
-def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+def upgraded(raw: object) -> object:
     """config.json as it is written today: one schema with its kind, in place of two of which one.
 
-    Raises KeyError, TypeError or AttributeError where it is no configuration.
+    What is not of format 3 stays as it is. Raises ValueError where it is no configuration.
     """
-    if raw["format"] != FORMAT:
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         return raw
     facts = {name: value for name, value in raw.items() if name not in ("table", "images")}
-    table, images = raw.get("table"), raw.get("images")
+    table, images, parameters = raw.get("table"), raw.get("images"), raw.get("parameters")
     if (table is None) == (images is None):
-        raise KeyError("table or images")
-    facts |= (
-        {"kind": "images", "data": images} if table is None else {"kind": "table", "data": table}
-    )
-    facts["parameters"] = {**raw["parameters"], "kind": None}
-    return facts
+        raise ValueError("exactly one of table and images must be there")
+    if not isinstance(parameters, dict):
+        raise ValueError("the parameters are missing")
+    kind, data = ("images", images) if table is None else ("table", table)
+    return {**facts, "kind": kind, "data": data, "parameters": {**parameters, "kind": None}}
 
 
 def renamed(weights: dict[str, T], wanted: Iterable[str]) -> dict[str, T]:
