@@ -92,13 +92,6 @@ def load_model(
         )
     _refuse_own_networks(config, folder, networks)
     where = resolve_device(device)
-    try:
-        kind_named(config.kind).encoder_from_state(config.schema_of_data(), parts.encoder)
-    except ValidationError as error:
-        place = folder / ENCODER
-        raise ModelFileError(f"{place} does not hold an encoder: {first_fault(error)}") from None
-    except ValueError:
-        pass  # of another table, which is said below
     with _fitting_together(config, folder):
         model = from_parts(RECIPES[config.detector], parts, networks)
     for _, module in _modules(model.networks, model.score, model.encoder):
@@ -219,6 +212,9 @@ def _fitting_together(config: ModelConfig, path: Path) -> Iterator[None]:
         yield
     except ImportError:
         raise
+    except ValidationError as error:  # the configuration was validated where it was read
+        place = path / ENCODER
+        raise ModelFileError(f"{place} does not hold an encoder: {first_fault(error)}") from None
     except Exception as error:
         if is_lack_of_memory(error):
             raise
