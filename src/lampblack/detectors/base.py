@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,8 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from lampblack.calibration import Calibration
-from lampblack.choices import Scaling
-from lampblack.data.kind import Encoder, Schema
 from lampblack.data.kinds import find_kind
+from lampblack.detectors.fitted import Fitted
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import Explanation, Values
 from lampblack.fitting.fit import fit_model
@@ -24,7 +23,6 @@ from lampblack.model.folder import save_model
 from lampblack.model.model import Model
 from lampblack.model.parameters import Parameters, with_parameters
 from lampblack.model.recipe import AnyRecipe
-from lampblack.networks import AutoencoderPair
 from lampblack.results import Decisions
 from lampblack.training.callbacks import Callback
 from lampblack.training.runner import start_runner
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Self  # type: ignore[attr-defined,unused-ignore]
 
 
-class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class ReconstructionDetector(Fitted, Parameters, Decisions, OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Learn to reconstruct normal samples; score one by what the reconstruction lacks.
 
     Signs, once for all detectors: `anomaly_score` is higher for more anomalous rows;
@@ -50,23 +48,10 @@ class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator)
     uint8 and the same values over 255 give the same bits.
 
     What a method is, its parameters, networks, training and score, is its `recipe`
-    (`model/methods/`); a detector's class names it, and computes nothing.
-
-    Attributes
-    ----------
-    model_ : Model, all that was fitted; it scores without scikit-learn. The others are read from
-    it. networks_ : AutoencoderPair, on the device. history_ : list of dict, one an epoch.
-    calibration_ : Calibration. offset_ : float, minus the threshold on anomaly_score.
-    false_alarm_rate_ : float, the rate that is promised (NaN under contamination).
-    rows_ : dict, how many rows trained, validated and calibrated. encoder_, schema_.
-    n_features_in_, feature_names_in_ (tables with names).
-    parameters_ : the parameters that it was fitted with, defaults filled in; scores follow these,
-    also after `set_params`, which takes effect with the next fit. filled_in_ : dict, those defaults
-    by name. notes_ : list of str, warnings given while fitting. versions_, threads_ : what fitted
-    it. reading_ : dict, how the fitted file was written. scaling_ : of a table.
+    (`model/methods/`); a detector's class names it, and computes nothing. What a fit leaves is
+    `model_`, and the attributes of `Fitted`, which are read from it.
     """
 
-    model_: Model
     if TYPE_CHECKING:
         recipe: ClassVar[AnyRecipe]
     else:
@@ -177,37 +162,6 @@ class ReconstructionDetector(Parameters, Decisions, OutlierMixin, BaseEstimator)
         detector = cls(**given)
         detector.model_ = model
         return detector
-
-    # What was fitted.
-
-    networks_ = cast(AutoencoderPair, property(lambda self: self.model_.networks))
-    encoder_ = cast(Encoder, property(lambda self: self.model_.encoder))
-    schema_ = cast(Schema, property(lambda self: self.model_.schema))
-    parameters_ = cast(Parameters, property(lambda self: self.model_.parameters))
-    calibration_ = cast(Calibration, property(lambda self: self.model_.calibration))
-    history_ = cast("list[dict[str, Any]]", property(lambda self: self.model_.facts.history))
-    rows_ = cast("dict[str, int]", property(lambda self: self.model_.facts.rows))
-    notes_ = cast("list[str]", property(lambda self: self.model_.facts.notes))
-    versions_ = cast("dict[str, str]", property(lambda self: self.model_.facts.versions))
-    threads_ = cast(int, property(lambda self: self.model_.facts.threads))
-    reading_ = cast("dict[str, Any]", property(lambda self: self.model_.facts.reading))
-    scaling_ = cast(Scaling, property(lambda self: self.model_.parameters.scaling_in_use))
-    n_features_in_ = cast(int, property(lambda self: self.model_.schema.n_features))
-    offset_ = cast(float, property(lambda self: -self.model_.calibration.threshold))
-    false_alarm_rate_ = cast(float, property(lambda self: self.model_.calibration.false_alarm_rate))
-
-    @property
-    def filled_in_(self) -> dict[str, object]:
-        """The defaults that stood in for parameters that were left out, by name."""
-        return {name: getattr(self.parameters_, name) for name in self.model_.filled_in}
-
-    @property
-    def feature_names_in_(self) -> npt.NDArray[np.object_]:
-        """The names of the fitted columns (d,), of a table with names."""
-        names = self.model_.schema.feature_names
-        if names is None:
-            raise AttributeError(f"{self._name} was fitted without feature names")
-        return np.array(names, dtype=object)
 
     # Inner workings.
 
