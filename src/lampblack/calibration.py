@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.exceptions import CalibrationWarning, InvalidInput
+from lampblack.number_text import number, percent
 
 Scores = npt.NDArray[np.float64]
 
@@ -102,10 +103,11 @@ class Calibration:
         """What to say where the promised rate is not the one that was asked for."""
         if self.promised == self.requested:
             return None
+        asked, kept = percent(self.requested), percent(self.promised)
         return (
-            f"{len(self.scores)} calibration rows cannot promise {self.requested:.2%} false "
-            f"alarms; the threshold is set for {self.promised:.2%}, the smallest they can promise "
-            f"(a rate of {self.requested:.2%} takes {math.ceil(1 / self.requested - 1e-9) - 1})"
+            f"{len(self.scores)} calibration rows cannot promise {asked} false alarms; the "
+            f"threshold is set for {kept}, the smallest they can promise (a rate of {asked} takes "
+            f"{math.ceil(1 / self.requested - 1e-9) - 1})"
         )
 
     @classmethod
@@ -155,9 +157,10 @@ class Calibration:
         out_of_reach = share > 1 + 1e-9
         beyond = bool((p_values <= 1 / (n + 1)).any())
         if not alarms.any() and len(alarms) and (out_of_reach or beyond):
-            known = f"fdr={fdr:g}: {n} calibration rows are too few to call any row an anomaly"
+            too_few = f"{n} calibration rows are too few to call any row an anomaly"
+            known = f"fdr={number(fdr)}: {too_few}"
             if not out_of_reach:
-                known += f" unless {share:.2%} of all rows score above every one of these"
+                known += f" unless {percent(share)} of all rows score above every one of these"
             warnings.warn(
                 f"{known}; it takes {math.ceil(1 / fdr - 1e-9) - 1:,} where all rows are anomalies "
                 f"and {math.ceil(100 / fdr - 1e-9) - 1:,} where 1% are: recalibrate with more "

@@ -61,7 +61,7 @@ def test_a_new_format_is_one_entry(of_table: Exported, tmp_path: Path) -> None:
     command = [sys.executable, "-c", NEW_FORMAT, *map(str, arguments)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "a note, 0.0 MiB" in done.stdout
+    assert "a note, 17 B" in done.stdout
     assert (tmp_path / "note").read_text() == type(of_table.detector).__name__
 
 

@@ -90,7 +90,7 @@ def test_a_file_of_rows_is_scored_and_explained(
     ).json()
     assert page.locator("#samples").text_content() == "300"
     assert page.locator("#alarms").text_content() == str(answer["alarms"])
-    assert page.locator("#rate").text_content() == "1.00 %"
+    assert page.locator("#rate").text_content() == "1.00%"
     first = page.locator("#reasons tbody tr").first.text_content()
     strongest = max(answer["results"], key=lambda result: result["anomaly_score"])
     assert first.startswith(strongest["id"])

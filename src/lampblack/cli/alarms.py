@@ -13,6 +13,7 @@ import pyarrow as pa
 from lampblack.cli.models import as_explaining
 from lampblack.cli.output import number_of
 from lampblack.data.source import Batch
+from lampblack.number_text import number, percent
 from lampblack.results import ScoredRows, ScoringModel
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Alarms:
         def alarm(i: int) -> Alarm:
             p = None if scored.p_value is None else float(scored.p_value[i])
             one = batch.shown.take(np.array([i]))  # a slice would keep the whole batch in memory
-            return Alarm(cell_text(batch.keys[i]), float(scored.anomaly_score[i]), p, one)
+            return Alarm(
+                cell_text(batch.keys[i], whole=True), float(scored.anomaly_score[i]), p, one
+            )
 
         self._strongest.add(scored.anomaly_score, scored.alarm, alarm)
         self.samples += len(scored.alarm)
@@ -92,7 +95,7 @@ class Alarms:
         """How many samples, how many alarms."""
         share = self.alarms / self.samples if self.samples else 0.0
         samples, alarms = number_of(self.samples, self._noun), number_of(self.alarms, "alarm")
-        return f"{samples}, {alarms} ({share:.2%})"
+        return f"{samples}, {alarms} ({percent(share)})"
 
     def print(
         self, model: ScoringModel, kind: Presentation, key_name: str, most: int | None = None
@@ -107,7 +110,7 @@ class Alarms:
 
         console = Console()
         threshold = model.calibration.threshold
-        console.print(f"{self.summary()}, threshold {threshold:.6g}", highlight=False)
+        console.print(f"{self.summary()}, threshold {number(threshold)}", highlight=False)
         strongest = self.strongest()
         if not strongest:
             return
@@ -125,15 +128,14 @@ class Alarms:
                 (escape(kind.cause(explanation, i, one, most)),) for i, one in enumerate(samples)
             ]
         for alarm, cause in zip(strongest, causes, strict=True):
-            p = "-" if alarm.p_value is None else f"{alarm.p_value:.4f}"
-            shown.add_row(escape(alarm.key), f"{alarm.score:.4g}", p, *cause)
+            shown.add_row(escape(alarm.key), number(alarm.score), number(alarm.p_value), *cause)
         console.print(shown)
 
 
-def cell_text(value: pa.Scalar) -> str:
-    """A cell as a person reads it."""
-    if pa.types.is_floating(value.type) and value.is_valid:
-        return f"{value.as_py():.4g}"
+def cell_text(value: pa.Scalar, *, whole: bool = False) -> str:
+    """A cell as a person reads it. whole: with all digits of a number, since it names a row."""
+    if not whole and pa.types.is_floating(value.type) and value.is_valid:
+        return number(value.as_py())
     try:
         text = "missing" if not value.is_valid else str(value.cast(pa.string()).as_py())
         return text.removesuffix(".000000") if pa.types.is_timestamp(value.type) else text

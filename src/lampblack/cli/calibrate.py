@@ -20,6 +20,7 @@ from lampblack.exceptions import InvalidInput
 from lampblack.fitting.notes import MOST_REPEATED
 from lampblack.model.folder import load_model, save_model
 from lampblack.model.model import Model
+from lampblack.number_text import number, percent
 from lampblack.persistence import check_target
 
 
@@ -52,8 +53,9 @@ def run(
     save_model(detector, output)
     facts = detector.calibration
     typer.echo(
-        f"threshold {facts.threshold:.6g} (was {before:.6g}) from {len(facts.scores):,} {what}: at "
-        f"most {facts.promised:.2%} of new normal {what} raise an alarm, in expectation"
+        f"threshold {number(facts.threshold)} (was {number(before)}) from {len(facts.scores):,} "
+        f"{what}: at most {percent(facts.promised)} of new normal {what} raise an alarm, "
+        "in expectation"
     )
     if doubt:
         typer.echo(doubt, err=True)

@@ -14,6 +14,7 @@ from lampblack.cli.tables import PRESENTATION
 from lampblack.data.source import Batch
 from lampblack.detectors.registry import recommended
 from lampblack.evaluation import evaluate
+from lampblack.number_text import duration, number, percent
 from lampblack.persistence import check_target
 from lampblack.results import score_rows
 
@@ -41,8 +42,8 @@ def run(output: Path) -> None:
         f"{detector.rows_['calibration']} to calibrate"
     )
     typer.echo(
-        f"threshold {facts.threshold:.6g}: at most {facts.promised:.2%} of new benign rows raise "
-        "an alarm, in expectation"
+        f"threshold {number(facts.threshold)}: at most {percent(facts.promised)} of new benign "
+        "rows raise an alarm, in expectation"
     )
     others = table.take(rest)
     scored = score_rows(model, others)
@@ -52,10 +53,10 @@ def run(output: Path) -> None:
     result = evaluate(scored.anomaly_score, scored.alarm, truth, facts.promised)
     typer.echo(
         f"the other {len(rest)} rows, {truth.sum()} malignant: AUROC {result['auroc']:.4f}; "
-        f"{result['recall_at_threshold']:.1%} of the malignant and "
-        f"{result['false_alarm_rate']:.2%} of the benign rows raise an alarm"
+        f"{percent(result['recall_at_threshold'], 1)} of the malignant and "
+        f"{percent(result['false_alarm_rate'])} of the benign rows raise an alarm"
     )
     alarms.print(model, PRESENTATION, "row")
     detector.save(output)
-    typer.echo(f"saved {output} after {time.perf_counter() - started:.1f} s; next:")
+    typer.echo(f"saved {output} after {duration(time.perf_counter() - started)}; next:")
     typer.echo(f"  lampblack info {output}")

@@ -24,6 +24,7 @@ from lampblack.diagnostics import Diagnosis, diagnose
 from lampblack.diagnostics.diagnosis import PARTS
 from lampblack.exceptions import InvalidInput
 from lampblack.model.folder import load_model
+from lampblack.number_text import number
 from lampblack.report import draw_diagnosis
 from lampblack.training.progress import counted
 
@@ -116,6 +117,6 @@ def _say(found: Diagnosis, what: str) -> None:
     for name, one in found.sharpness.items():
         settled = "" if one.converged else " (power iteration did not settle)"
         typer.echo(
-            f"  {name} loss {one.loss:.4g}: largest eigenvalue {one.largest_eigenvalue:.4g}"
-            f"{settled}, trace {one.trace:.4g} ± {one.trace_error:.2g}"
+            f"  {name} loss {number(one.loss)}: largest eigenvalue {number(one.largest_eigenvalue)}"
+            f"{settled}, trace {number(one.trace)} ± {number(one.trace_error)}"
         )

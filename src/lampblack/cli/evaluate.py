@@ -16,6 +16,7 @@ from lampblack.cli.options import DataOptions, LabelOptions
 from lampblack.cli.output import report_skipped
 from lampblack.evaluation import evaluate
 from lampblack.exceptions import InvalidInput
+from lampblack.number_text import percent
 
 Figures = Mapping[str, Any]
 
@@ -77,7 +78,7 @@ def _print(result: Figures) -> None:
         if value is None:
             shown = "-"
         elif "rate" in name:
-            shown = f"{value:.2%}"
+            shown = percent(value)
         else:
             shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
         table.add_row(name.replace("_", " "), shown)

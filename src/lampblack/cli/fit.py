@@ -20,6 +20,7 @@ from lampblack.detectors.base import ReconstructionDetector
 from lampblack.detectors.registry import DETECTORS
 from lampblack.exceptions import InvalidInput
 from lampblack.model.model import Model
+from lampblack.number_text import number, percent
 from lampblack.persistence import check_target
 from lampblack.training.runner import has_started_several
 
@@ -95,16 +96,16 @@ def _say(output: Path, model: Model, what: str) -> None:
     others += f"{rows['anomalies']:,} known anomalies, " if "anomalies" in rows else ""
     typer.echo(
         f"{model.detector}: {rows['train']:,} {what} trained, {others}"
-        f"{rows['calibration']:,} calibrated; {last['step']:.0f} steps, loss {last['loss']:.4g}"
+        f"{rows['calibration']:,} calibrated; {last['step']:.0f} steps, loss {number(last['loss'])}"
     )
     if facts.origin == "held-out":
         typer.echo(
-            f"threshold {facts.threshold:.6g}: at most {facts.promised:.2%} of new normal {what} "
-            "raise an alarm, in expectation"
+            f"threshold {number(facts.threshold)}: at most {percent(facts.promised)} of new normal "
+            f"{what} raise an alarm, in expectation"
         )
     else:
         typer.echo(
-            f"threshold {facts.threshold:.6g}: flags {facts.requested:.2%} of these {what}; "
-            "nothing is promised for new ones"
+            f"threshold {number(facts.threshold)}: flags {percent(facts.requested)} of these "
+            f"{what}; nothing is promised for new ones"
         )
     typer.echo(f"saved {output}")

@@ -20,6 +20,7 @@ from lampblack.data.images.schema import to_unit
 from lampblack.data.images.stored import ArrayImages
 from lampblack.data.source import Batch
 from lampblack.exceptions import InvalidInput
+from lampblack.number_text import number
 from lampblack.results import ScoredRows
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ class HeatMaps:
         """Draw every map and the contact sheet, and give the folder its name; says so."""
         panels: dict[int, Image.Image] = {}
         on_sheet = self._strongest.items()
-        for number, key in enumerate(self._keys):
-            raw = self._raw / f"{number}.npz"
+        for position, key in enumerate(self._keys):
+            raw = self._raw / f"{position}.npz"
             with np.load(raw) as values:
                 picture = _side_by_side(
                     values["image"], values["expected"], coloured(values["blame"], self._top)
@@ -109,11 +110,11 @@ class HeatMaps:
             file = self._beside / IMAGES / Path(key).with_suffix(".png")
             file.parent.mkdir(parents=True, exist_ok=True)
             picture.save(file)
-            if number in on_sheet:
-                panels[number] = picture
+            if position in on_sheet:
+                panels[position] = picture
         self._raw.rmdir()
-        captions = [(self._keys[number], self._scores[number]) for number in on_sheet]
-        pictures = [panels[number] for number in on_sheet]
+        captions = [(self._keys[i], self._scores[i]) for i in on_sheet]
+        pictures = [panels[i] for i in on_sheet]
         threshold = self._model.calibration.threshold
         _sheet(pictures, captions, threshold).save(self._beside / SHEET)
         former = self._beside.with_suffix(".old")
@@ -173,7 +174,7 @@ def _sheet(
     font = ImageFont.load_default(14)
     if not pictures:
         empty = Image.new("RGB", (420, 40), BACKGROUND)
-        text = f"no alarm: no score above {threshold:.4g}"
+        text = f"no alarm: no score above {number(threshold)}"
         ImageDraw.Draw(empty).text((GAP, GAP), text, INK, font)
         return empty
     width, height = pictures[0].size
@@ -184,7 +185,7 @@ def _sheet(
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * (width + 3 * GAP) + GAP, head + rows * step), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    title = f"{number_of(len(pictures), 'strongest alarm')}, threshold {threshold:.4g}"
+    title = f"{number_of(len(pictures), 'strongest alarm')}, threshold {number(threshold)}"
     draw.text((GAP, GAP), title, INK, font)
     draw.text(
         (GAP, GAP + line), "each: image, what was expected, what answers for the score", INK, font
@@ -192,7 +193,7 @@ def _sheet(
     for i, (picture, (key, score)) in enumerate(zip(pictures, captions, strict=True)):
         x = GAP + (i % columns) * (width + 3 * GAP)
         y = head + (i // columns) * step
-        draw.text((x, y), _shortened(f"{key}  {score:.4g}", width, font), INK, font)
+        draw.text((x, y), _shortened(f"{key}  {number(score)}", width, font), INK, font)
         sheet.paste(picture, (x, y + line))
     return sheet
 

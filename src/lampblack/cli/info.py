@@ -8,6 +8,7 @@ import typer
 
 from lampblack.cli.kinds import presentation_of
 from lampblack.cli.models import refuse_missing
+from lampblack.number_text import number, percent
 from lampblack.persistence import read_config
 from lampblack.persistence.portable import is_portable, read_portable
 
@@ -29,17 +30,17 @@ def run(model: Path, *, as_json: bool) -> None:
     kind = presentation_of(schema)
     used = kind.kind.noun
     promise = (
-        f"at most {facts.promised:.2%} of new normal {used}, in expectation"
+        f"at most {percent(facts.promised)} of new normal {used}, in expectation"
         if facts.origin == "held-out"
-        else f"none: flags {facts.requested:.2%} of the training {used}"
+        else f"none: flags {percent(facts.requested)} of the training {used}"
     )
     last = config.history[-1] if config.history else {}
     table = Table(show_header=False)
     table.add_row("detector", config.detector + (", portable" if portable else ""))
-    table.add_row("threshold", f"{facts.threshold:.6g}")
+    table.add_row("threshold", number(facts.threshold))
     table.add_row("false alarms promised", promise)
     table.add_row(used, ", ".join(f"{count:,} {use}" for use, count in config.rows.items()))
-    table.add_row("steps", f"{last.get('step', 0):.0f}, last loss {last.get('loss', 0):.4g}")
+    table.add_row("steps", f"{last.get('step', 0):.0f}, last loss {number(last.get('loss', 0))}")
     parameters = ", ".join(f"{name}={value!r}" for name, value in config.parameters.items())
     table.add_row("parameters", escape(parameters))
     for name, text in kind.described(schema):

@@ -26,6 +26,7 @@ from lampblack.data.kind import Array
 from lampblack.exceptions import InvalidInput
 from lampblack.model.folder import load_model
 from lampblack.model.model import Model
+from lampblack.number_text import count, file_size, percent
 from lampblack.persistence.card import promise_of
 from lampblack.report import ReportContent, draw, page
 from lampblack.results import score_rows
@@ -40,8 +41,8 @@ def write_page(output: Path, content: ReportContent, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(content.summary(), indent=1))
         return
-    size = output.stat().st_size / 1e6
-    typer.echo(f"{_summary(content)}; wrote {output} ({size:.1f} MB)")
+    size = file_size(output.stat().st_size)
+    typer.echo(f"{_summary(content)}; wrote {output} ({size})")
 
 
 def write_pictures(output: Path, content: ReportContent, ending: str) -> None:
@@ -143,7 +144,7 @@ def _of_model(
     facts = {
         "detector": detector.detector,
         what: counts,
-        "steps of training": f"{steps:,.0f}",
+        "steps of training": count(steps),
         "calibration": f"{len(calibration.scores):,} {what}, {calibration.origin}",
         "fitted with": versions,
     }
@@ -161,7 +162,7 @@ def _of_model(
 
 def _summary(content: ReportContent) -> str:
     n, alarms = len(content.scores), int(content.is_alarm.sum())
-    return f"{n:,} {content.what}, {alarms:,} alarms ({alarms / n:.2%})"
+    return f"{n:,} {content.what}, {alarms:,} alarms ({percent(alarms / n)})"
 
 
 def _write(path: Path, text: str) -> None:

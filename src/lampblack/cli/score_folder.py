@@ -11,6 +11,7 @@ from lampblack.cli.output import number_of, say_skipped
 from lampblack.cli.tables import PRESENTATION
 from lampblack.data.file_names import find_files
 from lampblack.exceptions import InvalidInput
+from lampblack.number_text import percent
 from lampblack.persistence.config import read_config
 from lampblack.scale.partitions import Scoring
 from lampblack.scale.runs import score_files
@@ -67,4 +68,4 @@ def score(
     kept = f", {outcome.kept} of them done before" if outcome.kept else ""
     rows, alarms = number_of(outcome.rows, "row"), number_of(outcome.alarms, "alarm")
     of = number_of(outcome.files, "file")
-    typer.echo(f"{rows} of {of}{kept}, {alarms} ({share:.2%}); wrote {output}")
+    typer.echo(f"{rows} of {of}{kept}, {alarms} ({percent(share)}); wrote {output}")

@@ -36,6 +36,7 @@ from lampblack.data.tables.source import RowSource
 from lampblack.data.tables.stored import StoredRows, find_rows, is_large
 from lampblack.exceptions import InvalidInput
 from lampblack.explanation import TableExplanation
+from lampblack.number_text import percent
 from lampblack.results import ScoringModel, check_columns
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ class TablePresentation(Presentation):
     ) -> str:
         """The columns that did most to raise a score, with their values in that row."""
         return ", ".join(
-            f"{reason.column} ({cell_text(sample.column(reason.column)[0])}; {reason.share:.0%})"
+            f"{reason.column} ({cell_text(sample.column(reason.column)[0])}; "
+            f"{percent(reason.share, 0)})"
             for reason in explanation.top(i, most or CAUSES)
         )
 

@@ -27,6 +27,7 @@ from lampblack.fitting.collapse import CONSTANT, TOLD, chimeras_told, spread
 from lampblack.fitting.notes import MOST_REPEATED
 from lampblack.losses import latent_norm
 from lampblack.model.model import DRIFT, MOVED, REPEATED, Model, as_model
+from lampblack.number_text import number, percent
 
 SURE = 0.95  # confidence of the bound on the realised rate
 VARIES = 0.02  # (99th − 1st percentile) / median of scores, below which they barely vary
@@ -118,13 +119,14 @@ def enough_data(given: Given) -> Verdict:
     }
     if calibration.shortfall:
         text = (
-            f"expect more false alarms than were asked for, {calibration.promised:.2%} of normal "
-            f"{given.what} and not {calibration.requested:.2%}: {calibration.shortfall}"
+            f"expect more false alarms than were asked for, {percent(calibration.promised)} of "
+            f"normal {given.what} and not {percent(calibration.requested)}: {calibration.shortfall}"
         )
         return (False, text, figures)
     text = (
-        f"{n:,} calibration {given.what} promise {calibration.promised:.2%} false alarms on "
-        f"average; with these ones the rate is below {worst:.2%} with {SURE:.0%} confidence"
+        f"{n:,} calibration {given.what} promise {percent(calibration.promised)} false alarms on "
+        f"average; with these ones the rate is below {percent(worst)} with {percent(SURE, 0)} "
+        "confidence"
     )
     return (True, text, figures)
 
@@ -136,8 +138,8 @@ def scores_vary(given: Given) -> Verdict:
     name, least = min(figures.items(), key=lambda pair: pair[1])  # type: ignore[arg-type,return-value]
     passed = float(least or 0.0) >= VARIES or len(of[name]) < 2
     fact = (
-        f"the middle 98 % of those of the {name} {given.what} span {float(least or 0.0):.2%} of "
-        "their median"
+        f"the middle 98 % of those of the {name} {given.what} span "
+        f"{percent(float(least or 0.0))} of their median"
     )
     if passed:
         return (True, f"scores vary: {fact}", figures)
@@ -177,11 +179,11 @@ def columns_share(given: Given) -> Verdict:
     if share > ALONE:
         text = (
             f"alarms will mostly be about {name} alone, and others may be missed: it makes "
-            f"{share:.0%} {what}; look at its values (outliers, a constant that moved, a key), and "
-            "leave it out if it is no measurement"
+            f"{percent(share, 0)} {what}; look at its values (outliers, a constant that moved, a "
+            "key), and leave it out if it is no measurement"
         )
         return (False, text, figures)
-    text = f"no column decides alone: {name} has the largest share, {share:.0%} {what}"
+    text = f"no column decides alone: {name} has the largest share, {percent(share, 0)} {what}"
     return (True, text, figures)
 
 
@@ -241,7 +243,7 @@ def no_drift(given: Given) -> Verdict:
         text = "the model holds no scores of held-out samples to compare these with"
         return (None, text, {})
     figures: dict[str, Figure] = {"statistic": found.statistic, "p_value": found.p_value}
-    facts = f"Kolmogorov-Smirnov statistic {found.statistic:.3f}, p = {found.p_value:.2g}"
+    facts = f"Kolmogorov-Smirnov statistic {found.statistic:.3f}, p = {number(found.p_value)}"
     if found.p_value < DRIFT:
         text = (
             f"the promised false-alarm rate may not hold for {given.what} like these: they are "
@@ -300,7 +302,7 @@ def extrapolates(given: Given, found: Extrapolation | None = None) -> Verdict:
         "at_the_end": float(found.share_above[-1]),
     }
     where = found.where
-    share = f"on {found.stays:.0%} of {len(found.above)} ways {where}"
+    share = f"on {percent(found.stays, 0)} of {len(found.above)} ways {where}"
     if found.stays >= STAYS:
         text = f"{share}, the score leaves the normal ones and stays above them"
         return (True, text, figures)

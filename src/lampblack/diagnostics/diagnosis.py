@@ -21,6 +21,7 @@ from lampblack.exceptions import LampblackError
 from lampblack.explanation import Values
 from lampblack.losses import latent_norm, reconstruction_error
 from lampblack.model.model import Model
+from lampblack.number_text import percent
 
 SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST = 2000  # samples of each kind whose codes and errors are kept
@@ -202,7 +203,7 @@ def _norms_and_errors(detector: Model, samples: Samples, seed: int) -> tuple[Val
 def _quantiles(groups: dict[str, Values]) -> dict[str, dict[str, float]]:
     return {
         name: {
-            f"{level:.0%}": float(value)
+            percent(level, 0): float(value)
             for level, value in zip(SHOWN, np.quantile(values, SHOWN), strict=True)
         }
         for name, values in groups.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from lampblack.exceptions import InvalidInput
+from lampblack.number_text import number
 
 
 class TimeLimit:
@@ -21,7 +22,7 @@ class TimeLimit:
     def ask(self) -> None:
         """Raise InvalidInput where the time is over."""
         if self._end is not None and time.monotonic() >= self._end:
-            raise InvalidInput(f"the {self._seconds:g} seconds for the diagnosis were over")
+            raise InvalidInput(f"the {number(self._seconds)} seconds for the diagnosis were over")
 
 
 NO_LIMIT = TimeLimit()

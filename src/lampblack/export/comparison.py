@@ -23,6 +23,6 @@ def compare(model: Model, content: bytes) -> None:
         worst = int((away / allowed).argmax())
         raise ExportError(
             "torch's exporter made a graph with other scores than the model's "
-            f"({found[worst]:.6g} instead of {expected[worst]:.6g}), so nothing was written; "
+            f"({found[worst]!s} instead of {expected[worst]!s}), so nothing was written; "
             "networks of one's own must do the same to a sample whatever lies beside it"
         )

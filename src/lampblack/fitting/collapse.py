@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lampblack.exceptions import CollapseWarning, TrainingError
 from lampblack.networks import AutoencoderPair
+from lampblack.number_text import number
 from lampblack.scores import Passed, Score
 
 CONSTANT = 0.01  # spread of reconstructions, relative to that of the rows
@@ -83,8 +84,8 @@ class CollapseWatch:
         scores = self._score(self._networks, passed).score
         if self._spread and (scores == scores[0]).all():
             raise TrainingError(
-                f"all samples have the same score ({float(scores[0]):.4g}): the networks no longer "
-                "tell them apart; lower learning_rate, or the weights of the latent and "
+                f"all samples have the same score ({number(scores[0])}): the networks no "
+                "longer tell them apart; lower learning_rate, or the weights of the latent and "
                 "adversarial terms"
             )
         if self._collapsed_looks < LOOKS or self._score.needs_reference:

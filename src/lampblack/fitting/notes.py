@@ -12,6 +12,7 @@ from lampblack.data.names import listed
 from lampblack.exceptions import InvalidInput, TrainingWarning
 from lampblack.fitting.collapse import FEWEST_STEPS
 from lampblack.model.model import REPEATED
+from lampblack.number_text import number
 from lampblack.training.batches import Samples as Batches
 from lampblack.training.batches import TensorSamples
 from lampblack.training.callbacks import Record
@@ -87,6 +88,6 @@ def idle_training(history: list[Record], falling: str) -> list[str]:
     if history[-1]["step"] < FEWEST_STEPS or last < first or last == 0:
         return []
     return _warned(
-        f"training did not lower the {what} ({first:.4g} in the first epoch, {last:.4g} in the "
-        f"last); {likely}change learning_rate"
+        f"training did not lower the {what} ({number(first)} in the first epoch, {number(last)} in "
+        f"the last); {likely}change learning_rate"
     )

@@ -19,6 +19,7 @@ from lampblack.explanation import Explanation, Values
 from lampblack.model.blocks import Block, Blocks, to_float64
 from lampblack.model.parameters import Parameters
 from lampblack.networks import AutoencoderPair
+from lampblack.number_text import number
 from lampblack.results import Decisions
 from lampblack.scores import Passed, Score
 
@@ -165,8 +166,8 @@ class Model(Decisions):
         if drift is not None and drift.p_value < DRIFT:
             notes.append(
                 f"{MOVED} ({len(before.scores)} of them; Kolmogorov-Smirnov statistic "
-                f"{drift.statistic:.3f}, p = {drift.p_value:.2g}): the data have moved since; the "
-                "threshold follows, what was learned does not: fit again"
+                f"{drift.statistic:.3f}, p = {number(drift.p_value)}): the data have moved since; "
+                "the threshold follows, what was learned does not: fit again"
             )
         return dataclasses.replace(
             self,

@@ -35,6 +35,7 @@ from lampblack.choices import (
     Schedule,
 )
 from lampblack.exceptions import InvalidInput
+from lampblack.number_text import number
 
 if TYPE_CHECKING:
     from typing import Self  # type: ignore[attr-defined,unused-ignore]
@@ -76,10 +77,10 @@ class About:
     @property
     def interval(self) -> str:
         """The bounds as mathematics writes them."""
-        first = f"[{self.at_least:g}" if self.at_least is not None else "(-inf"
-        first = f"({self.above:g}" if self.above is not None else first
-        last = f"{self.at_most:g}]" if self.at_most is not None else "inf)"
-        last = f"{self.below:g})" if self.below is not None else last
+        first = f"[{number(self.at_least)}" if self.at_least is not None else "(-inf"
+        first = f"({number(self.above)}" if self.above is not None else first
+        last = f"{number(self.at_most)}]" if self.at_most is not None else "inf)"
+        last = f"{number(self.below)})" if self.below is not None else last
         return f"{first}, {last}"
 
 

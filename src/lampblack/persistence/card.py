@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lampblack.data.kinds import kind_named
+from lampblack.number_text import number, percent
 from lampblack.persistence.config import ModelConfig
 
 
@@ -16,7 +17,7 @@ def model_card(config: ModelConfig) -> str:
     return f"""# {config.detector}
 
 An anomaly detector fitted on normal {what} with lampblack. One is an alarm where its anomaly score
-is above {config.calibration.threshold:.6g}.
+is above {number(config.calibration.threshold)}.
 
 {promise_of(facts.origin, facts.requested, facts.promised)}
 {_memory(config)}
@@ -64,11 +65,11 @@ def promise_of(origin: str, requested: float, promised: float) -> str:
     """What a threshold promises, and what it does not, in a sentence or two."""
     if origin == "training":
         return (
-            f"The threshold flags {requested:.2%} of the training rows themselves "
+            f"The threshold flags {percent(requested)} of the training rows themselves "
             "(contamination); it promises no false-alarm rate for new rows."
         )
     return (
         f"Promise: of new normal samples that are exchangeable with those that calibrated it, at "
-        f"most {promised:.2%} raise an alarm, in expectation. Samples that drift away from "
+        f"most {percent(promised)} raise an alarm, in expectation. Samples that drift away from "
         "them are not covered by it."
     )

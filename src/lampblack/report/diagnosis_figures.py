@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lampblack.diagnostics import Diagnosis
+from lampblack.number_text import number, percent
 from lampblack.report.figures import (
     BLUE,
     GREY,
@@ -60,8 +61,9 @@ def _landscape(found: Diagnosis) -> Figure | None:
     if same and sharp:
         sharp = {"": sharp["training"]}
     text = "".join(
-        f" {f'{name} loss'.strip().capitalize()} {one.loss:.4g}: largest eigenvalue of its Hessian "
-        f"{one.largest_eigenvalue:.4g}, trace {one.trace:.4g} ± {one.trace_error:.2g}."
+        f" {f'{name} loss'.strip().capitalize()} {number(one.loss)}: largest eigenvalue of its "
+        f"Hessian {number(one.largest_eigenvalue)}, trace {number(one.trace)} ± "
+        f"{number(one.trace_error)}."
         for name, one in sharp.items()
     )
     where = "The loss around the trained weights, along random directions and over a plane of two."
@@ -88,7 +90,7 @@ def _codes(found: Diagnosis) -> Figure:
     points.set_ylabel("reconstruction error")
     points.legend(frameon=False, labelcolor="black")
     median = {name: float(np.median(norms)) for name, norms in found.norms.items()}
-    listed = ", ".join(f"{name} {value:.4g}" for name, value in median.items())
+    listed = ", ".join(f"{name} {number(value)}" for name, value in median.items())
     text = f"Norms of the codes, median: {listed}."
     for rank in rest:
         assert spectrum is not None
@@ -123,13 +125,13 @@ def _critic(found: Diagnosis) -> Figure | None:
     axes.set_ylabel("share")
     axes.legend(frameon=False, labelcolor="black")
     parts = "; ".join(
-        f"{name}: {below:.1%} below the band, {above:.1%} above"
+        f"{name}: {percent(below, 1)} below the band, {percent(above, 1)} above"
         for name, (below, above) in found.mirror.outside.items()
     )
     return Figure(
         "The critic's distances",
         canvas,
-        f"The typical band is {band[0]:.4g} to {band[1]:.4g}. {parts}.",
+        f"The typical band is {number(band[0])} to {number(band[1])}. {parts}.",
     )
 
 
@@ -149,8 +151,8 @@ def _rays(found: Diagnosis) -> Figure | None:
     )
     axes.set_ylabel("score above normal ones, % of ways")
     text = (
-        f"On {rays.left:.0%} of {len(rays.above)} ways the score leaves the normal ones, on "
-        f"{rays.stays:.0%} it also stays above them."
+        f"On {percent(rays.left, 0)} of {len(rays.above)} ways the score leaves the normal ones, "
+        f"on {percent(rays.stays, 0)} it also stays above them."
     )
     return Figure("Far from all data", canvas, text)
 

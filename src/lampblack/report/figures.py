@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lampblack.number_text import number, percent
 from lampblack.report.content import ReportContent
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ def _scores(content: ReportContent) -> Figure | None:
     axes.set_ylabel("share")
     axes.legend(frameon=False, labelcolor="black")
     text = (
-        f"Histogram of anomaly scores. Calibration: median {np.median(known):.4g}, these data: "
-        f"median {np.median(new):.4g}, highest {new.max():.4g}; threshold {threshold:.4g}."
+        f"Histogram of anomaly scores. Calibration: median {number(np.median(known))}, these data: "
+        f"median {number(np.median(new))}, highest {number(new.max())}; "
+        f"threshold {number(threshold)}."
     )
     return Figure("Scores", canvas, text)
 
@@ -124,7 +126,7 @@ def _blamed(content: ReportContent) -> Figure | None:
     axes.barh(range(len(ranked)), [100 * share for _, share in reversed(ranked)], color=BLUE)
     axes.set_yticks(range(len(ranked)), names, parse_math=False)
     axes.set_xlabel("mean share of the score of the alarms below, %")
-    listed = ", ".join(f"{name} {share:.0%}" for name, share in ranked[:5])
+    listed = ", ".join(f"{name} {percent(share, 0)}" for name, share in ranked[:5])
     return Figure("What the alarms rest on", canvas, f"Mean share of the score: {listed}.")
 
 
@@ -140,7 +142,7 @@ def _history(content: ReportContent) -> Figure | None:
     axes.set_xlabel("step of training")
     axes.legend(frameon=False, labelcolor="black")
     first, last = content.history[0]["loss"], content.history[-1]["loss"]
-    return Figure("Training", canvas, f"The loss went from {first:.4g} to {last:.4g}.")
+    return Figure("Training", canvas, f"The loss went from {number(first)} to {number(last)}.")
 
 
 def _roc(content: ReportContent) -> Figure | None:
@@ -182,15 +184,16 @@ def canvas_of(size: tuple[float, float], panels: int = 1) -> tuple[Canvas, Any]:
     axes = canvas.subplots(1, panels)
     for one in np.atleast_1d(axes):
         one.spines[["top", "right"]].set_visible(False)
+        one.ticklabel_format(style="plain", useOffset=False)
     return canvas, axes
 
 
 def plain_numbers(axis: Any) -> None:
     """Numbers along a logarithmic axis as people write them."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: number(x)))
     axis.set_minor_formatter(NullFormatter())
 
 

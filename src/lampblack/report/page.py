@@ -6,6 +6,7 @@ import base64
 from datetime import datetime
 from importlib.resources import files
 
+from lampblack.number_text import count, number, percent
 from lampblack.report.content import ReportContent
 from lampblack.report.diagnosis_figures import draw_diagnosis
 from lampblack.report.figures import draw
@@ -21,6 +22,9 @@ def page(content: ReportContent, *, made: datetime) -> str:
     template = environment.from_string(files(__package__).joinpath("page.html").read_text("utf-8"))
     return template.render(
         content=content,
+        number=number,
+        count=count,
+        percent=percent,
         figures=draw(content),
         diagnosed={} if content.diagnosis is None else draw_diagnosis(content.diagnosis),
         left_out={} if content.diagnosis is None else content.diagnosis.left_out,
@@ -43,7 +47,7 @@ def _drift(content: ReportContent) -> str:
     statistic, p = content.drift
     facts = (
         f"Kolmogorov-Smirnov test of these scores against the calibration's: largest distance of "
-        f"the distributions {statistic:.3f}, p = {p:.2g}."
+        f"the distributions {statistic:.3f}, p = {number(p)}."
     )
     if p >= SURE:
         return f"{facts} No drift shows."

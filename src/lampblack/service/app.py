@@ -28,6 +28,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lampblack.exceptions import InvalidInput, LampblackError
+from lampblack.number_text import number
 from lampblack.service import answers, openapi
 from lampblack.service.access import Access
 from lampblack.service.answers import Content, Json
@@ -186,7 +187,7 @@ class Service:
                 return await asyncio.wait_for(answer(), settings.deadline)
             except (asyncio.TimeoutError, TimeoutError):
                 raise busy(
-                    f"no answer within {settings.deadline:g} s; send fewer rows, or try again"
+                    f"no answer within {number(settings.deadline)} s; send fewer rows, or try again"
                 ) from None
 
     def _received(

@@ -14,6 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
+from lampblack.number_text import number
 from lampblack.service.refusal import CLOSE, Refusal, busy, unreadable
 
 BODIES_AT_ONCE = 4  # full-size bodies that may be in memory together
@@ -83,7 +84,7 @@ class Slot:
             except asyncio.TimeoutError:
                 raise Refusal(
                     HTTPStatus.REQUEST_TIMEOUT,
-                    f"the body did not arrive within {seconds:g} s",
+                    f"the body did not arrive within {number(seconds)} s",
                     headers=CLOSE,
                 ) from None
             if len(content) + len(chunk) > max_bytes:
@@ -95,7 +96,7 @@ class Slot:
 def _too_large(max_bytes: int) -> Refusal:
     return Refusal(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body is larger than {max_bytes / (1 << 20):.3g} MiB; send it in parts",
+        f"the body is larger than {number(round(max_bytes / (1 << 20), 3))} MiB; send it in parts",
     )
 
 
@@ -125,9 +126,9 @@ async def files_of(request: Request, content: bytes, most: int) -> list[Upload]:
     except (UnicodeDecodeError, ValueError, KeyError):
         raise unreadable("the form cannot be read") from None
     uploads = []
-    for number, (_, value) in enumerate(form.multi_items(), start=1):
+    for i, (_, value) in enumerate(form.multi_items(), start=1):
         if isinstance(value, UploadFile):
-            name = value.filename or f"file {number}"
+            name = value.filename or f"file {i}"
             uploads.append(Upload(name, value.content_type or "", await value.read()))
             await value.close()
     if not uploads:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lampblack.networks import AutoencoderPair
+from lampblack.number_text import number
 from lampblack.training.progress import bar_console, rate_column
 from lampblack.training.schedule import Budget
 
@@ -85,7 +86,7 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, record: Record) -> None:
         if self._progress is not None:
-            self._progress.update(self._task, loss=f"{record['loss']:.4g}")
+            self._progress.update(self._task, loss=number(record["loss"]))
 
     def on_fit_end(self, history: list[Record]) -> None:
         if self._progress is not None:

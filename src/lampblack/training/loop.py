@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lampblack.exceptions import TrainingError
+from lampblack.number_text import number
 from lampblack.training.batches import Samples
 from lampblack.training.callbacks import Callback, Record
 from lampblack.training.checkpoint import read_checkpoint, write_checkpoint
@@ -164,7 +165,7 @@ class Loop:
             raise TrainingError(
                 f"the loss is not finite at step {step} (term: {', '.join(culprits) or 'loss'}); "
                 f"the likely cause is a learning rate that is too high "
-                f"({self.budget.learning_rate:g}): divide it by ten"
+                f"({number(self.budget.learning_rate)}): divide it by ten"
             )
         record: Record = {"epoch": len(self.history) + 1, "step": self.done}
         record |= {name: float(value.double().mean()) for name, value in values.items()}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lampblack.number_text import number
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -32,7 +34,7 @@ def rate_column(unit: str) -> Any:
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            shown = "-" if speed is None else f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
+            shown = "-" if speed is None else f"{speed:,.0f}" if speed >= 10 else number(speed)
             return Text(f"{shown} {unit}/s")
 
     return Rate()

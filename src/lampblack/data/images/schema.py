@@ -18,6 +18,7 @@ from lampblack.exceptions import (
     Setting,
     UnreadableImage,
 )
+from lampblack.number_text import number
 
 SMALLEST, LARGEST = 8, 512  # pixels a side that networks take
 AT_ONCE = 1 << 24  # pixels checked together
@@ -155,7 +156,9 @@ def _check_floats(images: Pixels, first: int) -> None:
         hint = "they look like -1 to 1: use (x + 1) / 2"
     else:
         hint = "scale them"
-    raise InvalidInput(f"images as floats lie in [0, 1], and these in [{low:g}, {high:g}]; {hint}")
+    raise InvalidInput(
+        f"images as floats lie in [0, 1], and these in [{number(low)}, {number(high)}]; {hint}"
+    )
 
 
 def to_unit(values: Pixels) -> npt.NDArray[np.float32]:

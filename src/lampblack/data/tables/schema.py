@@ -25,6 +25,7 @@ from lampblack.exceptions import (
     SchemaMismatch,
     Setting,
 )
+from lampblack.number_text import number
 
 LARGEST = 1e100  # beyond it, sums of squares overflow
 NOUNS: dict[ColumnKind, str] = {
@@ -37,7 +38,7 @@ NOUNS: dict[ColumnKind, str] = {
 
 # What is wrong with a value, and what to do about it.
 INFINITE = ("the value is infinite", "correct it or make it a missing value")
-HUGE = (f"the value is beyond ±{LARGEST:g}", "correct it or rescale the column")
+HUGE = (f"the value is beyond ±{number(LARGEST)}", "correct it or rescale the column")
 MISSING = (
     "the value is missing, and the fitted data had no missing value there",
     "fill it or leave the row out",
