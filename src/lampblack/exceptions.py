@@ -12,6 +12,7 @@ LampblackError
 LampblackWarning (a UserWarning)
 ├── CalibrationWarning                    too few rows calibrated for the rate that was asked for
 ├── CollapseWarning                       the network no longer tells rows apart
+├── ImageWarning                          files of images hold more than is read of them
 └── TrainingWarning                       training did not lower the loss, or could not use a column
 
 An error is data: `what` is wrong, `where`, and each `remedy`. Its text is one line of the three, in
@@ -232,6 +233,10 @@ class CalibrationWarning(LampblackWarning):
 
 class TrainingWarning(LampblackWarning):
     """Training did not lower its loss, or there was nothing to learn from a column."""
+
+
+class ImageWarning(LampblackWarning):
+    """Files of images hold more than is read of them: pictures, bits, hidden pixels."""
 
 
 class CollapseWarning(LampblackWarning):

@@ -281,3 +281,51 @@ def test_output_is_not_written_over_the_images(parts: Path) -> None:
     assert "lies in the model's folder" in refused(
         "score", parts / "part.model", data, "-o", parts / "part.model" / "a.csv"
     )
+
+
+def test_odd_masks_are_noted_and_images_are_judged_all_the_same(
+    parts: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(parts / "parts", tmp_path / "parts")
+    masks = tmp_path / "parts" / "ground_truth"
+    black, white = np.zeros((16, 16), np.uint8), np.full((16, 16), 255, np.uint8)
+    most = np.where(np.arange(16) < 10, white, black)
+    for i, mask in enumerate((black, black, white, most)):
+        save(masks / "dent" / f"{i:03}_mask.png", mask)
+    good = next((tmp_path / "parts" / "test" / "good").iterdir()).stem
+    save(masks / "good" / f"{good}_mask.png", most)
+    command = ("evaluate", parts / "part.model", tmp_path / "parts", "--json")
+    result = run(*command)
+    assert json.loads(result.stdout)["images_with_masks"] == 48
+    said = " ".join(result.stderr.split())
+    assert "mark nothing of an anomaly, and which the figures over pixels leave out: 2 (" in said
+    assert "masks that mark every pixel of an anomaly: 1 (test/dent/002.png)" in said
+    assert "masks that mark more than half of an anomaly, as inverted ones do: 1 (" in said
+    assert f"masks that mark something of a normal image: 1 (test/good/{good}.png)" in said
+    for path in masks.rglob("*_mask.png"):
+        save(path, white if path.parent.name == "dent" else black)
+    shutil.rmtree(tmp_path / "parts" / "test" / "good")
+    shutil.copytree(parts / "parts" / "test" / "good", tmp_path / "parts" / "test" / "good")
+    figures = json.loads(run(*command).stdout)
+    assert figures["auroc"] > 0.9
+    for path in masks.rglob("*_mask.png"):
+        save(path, black)
+    result = run(*command)
+    assert json.loads(result.stdout)["auroc"] > 0.9
+    assert "pixel_auroc" not in result.stdout
+
+
+@pytest.mark.filterwarnings("default::lampblack.ImageWarning")
+def test_commands_say_what_of_the_images_is_not_read(parts: Path, tmp_path: Path) -> None:
+    for i, image in enumerate(discs(4, seed=9)[:, 0]):
+        first = Image.fromarray(image)
+        film = {"save_all": True, "append_images": [Image.fromarray(255 - image)]} if i else {}
+        (tmp_path / "new").mkdir(exist_ok=True)
+        first.save(tmp_path / "new" / f"{i}.tif", **film)
+    result = run("score", parts / "part.model", tmp_path / "new", "-o", tmp_path / "s.csv")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stderr.split())
+    assert "warning: 3 images (" in said
+    assert "1.tif first) have several pictures, of which the first is taken" in said

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +15,11 @@ import pytest
 from PIL import Image
 
 from lampblack.data.images import decoding
-from lampblack.data.images.decoding import decode, decode_mask, read_header
+from lampblack.data.images.decoding import decode, decode_file, header_of, read_header
+from lampblack.data.images.masks import decode_mask
 from lampblack.data.images.schema import ImageSchema, check_array, to_unit
-from lampblack.data.images.stored import FileImages
-from lampblack.exceptions import InvalidInput
+from lampblack.data.images.stored import FileImages, FileReader
+from lampblack.exceptions import ImageWarning, InvalidInput
 from tests.conftest import discs
 
 GREY = ImageSchema(channels=1, height=16, width=16)
@@ -121,9 +126,6 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, colour: np.ndarray) -
     assert "32-bit floats" in refused(path)
     path = write(tmp_path / "integers.tif", Image.fromarray(np.ones((16, 16), np.int32)))
     assert "32-bit integers" in refused(path)
-    frames = [Image.fromarray(f[0]) for f in discs(3)]
-    frames[0].save(tmp_path / "film.tif", save_all=True, append_images=frames[1:])
-    assert "holds 3 images" in refused(tmp_path / "film.tif")
 
 
 def test_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
@@ -231,3 +233,175 @@ def test_pixels_that_are_not_finite_are_named(value: float) -> None:
     images[1, 0, 4, 7] = value
     with pytest.raises(InvalidInput, match=r"image 1, pixel \(0, 4, 7\)"):
         check_array(images)
+
+
+# Files that hold more than one plain picture.
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["t.tif", "lzw.tif", "t.png", "t.webp", "t.jpg"])
+def test_every_orientation_is_turned_upright(tmp_path: Path, orientation: int, name: str) -> None:
+    wide = np.zeros((16, 24, 3), np.uint8)
+    wide[:8, :12], wide[:8, 12:] = (255, 0, 0), (0, 255, 0)  # red above left, green above right
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"compression": "tiff_lzw"} if name.startswith("lzw") else {}
+    options |= {"lossless": True} if name.endswith("webp") else {}
+    path = write(tmp_path / name, Image.fromarray(wide), exif=exif, **options)
+    turns = {
+        1: wide,
+        2: wide[:, ::-1],
+        3: wide[::-1, ::-1],
+        4: wide[::-1],
+        5: wide.transpose(1, 0, 2),
+        6: np.rot90(wide, k=-1),
+        7: wide[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(wide),
+    }
+    expected = turns[orientation].transpose(2, 0, 1)
+    assert read_header(path)[:3] == expected.shape
+    schema = ImageSchema(channels=3, height=expected.shape[1], width=expected.shape[2])
+    tolerance = 10 if name.endswith("jpg") else 0
+    assert np.abs(decode(path, schema).astype(int) - expected).mean() <= tolerance
+    with Image.open(path) as given:  # a Pillow image that was loaded from a handle is turned, too
+        given.load()
+        assert header_of(given, "given")[:3] == expected.shape
+
+
+@pytest.mark.parametrize("deep", [">u2", "<u2"])
+def test_turned_tiffs_of_sixteen_bits_keep_their_values(tmp_path: Path, deep: str) -> None:
+    values = (np.arange(16 * 24).reshape(16, 24) * 170).astype(deep)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = write(tmp_path / "d.tif", Image.fromarray(values), exif=exif)
+    found = decode(path, ImageSchema(channels=1, height=24, width=16))
+    np.testing.assert_array_equal(found[0], to_unit(np.rot90(values.astype("u2"), k=-1)))
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.webp", "a.png", "a.mpo"])
+def test_of_several_pictures_the_first_is_taken_and_this_is_said(tmp_path: Path, name: str) -> None:
+    first, *others = [Image.fromarray(image) for image in discs(3)[:, 0] // 64 * 64]
+    options = {"lossless": True} if name.endswith("webp") else {}
+    first.save(tmp_path / name, save_all=True, append_images=others, **options)
+    path = (tmp_path / name).rename(tmp_path / name.replace(".mpo", ".jpg"))
+    for schema in (GREY, COLOUR):
+        if schema is GREY and read_header(path).channels == 3:
+            continue
+        pixels, remarks = decode_file(path, schema)
+        tolerance = 10 if name.endswith("mpo") else 0
+        assert np.abs(pixels[0].astype(int) - np.asarray(first)).mean() <= tolerance
+        assert remarks == (decoding.SEVERAL,)
+
+
+def test_a_preview_of_another_size_does_not_matter(tmp_path: Path, grey: np.ndarray) -> None:
+    full, preview = Image.fromarray(grey), Image.fromarray(grey[::2, ::2])
+    full.save(tmp_path / "a.tif", save_all=True, append_images=[preview])
+    np.testing.assert_array_equal(decode(tmp_path / "a.tif", GREY)[0], grey)
+
+
+def sixteen_bit_png(path: Path, values: np.ndarray, colour_type: int) -> Path:
+    """A PNG of 16 bits a band, which Pillow does not write in colour."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + check
+
+    height, width = values.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    return path
+
+
+@pytest.mark.parametrize(("colour_type", "bands"), [(2, 3), (4, 2), (6, 4)])
+def test_sixteen_bits_a_colour_are_read_as_eight_and_this_is_said(
+    tmp_path: Path, colour_type: int, bands: int
+) -> None:
+    values = np.full((16, 16, bands), 65535, np.uint16)
+    values[..., 0] = (np.arange(256) * 257).reshape(16, 16)
+    path = sixteen_bit_png(tmp_path / "c.png", values, colour_type)
+    schema = GREY if colour_type == 4 else COLOUR
+    assert read_header(path).channels == schema.channels
+    pixels, remarks = decode_file(path, schema)
+    assert remarks == (decoding.SHALLOW,)
+    np.testing.assert_array_equal(pixels[0], np.arange(256).reshape(16, 16))
+
+
+def test_sixteen_bits_in_other_formats_are_said(tmp_path: Path) -> None:
+    values = np.zeros((16, 16, 3), ">u2")
+    (tmp_path / "c.ppm").write_bytes(b"P6 16 16 65535\n" + values.tobytes())
+    (tmp_path / "d.ppm").write_bytes(b"P6 16 16 255\n" + values.astype("u1").tobytes())
+    assert decode_file(tmp_path / "c.ppm", COLOUR).remarks == (decoding.SHALLOW,)
+    assert decode_file(tmp_path / "d.ppm", COLOUR).remarks == ()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
+def test_what_is_hidden_below_full_transparency_does_not_score(tmp_path: Path, mode: str) -> None:
+    read = []
+    for hidden in (10, 200):
+        colour = np.full((16, 16, 4), 90, np.uint8)
+        colour[..., 3] = 255
+        colour[:8, :8] = (hidden, hidden, hidden, 0)
+        image = Image.fromarray(colour)
+        options = {}
+        if mode == "LA":
+            image = image.convert("LA")
+        elif mode in ("L", "RGB"):
+            image = image.convert("RGB").convert(mode)
+            options["transparency"] = hidden if mode == "L" else (hidden,) * 3
+        elif mode == "P":
+            image = image.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE)
+            options["transparency"] = image.getpixel((0, 0))
+        path = write(tmp_path / f"{hidden}.png", image, **options)
+        pixels, remarks = decode_file(path, COLOUR)
+        assert remarks == (decoding.CLEAR,)
+        read.append(pixels)
+    np.testing.assert_array_equal(*read)
+    assert read[0][:, :8, :8].max() == 0
+    assert read[0][:, 8:, 8:].min() == 90
+
+
+def test_an_image_that_is_transparent_throughout_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png", Image.new("RGBA", (16, 16), (9, 9, 9, 0)))
+    assert "is transparent throughout; save it without transparency" in refused(path, COLOUR)
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "is no file" in refused(tmp_path / "pipe.png")
+    (tmp_path / "null.png").symlink_to("/dev/null")
+    assert "is no file" in refused(tmp_path / "null.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.gif", "a.webp", "a.ppm", "a.bmp"])
+def test_headers_of_cut_files_are_read_or_refused(
+    tmp_path: Path, colour: np.ndarray, name: str
+) -> None:
+    path = write(tmp_path / name, Image.fromarray(colour))
+    content = path.read_bytes()
+    for length in range(1, len(content), max(1, len(content) // 40)):
+        path.write_bytes(content[:length])
+        with contextlib.suppress(InvalidInput):
+            assert read_header(path)[:3] == (3, 16, 16)
+
+
+def test_a_mode_that_is_no_grey_and_no_colour_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "lab.tif", Image.new("LAB", (16, 16)))
+    assert "has the mode LAB; convert it to RGB or grey" in refused(path, COLOUR)
+
+
+def test_what_is_not_read_is_said_once_with_the_first_of_the_images(tmp_path: Path) -> None:
+    paths = []
+    for i in range(3):
+        first, other = (Image.fromarray(image) for image in discs(2, seed=i)[:, 0])
+        first.save(tmp_path / f"{i}.gif", save_all=i > 0, append_images=[other] * (i > 0))
+        paths.append(tmp_path / f"{i}.gif")
+    files = FileImages(tuple(paths), COLOUR, deep=False)
+    said = rf"2 images \({paths[1]} first\) have several pictures, of which the first is taken"
+    with pytest.warns(ImageWarning, match=said):
+        files.in_memory()
+    reader = FileReader(files)
+    with pytest.warns(ImageWarning):
+        list(reader.batches(files.positions(2)))
+    list(reader.batches(files.positions(2)))  # and no more

@@ -145,7 +145,7 @@ def test_killed_worker_ends_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(samples, "FEWEST_FOR_WORKERS", 0)
-    monkeypatch.setattr(samples, "decode", lambda path, schema: os.kill(os.getpid(), 9))
+    monkeypatch.setattr(samples, "decode_file", lambda path, schema: os.kill(os.getpid(), 9))
     paths = save_all(tmp_path, discs(20))
     with pytest.raises(TrainingError, match="a process that decodes images was killed"):
         lampblack.TollDetector(**IMAGE_FAST).fit(paths)

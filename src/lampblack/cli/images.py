@@ -39,6 +39,10 @@ from lampblack.results import ScoringModel
 if TYPE_CHECKING:
     from lampblack.report import AlarmShown
 
+NOTHING = "mark nothing of an anomaly, and which the figures over pixels leave out"
+ALL = "mark every pixel of an anomaly"
+MOST = "mark more than half of an anomaly, as inverted ones do"
+NORMAL = "mark something of a normal image"
 MOST_READ = 1 << 27  # values of images that a diagnosis reads
 MOST_LOOKED_AT = 200  # images, by a report
 MOST_VALUES = 1 << 26  # of those images, 256 MiB
@@ -156,6 +160,7 @@ class PixelFigures:
         self._model, self._source = model, source
         self._maps: list[npt.NDArray[np.float32]] = []
         self._masks: list[npt.NDArray[np.bool_]] = []
+        self._odd: dict[str, list[str]] = {}
 
     def add(self, batch: Batch) -> None:
         if not len(batch):
@@ -163,12 +168,30 @@ class PixelFigures:
         maps = np.asarray(self._model.explain(batch.samples))
         for position, values in zip(batch.positions, maps, strict=True):
             mask = self._source.mask(int(position))
-            if mask is not None:
+            if mask is None:
+                continue
+            odd = self._oddity(int(position), mask)
+            if odd:
+                self._odd.setdefault(odd, []).append(self._source.found.keys[position])
+            if odd != NOTHING:
                 self._maps.append(values.astype(np.float32))
                 self._masks.append(mask)
 
+    def _oddity(self, position: int, mask: npt.NDArray[np.bool_]) -> str | None:
+        """What is to be noted of a mask."""
+        is_anomaly, share = self._source.is_anomaly, mask.mean()
+        assert is_anomaly is not None
+        if not is_anomaly[position]:
+            return NORMAL if share else None
+        if share in (0, 1):
+            return ALL if share else NOTHING
+        return MOST if share > 0.5 else None
+
     def figures(self) -> Mapping[str, object]:
-        """AUROC over pixels and AUPRO; anomalies without a mask are left out, and counted."""
+        """AUROC over pixels and AUPRO; anomalies without a mark are left out, and counted.
+
+        Masks that are odd are noted; where no pixel is marked, or every one, there are no figures.
+        """
         is_anomaly, masks = self._source.is_anomaly, self._source.found.masks
         assert is_anomaly is not None
         assert masks is not None
@@ -178,7 +201,15 @@ class PixelFigures:
                 f"{unmarked} of {is_anomaly.sum()} anomalies have no mask; the figures over pixels "
                 "leave them out"
             )
+        for odd, keys in self._odd.items():
+            first = keys[0] if len(keys) == 1 else f"{keys[0]} first"
+            note(f"masks that {odd}: {len(keys):,} ({first})")
         if not self._maps:
+            return {}
+        marked = any(mask.any() for mask in self._masks)
+        if not marked or all(mask.all() for mask in self._masks):
+            which = "every pixel is" if marked else "no pixel is"
+            note(f"{which} marked in the masks; there are no figures over pixels")
             return {}
         return dict(evaluate_pixels(np.array(self._maps), np.array(self._masks)))
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lampblack.data.images.decoding import pixels_of
+from lampblack.data.images.decoding import decode_image
 from lampblack.data.images.folders import ImageSet, find_images
+from lampblack.data.images.remarks import Remarks
 from lampblack.data.images.schema import ImageSchema, Pixels, check_array, to_unit
 from lampblack.data.images.stored import ArrayImages, FileImages, Images
 from lampblack.exceptions import InvalidInput
@@ -92,11 +93,15 @@ def from_list(source: list[Any], schema: ImageSchema, deep: bool) -> Images:
     """Paths as files to be decoded when needed; PIL images decoded now."""
     if not any(is_pil(item) for item in source):
         return FileImages(tuple(Path(item) for item in source), schema, deep)
-    decoded = []
+    decoded, remarks = [], Remarks()
     for position, item in enumerate(source):
         if not is_pil(item):
             raise InvalidInput("X mixes paths and images; give one or the other")
-        decoded.append(pixels_of(item, f"image {position}", schema))
+        where = f"image {position}"
+        pixels, said = decode_image(item, where, schema)
+        decoded.append(pixels)
+        remarks.add(where, said)
+    remarks.warn()
     if any(values.dtype != np.uint8 for values in decoded):
         decoded = [to_unit(values) for values in decoded]
     return ArrayImages(np.stack(decoded))

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lampblack.data.blocks import images_of_block
-from lampblack.data.images.decoding import decode_mask
 from lampblack.data.images.folders import ImageSet, Role, find_images
 from lampblack.data.images.inputs import check_images
+from lampblack.data.images.masks import decode_mask
 from lampblack.data.images.schema import ImageSchema
 from lampblack.data.images.stored import ArrayImages, FileImages, FileReader
 from lampblack.data.source import Batch, Labels, Marks, Positions, Unscored

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lampblack.data.images.decoding import decode
+from lampblack.data.images.decoding import decode_file
+from lampblack.data.images.remarks import Remarks
 from lampblack.data.images.schema import ImageSchema, Pixels, to_unit
 from lampblack.data.kind import Advance, InMemory, Split
 from lampblack.exceptions import InvalidInput, Remedy, Setting, TrainingError
@@ -136,6 +137,7 @@ class FileReader:
         self._images, self._encoder = images, encoder
         self._order: list[list[int]] = []  # exchanged in place between passes of one loader
         self._loader: Any = None
+        self._said: set[str] = set()  # once, however often the images are read
 
     def __len__(self) -> int:
         return len(self._images)
@@ -167,7 +169,20 @@ class FileReader:
         return np.stack([to_unit(values) if deep else values for values in results])
 
     def results(self, positions: Sequence[Positions]) -> Iterator[list[Any]]:
-        """Each image as an array, or the error that says why there is none."""
+        """Each image as an array, or the error that says why there is none.
+
+        At the end an ImageWarning says what was not read of some.
+        """
+        remarks = Remarks()
+        for batch, decoded in zip(positions, self._decoded(positions), strict=True):
+            for i, (_, said) in zip(batch, decoded, strict=True):
+                remarks.add(self._images.paths[i], set(said) - self._said)
+            yield [values for values, _ in decoded]
+        self._said |= remarks.known
+        remarks.warn()
+
+    def _decoded(self, positions: Sequence[Positions]) -> Iterator[list[Any]]:
+        """Each image as an array, or an error, and the remarks on it."""
         read = _Read(self._images.paths, self._images.schema)
         if sum(map(len, positions)) < FEWEST_FOR_WORKERS or not _may_start_processes():
             for batch in positions:
@@ -205,9 +220,9 @@ class _Read:
 
     def __getitem__(self, position: int) -> Any:
         try:
-            return decode(self._paths[position], self._schema)
+            return decode_file(self._paths[position], self._schema)
         except InvalidInput as error:
-            return error
+            return error, ()
 
 
 def _decoded_by_threads(read: _Read, positions: Sequence[Positions]) -> Iterator[list[Any]]:
