@@ -144,7 +144,7 @@ def test_every_kind_is_public_and_in_the_tree() -> None:
         for kind in vars(exceptions).values()
         if isinstance(kind, type) and issubclass(kind, LampblackError | UserWarning)
     ]
-    assert len(kinds) == 12
+    assert len(kinds) == 14
     for kind in kinds:
         assert getattr(lampblack, kind.__name__) is kind
         assert kind.__name__ in (exceptions.__doc__ or "")

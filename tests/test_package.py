@@ -33,6 +33,7 @@ def test_public_names_are_frozen() -> None:
         "LampblackWarning",
         "MissingExtra",
         "ModelFileError",
+        "ReadingWarning",
         "RowFormat",
         "SchemaMismatch",
         "Scoring",

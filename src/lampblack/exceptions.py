@@ -13,6 +13,7 @@ LampblackWarning (a UserWarning)
 ├── CalibrationWarning                    too few rows calibrated for the rate that was asked for
 ├── CollapseWarning                       the network no longer tells rows apart
 ├── ImageWarning                          files of images hold more than is read of them
+├── ReadingWarning                        text was read as numbers or dates, or looks like them
 └── TrainingWarning                       training did not lower the loss, or could not use a column
 
 An error is data: `what` is wrong, `where`, and each `remedy`. Its text is one line of the three, in
@@ -229,6 +230,25 @@ class LampblackWarning(UserWarning):
 
 class CalibrationWarning(LampblackWarning):
     """Too few rows calibrated for the false-alarm or false-discovery rate that was asked for."""
+
+
+class ReadingWarning(LampblackWarning):
+    """Text was read as numbers or dates, or looks like them and was not; or text was missing.
+
+    what: the sentence. remedies: what to set where it is not meant so.
+    """
+
+    def __init__(self, what: str, *remedies: Remedy) -> None:
+        super().__init__(what)
+        self.what, self.remedies = what, remedies
+
+    def text(self, write: Write = str) -> str:
+        """The sentence and what to do. write: how a setting is written."""
+        ways = [_written(remedy.parts, write) for remedy in self.remedies]
+        return "; ".join(filter(None, [self.what, ", or ".join(ways)]))
+
+    def __str__(self) -> str:
+        return self.text()
 
 
 class TrainingWarning(LampblackWarning):

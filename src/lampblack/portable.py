@@ -97,7 +97,10 @@ class PortableModel(Decisions):
         """The graph's inputs, block by block."""
         texts = self.facts.categories
         whole = self.kind.graph_inputs(
-            samples, None if texts is None else (texts.missing, texts.other)
+            self.schema,
+            samples,
+            None if texts is None else (texts.missing, texts.other),
+            self.facts.cycles,
         )
         for start in range(0, len(samples), self._block):
             yield {

@@ -714,14 +714,16 @@ def test_names_and_values_in_brackets_are_shown_as_they_are(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([f"{i},5" for i in range(300)], "numbers with a decimal comma"),
-        (["1,234.5", "2,000.1"] * 150, "numbers with separated thousands"),
-        (["31.12.2024", "30.11.2024"] * 150, "dates in another order"),
+        (["$5", "€7"] * 150, "seems to hold numbers with several marks, such as '$5' and '€7'"),
+        (["<40", "50"] * 150, "150 of 300 values are not numbers, the first '<40'"),
+        (["$5"] * 299 + ["free"], "1 of 300 values are not numbers as $1234.5, the first 'free'"),
+        (["01.12.2024", "02.11.2024"] * 150, "--types a=date:%d.%m.%Y"),
+        (["2024-01-05 00:00Z", "2024-01-05 00:00"] * 150, "mixes times with a time zone"),
         (["2024-01-05"] * 299 + ["soon"], "1 of 300 values are not dates, the first 'soon'"),
     ],
-    ids=["comma", "thousands", "dates", "one bad date"],
+    ids=["several", "bounds", "one bad price", "dates", "zones", "one bad date"],
 )
-def test_values_in_a_foreign_spelling_are_refused(
+def test_values_in_no_one_spelling_are_refused(
     tmp_path: Path, values: list[str], message: str
 ) -> None:
     pd.DataFrame({"x": range(300), "a": values}).to_csv(tmp_path / "a.csv", sep=";", index=False)

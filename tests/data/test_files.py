@@ -110,7 +110,7 @@ def test_types_are_inferred_over_the_whole_file(save):
 
 
 def test_told_types_are_read_as_told(save):
-    path = save("code,flag,day,n\n06,1,2024-02-03,3\n07,0,2024-02-04T05:06:07Z,4\n")
+    path = save("code,flag,day,n\n06,1,2024-02-03,3\n07,0,2024-02-04T05:06:07,4\n")
     told = RowFormat(types={"code": "category", "flag": "boolean", "day": "date", "n": "number"})
     table = read_rows(path, told).table
     assert table["code"].to_pylist() == ["06", "07"]
@@ -937,12 +937,13 @@ def test_written_table_is_read_back_the_same(
 
 def test_every_field_of_a_format_is_kept_by_a_model_and_read_back() -> None:
     """A field that is added later is not lost on the way, nor where another is replaced."""
-    other = {"header": False, "delimiter": ";", "types": {"a": "date"}, "missing": ("?",)}
+    other = {"header": False, "delimiter": ";", "types": {"a": "date:%d/%m/%Y"}}
+    other |= {"missing": ("?",), "not_missing": ("NA",)}
     assert set(other) == {each.name for each in fields(RowFormat)}  # give the new one a value here
     for name, value in other.items():
         assert getattr(RowFormat.of_reading({name: value}), name) == value
         assert getattr(RowFormat.of_reading(json.loads(json.dumps(other))), name) == value
     told = RowFormat.of_reading(other, header=None, delimiter=",", missing=["-"])
-    assert told == RowFormat(False, ",", {"a": "date"}, ("?", "-"))
+    assert told == RowFormat(False, ",", {"a": "date:%d/%m/%Y"}, ("?", "-"), ("NA",))
     assert RowFormat.of_reading({}) == RowFormat()
     assert RowFormat.of_reading({"header": True}, header=False).header is False

@@ -162,7 +162,7 @@ def test_types_override_what_a_column_seems_to_be() -> None:
 
 @pytest.mark.parametrize(
     ("types", "message"),
-    [({"no": "number"}, "names 'no', which is not there"), ({"flow": "float"}, "unknown type")],
+    [({"no": "number"}, "names 'no', which is not there"), ({"flow": "float"}, "is no type")],
 )
 def test_unusable_types_are_refused(
     frame: pd.DataFrame, types: dict[str, str], message: str

@@ -44,6 +44,17 @@ def new_frame() -> Any:
     return rows
 
 
+def dated_frame(n: int = 400, seed: int = 0) -> Any:
+    """Of two columns of dates one has holes; the other has a zone and covers no whole week."""
+    rows = mixed_frame(n, seed)
+    rows["since"] = rows["at"].dt.tz_localize("UTC").dt.floor("D")
+    rows["since"] = rows["since"].min() + (rows["since"] - rows["since"].min()) % np.timedelta64(
+        3, "D"
+    )
+    rows.loc[::9, "at"] = None
+    return rows
+
+
 def new_images(channels: int = 1) -> np.ndarray:
     images = discs(60, seed=7, channels=channels)
     images[0] = 255 - images[0]
@@ -57,6 +68,11 @@ KINDS: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]]
         lambda: lampblack.LampblackDetector(**FAST, **PROMISE),
         frame,
         new_frame,
+    ),
+    "toll on dates": (
+        lambda: lampblack.TollDetector(**FAST, **PROMISE),
+        dated_frame,
+        lambda: dated_frame(150, seed=7),
     ),
     "lampblack on images": (
         lambda: lampblack.LampblackDetector(**IMAGE_FAST, **PROMISE),

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+import lampblack
 from lampblack.cli.main import app
+from lampblack.exceptions import SchemaMismatch
 from lampblack.model.model import Model
 from tests.conftest import mixed_frame
 from tests.export.conftest import Exported, frame
@@ -46,6 +48,7 @@ from lampblack.export import FORMATS, Format
 
 FORMATS["note"] = Format("tests.export.test_commands", "write_note", "a note")
 from lampblack.cli.main import app
+from lampblack.exceptions import SchemaMismatch
 
 app(sys.argv[1:])
 """
@@ -65,15 +68,21 @@ def test_a_new_format_is_one_entry(of_table: Exported, tmp_path: Path) -> None:
     assert (tmp_path / "note").read_text() == type(of_table.detector).__name__
 
 
-def test_dates_are_refused_by_name_and_nothing_is_written(tmp_path: Path) -> None:
-    mixed_frame(120).to_csv(tmp_path / "rows.csv", index=False)
-    model = tmp_path / "a.model"
+def test_dates_with_zones_go_through_the_graph(tmp_path: Path) -> None:
+    """Their phases, local ones, are computed outside, by whatever reads the rows."""
+    frame = mixed_frame(200)
+    frame["at"] = frame["at"].dt.tz_localize("UTC")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    model, file = tmp_path / "a.model", tmp_path / "m.onnx"
     arguments = ("-d", "toll", "--steps", 5, "-q", "--false-alarm-rate", 0.1)
+    arguments += ("--timezone", "America/New_York")
     assert run("fit", tmp_path / "rows.csv", "-o", model, *arguments).exit_code == 0
-    text = refused(run("export", model, "-o", tmp_path / "m.onnx"))
-    assert text.startswith("column 'at' holds dates, which a portable model cannot take; ")
-    assert "--exclude at" in text
-    assert not (tmp_path / "m.onnx").exists()
+    assert run("export", model, "-o", file).exit_code == 0
+    expected = lampblack.load(model).anomaly_score(frame)
+    np.testing.assert_allclose(lampblack.load_portable(file).anomaly_score(frame), expected, 1e-4)
+    frame["at"] = frame["at"].dt.tz_localize(None)
+    with pytest.raises(SchemaMismatch, match="held times with a time zone"):
+        lampblack.load_portable(file).anomaly_score(frame)
 
 
 def test_a_model_beside_the_one_that_is_missing_is_named(

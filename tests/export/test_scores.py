@@ -89,13 +89,15 @@ def test_tables_of_every_make_and_order_score_alike(of_table: Exported) -> None:
     assert len(portable.anomaly_score(samples[:0])) == 0
 
 
-def test_missing_empty_and_unseen_texts_are_told_apart(of_table: Exported) -> None:
+def test_missing_and_unseen_texts_are_told_apart(of_table: Exported) -> None:
     """The column had no missing value in training, so that a missing one is refused, not scored."""
     detector, portable, _, samples, _ = of_table
-    rows = samples[10:13].assign(city=["Atlantis", "", "(other)"])
+    rows = samples[10:13].assign(city=["Atlantis", "(missing)", "(other)"])
     found = portable.anomaly_score(rows)
     np.testing.assert_allclose(found, detector.anomaly_score(rows), rtol=1e-5)
     assert (found > portable.calibration.threshold).all()
+    with pytest.raises(lampblack.SchemaMismatch, match="the value is missing"):
+        portable.anomaly_score(rows.assign(city=""))
 
 
 @pytest.mark.parametrize("depth", ["uint8", "uint16", "float32", "float64", "bool"])

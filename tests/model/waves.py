@@ -169,7 +169,7 @@ class WavesKind(Kind[WaveSchema, Waves, WaveEncoder]):
         return 32
 
     def graph_inputs(
-        self, samples: Waves, texts: tuple[str, str] | None
+        self, schema: WaveSchema, samples: Waves, texts: tuple[str, str] | None, cycles: Any
     ) -> dict[str, npt.NDArray[Any]]:
         return {"waves": samples.values}
 

@@ -12,7 +12,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from lampblack.exceptions import LampblackError, Setting, is_lack_of_memory
+from lampblack.exceptions import LampblackError, ReadingWarning, Setting, is_lack_of_memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,4 +103,5 @@ def _fail(text: str, code: int) -> NoReturn:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    typer.echo(f"lampblack: warning: {' '.join(str(message).split())}", err=True)
+    text = message.text(as_option) if isinstance(message, ReadingWarning) else str(message)
+    typer.echo(f"lampblack: warning: {' '.join(text.split())}", err=True)

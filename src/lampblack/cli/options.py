@@ -12,7 +12,7 @@ import typer
 from lampblack.choices import OnBadRow, ScoringEngine
 from lampblack.cli.groups import For
 from lampblack.cli.training import DetectorName
-from lampblack.data.tables.names import split_names
+from lampblack.data.tables.names import partition_type, split_types
 from lampblack.exceptions import InvalidInput
 from lampblack.export import FORMATS
 
@@ -65,6 +65,11 @@ class RowOptions:
         typer.Option(help="Further spelling of a missing value; may be given again."),
         TABLES,
     ] = field(default_factory=list)
+    not_missing: Annotated[
+        list[str],
+        typer.Option(help="Text that is no missing value, such as NA; may be given again."),
+        TABLES,
+    ] = field(default_factory=list)
     on_bad_row: Annotated[
         OnBadRow,
         typer.Option(help="Stop at a row that cannot be read, or skip and count it."),
@@ -85,6 +90,7 @@ class RowOptions:
             header=False if self.no_header else None,
             delimiter=self.delimiter,
             missing=self.missing,
+            not_missing=tuple(self.not_missing) or None,
         )
 
 
@@ -105,15 +111,17 @@ class FittedRowOptions(RowOptions, FittedColumns):
 
     types: Annotated[
         list[str],
-        typer.Option(help="column=number|boolean|category|date; may be given again."),
+        typer.Option(
+            help="column=number|boolean|category|date, or column=date:%d/%m/%Y; may be given again."
+        ),
         TABLES,
     ] = field(default_factory=list)
 
     def format(self, reading: Mapping[str, object] | None = None) -> RowFormat:
         """How to read the file, with the types that the user says."""
         pairs: dict[str, Any] = {}
-        for text in split_names(self.types):
-            name, equals, kind = text.rpartition("=")
+        for text in split_types(self.types):
+            name, equals, kind = partition_type(text)
             if not equals or not name:
                 raise InvalidInput(f"--types {text}: write it as column=category")
             pairs[name] = kind

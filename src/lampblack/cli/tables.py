@@ -113,6 +113,7 @@ class TablePresentation(Presentation):
                 **asdict(row_format),
                 "delimiter": rows.delimiter,
                 "missing": list(row_format.missing),
+                "not_missing": list(row_format.not_missing),
                 "types": types,
             },
         )
@@ -213,6 +214,7 @@ def _stored(
         types=row_format.types,
         where=rows.where,
         missing=row_format.missing,
+        not_missing=row_format.not_missing,
         on_bad_row=rows.on_bad_row,
     )
     say_skipped(found.skipped, "row", "skipped")
@@ -234,7 +236,8 @@ def _read(
         where=rows.where,
         on_bad_row=rows.on_bad_row,
     )
-    schema = Schema.of_table(read.table.select(chosen))
+    types = {name: column for name, column in read.types.items() if name in chosen}
+    schema = Schema.of_table(read.table.select(chosen), types, row_format.nulls)
     checked, table, _, refused = usable_rows(
         data, schema, read.table, read.row_numbers, skip=rows.skip_bad_rows
     )
@@ -244,8 +247,8 @@ def _read(
         labels = LabelColumn(known.label, known.anomaly, known.normal)
         y = np.where(labels.marks(table.column(known.label)), -1, 1)
         labels.check()
-    if refused:
-        return table.select(chosen), y  # the schema is of fewer rows
+    if refused:  # the schema is of fewer rows
+        schema = Schema.of_table(table.select(chosen), schema.types, row_format.nulls)
     return CheckedRows(schema, checked), y
 
 

@@ -271,10 +271,17 @@ class Kind(ABC, Generic[SchemaT, SamplesT, EncoderT]):
         """How many samples go through a portable model's graph at a time."""
 
     @abstractmethod
-    def graph_inputs(self, samples: SamplesT, texts: tuple[str, str] | None) -> dict[str, Array]:
+    def graph_inputs(
+        self,
+        schema: SchemaT,
+        samples: SamplesT,
+        texts: tuple[str, str] | None,
+        cycles: Sequence[Sequence[Any]],
+    ) -> dict[str, Array]:
         """The inputs of a portable model's graph, by name, of samples in memory.
 
-        texts: those that stand for a missing category and for any other that is no level.
+        texts: those that stand for a missing category and for any other that is no level. cycles:
+        those of each column of dates.
         """
 
     def unscored(self, samples: SamplesT) -> Marks | None:

@@ -17,11 +17,13 @@ from lampblack.data.names import listed
 from lampblack.data.tables.encoder import TableEncoder
 from lampblack.data.tables.schema import Rows, the_one
 from lampblack.exceptions import ExportError, Remedy, Setting
-from lampblack.export.preprocessing import ImagePreprocessing, TablePreprocessing
+from lampblack.export.preprocessing import ImagePreprocessing, TablePreprocessing, n_of_dates
 
-NUMBERS, CODES, CATEGORIES, IMAGES, WHITE = "numbers", "codes", "categories", "images", "white"
+NUMBERS, DATES, CODES, CATEGORIES = "numbers", "dates", "codes", "categories"
+IMAGES, WHITE = "images", "white"
 TRACED = 3  # samples with which the module is traced; one or two could be taken for a constant
 ROWS_MADE_UP, IMAGES_MADE_UP = 256, 16
+YEARS_MADE_UP = 30 * 365 * 86_400  # seconds
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Beginning:
 
     refuse: raises ExportError, naming columns. module: from inputs to encoded samples. examples:
     inputs by name. made_up: checked samples, some near those that were fitted, some far, with every
-    kind of value. levels: of each category column, for texts that come in front.
+    kind of value. levels: of each category column, for texts that come in front. cycles: of each
+    column of dates.
     """
 
     refuse: Callable[[Any], None]
@@ -38,12 +41,12 @@ class Beginning:
     examples: Callable[[Any], dict[str, Tensor]]
     made_up: Callable[[Any], Any]
     levels: Callable[[Any], list[list[str]]]
+    cycles: Callable[[Any], list[list[Any]]]
 
 
 def _refuse_columns(encoder: TableEncoder) -> None:
-    """Raise ExportError, naming the columns, for dates and for text of which no value repeats."""
-    dates = [column.name for column in encoder.schema.of_kind("date")]
-    for names, what in ((dates, "dates"), (encoder.unlearned, "text of which no value repeats")):
+    """Raise ExportError, naming the columns, for text of which no value repeats."""
+    for names, what in ((encoder.unlearned, "text of which no value repeats"),):
         if names:
             verb = "holds" if len(names) == 1 else "hold"
             raise ExportError(
@@ -61,6 +64,8 @@ def _examples_of_rows(encoder: TableEncoder) -> dict[str, Tensor]:
     numbers = len(encoder.schema.of_kind("number", "boolean"))
     if numbers:
         inputs[NUMBERS] = torch.from_numpy(np.zeros((TRACED, numbers)))
+    if encoder.cycles:
+        inputs[DATES] = torch.zeros(TRACED, n_of_dates(encoder), dtype=torch.float64)
     if encoder.levels:
         inputs[CODES] = torch.zeros(TRACED, len(encoder.levels), dtype=torch.int64)
     return inputs
@@ -96,7 +101,14 @@ def _made_up_rows(encoder: TableEncoder) -> Rows:
     for column, levels in zip(encoder.schema.of_kind("category"), encoder.levels, strict=True):
         values = [*levels, "never seen", *([None] if column.nullable else [])]
         categories.append(pa.array([values[i] for i in rng.integers(len(values), size=n)]))
-    return Rows(numbers, tuple(categories))
+    dates = []
+    for column in encoder.schema.of_kind("date"):
+        moments = (rng.random(n) * YEARS_MADE_UP).astype("timedelta64[s]") + np.datetime64("2000")
+        moments = moments.astype("datetime64[us]")
+        if column.nullable:
+            moments[rng.random(n) < 0.2] = np.datetime64("NaT")
+        dates.append(moments)
+    return Rows(numbers, tuple(categories), tuple(dates))
 
 
 BEGINNINGS: Final[dict[str, Beginning]] = {
@@ -106,12 +118,14 @@ BEGINNINGS: Final[dict[str, Beginning]] = {
         _examples_of_rows,
         _made_up_rows,
         lambda encoder: encoder.levels,
+        lambda encoder: encoder.cycles,
     ),
     "images": Beginning(
         lambda encoder: None,
         lambda encoder: ImagePreprocessing(),
         _examples_of_images,
         _made_up_images,
+        lambda encoder: [],
         lambda encoder: [],
     ),
 }  # by kind of data

@@ -84,6 +84,7 @@ def to_bytes(model: Model) -> bytes:
         config=to_parts(model).config,
         calibration_scores=model.calibration.scores.tolist(),
         categories=texts,
+        cycles=beginning.cycles(encoder),
         versions={name: version(name) for name in ("lampblack", "onnx", "onnxscript", "torch")},
     )
     return sealed(graph.SerializeToString(deterministic=True), facts)

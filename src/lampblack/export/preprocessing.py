@@ -14,12 +14,14 @@ from lampblack.data.tables.scaling import LIMIT, ROUNDING, ColumnScaler
 
 
 class TablePreprocessing(nn.Module):
-    """`TableEncoder` without dates: numbers and codes of categories to features.
+    """`TableEncoder`: numbers, phases of dates and codes of categories to features.
 
-    numbers: float64 (n, number and boolean columns), NaN where missing. codes: int64 (n, category
+    numbers: float64 (n, number and boolean columns), NaN where missing. dates: float64 (n, phases +
+    date columns), the phases of all columns, and for each column whether its date is missing, as
+    NaN; phases are computed outside, where time zones are known. codes: int64 (n, category
     columns), the level's position, as many as there are levels for any other, one more for missing.
-    A table without one kind has the other alone. Where a column missed no value in training, NaN
-    stays NaN, and so becomes the score: a graph can refuse nothing.
+    A table without columns of one kind has the other inputs alone. Where a column missed no value
+    in training, NaN stays NaN, and so becomes the score: a graph can refuse nothing.
     """
 
     medians: Tensor
@@ -28,11 +30,21 @@ class TablePreprocessing(nn.Module):
     def __init__(self, encoder: TableEncoder) -> None:
         super().__init__()
         flat = encoder.schema.of_kind("number", "boolean")
+        dates = encoder.schema.of_kind("date")
+        n_phases = n_of_dates(encoder) - len(dates)
         may_miss = [i for i, column in enumerate(flat) if column.nullable]
-        self.n_numbers = len(flat)
+        first = len(flat)
+        fillable = list(may_miss)
+        for column, cycles in zip(dates, encoder.cycles, strict=True):
+            last = first + 2 * len(cycles)
+            fillable += range(first, last) if column.nullable else ()
+            first = last
+        may_miss += [first + i for i, column in enumerate(dates) if column.nullable]
+        self.n_values = len(flat) + n_phases
+        self.has_numbers, self.has_dates = bool(flat), bool(dates)
         self.n_codes = [len(levels) + 2 for levels in encoder.levels]
-        medians = np.full(len(flat), np.nan)
-        medians[may_miss] = encoder.medians[may_miss]
+        medians = np.full(self.n_values, np.nan)
+        medians[fillable] = encoder.medians[fillable]
         self.register_buffer("medians", torch.from_numpy(medians))
         self.register_buffer("missing_of", torch.tensor(may_miss, dtype=torch.int64))
         self.scaling = Scaling(encoder.scaler)
@@ -40,10 +52,13 @@ class TablePreprocessing(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Features float32 (n, width)."""
         features = []
-        if self.n_numbers:
-            numbers = inputs[0]
-            missing = numbers.isnan()
-            features.append(torch.where(missing, self.medians, numbers))
+        if self.has_numbers or self.has_dates:
+            values = torch.cat(inputs[: self.has_numbers + self.has_dates], dim=1)
+            missing = values.isnan()
+            known = torch.where(
+                missing[:, : self.n_values], self.medians, values[:, : self.n_values]
+            )
+            features.append(known)
             if len(self.missing_of):
                 features.append(missing[:, self.missing_of].double())
         if self.n_codes:
@@ -52,6 +67,11 @@ class TablePreprocessing(nn.Module):
                 features.append((codes[:, i, None] == torch.arange(n)).double())
         scaled: Tensor = self.scaling(torch.cat(features, dim=1))
         return scaled.float()
+
+
+def n_of_dates(encoder: TableEncoder) -> int:
+    """How many numbers a row has for its dates: two for each cycle, and one for each column."""
+    return sum(2 * len(cycles) + 1 for cycles in encoder.cycles)
 
 
 class Scaling(nn.Module):

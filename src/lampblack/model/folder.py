@@ -155,8 +155,9 @@ def _parameters(recipe: AnyRecipe, config: ModelConfig, networks: OwnNetworks | 
         raise ValueError(
             f"{config.detector} does not take, or lacks, {', '.join(sorted(differing))}"
         )
-    if isinstance(given["hidden"], list):
-        given["hidden"] = tuple(given["hidden"])
+    for name in ("hidden", "missing", "not_missing"):
+        if isinstance(given[name], list):
+            given[name] = tuple(given[name])
     asked: Parameters = recipe.parameters(**given)
     asked.check(config.detector)
     expected = filled_in(asked, config.kind)

@@ -25,7 +25,6 @@ from typing import (
 
 from lampblack.choices import (
     Amplification,
-    ColumnKind,
     KindName,
     NetworkName,
     Precision,
@@ -187,10 +186,30 @@ class Parameters:
         only="table",
         elsewhere=("minmax",),
     )
-    types: Mapping[str, ColumnKind] | None = parameter(
+    types: Mapping[str, str] | None = parameter(
         None,
         """Tables: a column's type, "number", "boolean", "category" or "date", by name, in place of
-        what its own type implies: for integer codes, say.""",
+        what its own type or its text implies: for integer codes, say. How text spells it may
+        follow: "date:%d/%m/%Y", "number:1.234,5 €".""",
+        only="table",
+    )
+    missing: Sequence[str] = parameter(
+        (),
+        """Tables: further texts that stand for a missing value, beside an empty one, "NA", "N/A",
+        "NaN", "null" and the like, whichever way rows come; "-999" is the number, too.""",
+        only="table",
+    )
+    not_missing: Sequence[str] = parameter(
+        (),
+        'Tables: of those usual ones, texts that are text after all: "NA" for Namibia.',
+        only="table",
+    )
+    timezone: str | None = parameter(
+        None,
+        """Tables: time zone in which times that say their zone are local. "Europe/Berlin": hours,
+        days of the week and days of the year are what clocks there show, daylight saving included;
+        None is UTC. Times that say no zone are taken as they stand.""",
+        flag="timezone",
         only="table",
     )
     kind: KindName | None = parameter(

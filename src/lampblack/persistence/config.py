@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lampblack.choices import ColumnKind
 from lampblack.data.kinds import kind_named
 from lampblack.exceptions import ModelFileError, Place, Remedy
 from lampblack.persistence.folder import read_folder
@@ -51,7 +50,7 @@ class ModelConfig(BaseModel):
     data: dict[str, Any]
     rows: dict[str, int]
     calibration: CalibrationFacts
-    reading: dict[str, bool | str | list[str] | dict[str, ColumnKind] | None] = {}
+    reading: dict[str, bool | str | list[str] | dict[str, str] | None] = {}
     history: list[dict[str, int | float]]
     notes: list[str]
     versions: dict[str, str]

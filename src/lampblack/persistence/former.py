@@ -7,6 +7,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 FORMAT = 3
+ADDED: dict[str, object] = {
+    "kind": None,
+    "missing": [],
+    "not_missing": [],
+    "timezone": None,
+}  # parameters
 # Buffers that lay beside the networks' weights and are the score's own today.
 MEMORY, VIEWS = "memory", "views."
 OF_SCORES = (
@@ -35,7 +41,7 @@ def upgraded(raw: object) -> object:
     if not isinstance(parameters, dict):
         raise ValueError("the parameters are missing")
     kind, data = ("images", images) if table is None else ("table", table)
-    return {**facts, "kind": kind, "data": data, "parameters": {**parameters, "kind": None}}
+    return {**facts, "kind": kind, "data": data, "parameters": {**ADDED, **parameters}}
 
 
 def renamed(weights: dict[str, T], wanted: Iterable[str]) -> dict[str, T]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -41,7 +41,8 @@ class PortableFacts(BaseModel):
     """What a portable model is besides its graph.
 
     config: that of the model folder it was exported from. calibration_scores: ascending.
-    categories: see there; None where there is no such column. versions: those that exported it.
+    categories: see there; None where there is no such column. cycles: those of each column of
+    dates whose phases the graph takes, "day", "week" or "year". versions: those that exported it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class PortableFacts(BaseModel):
     config: ModelConfig
     calibration_scores: list[float]
     categories: CategoryTexts | None
+    cycles: list[list[Literal["day", "week", "year"]]] = []
     versions: dict[str, str]
 
 

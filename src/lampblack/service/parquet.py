@@ -50,6 +50,7 @@ def read_bounded(
             f"{upload.name} is a truncated or damaged Parquet file; write it again"
         ) from None
     known = {name: kind for name, kind in format_.types.items() if name in schema.names}
+    known |= {name: str(each) for name, each in schema.types.items() if each.spelling is not None}
     numbers = np.arange(1, len(table) + 1)
     format_ = replace(format_, types=known)
     table, _, cells = told(Path(upload.name), table, format_, numbers)

@@ -18,7 +18,7 @@ from lampblack.data.images.stored import ArrayImages
 from lampblack.data.kind import Samples
 from lampblack.data.tables.files import iter_rows
 from lampblack.data.tables.layout import GZIP, PARQUET, ZIP, RowFormat, Source
-from lampblack.data.tables.parsing import parse
+from lampblack.data.tables.parsing import described, parse
 from lampblack.data.tables.schema import Column, Schema
 from lampblack.exceptions import InvalidInput, Place
 from lampblack.service.body import Upload
@@ -94,7 +94,7 @@ def read_rows(
         raise unfit(f"{upload.name} is empty (0 bytes)")
     if upload.content.startswith((GZIP, ZIP)):
         raise not_taken(f"{upload.name} is compressed; decompress it first")
-    format_ = RowFormat.of_reading(reading)
+    format_ = RowFormat.of_reading(reading).under(schema.missing)
     if upload.content.startswith(PARQUET):
         return _read_parquet(upload, schema, format_, wanted, settings.max_rows)
     if upload.content_type in PARQUET_TYPES:
@@ -195,6 +195,9 @@ def _from_rows(rows: object, schema: Schema, most: int) -> Columns:
 def _arrow(name: str, values: Cells, schema: Schema) -> pa.Array:
     """One column's JSON values as Arrow holds them."""
     column = next(c for c in schema.columns if c.name == name)
+    if str in set(map(type, values)):
+        gone = set(schema.missing)
+        values = [None if isinstance(v, str) and v in gone else v for v in values]
     try:
         return _CONVERSIONS[column.kind](column, values)
     except UnicodeEncodeError:
@@ -202,6 +205,8 @@ def _arrow(name: str, values: Cells, schema: Schema) -> pa.Array:
 
 
 def _numbers(column: Column, values: Cells) -> pa.Array:
+    if column.spelling is not None and str in set(map(type, values)):
+        return _spelled_numbers(column, values)
     _refuse_types(column, values, (int, float), "a number")
     try:
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
@@ -210,6 +215,15 @@ def _numbers(column: Column, values: Cells) -> pa.Array:
         raise unfit(
             f"column {column.name!r}, row {row}: the number is too large", row, column.name
         ) from None
+
+
+def _spelled_numbers(column: Column, values: Cells) -> pa.Array:
+    """Numbers, some of them as text in the spelling of the fitted ones."""
+    plain = [None if isinstance(v, str) else v for v in values]
+    numbers = _numbers(column, plain)
+    return pc.coalesce(
+        numbers, _from_text(column, [v if isinstance(v, str) else None for v in values])
+    )
 
 
 def _booleans(column: Column, values: Cells) -> pa.Array:
@@ -233,14 +247,20 @@ def _categories(column: Column, values: Cells) -> pa.Array:
 
 
 def _dates(column: Column, values: Cells) -> pa.Array:
-    _refuse_types(column, values, (str,), "a date")
+    _refuse_types(column, values, (str,), described(column.type))
+    return _from_text(column, values)
+
+
+def _from_text(column: Column, values: Cells) -> pa.Array:
+    """Text as the column's numbers or dates. Raises Refusal, naming the first row that is none."""
     text = pa.chunked_array([pa.array(values, pa.string())])
-    moments, _ = parse(text, "date", ())
-    undated = pc.and_(pc.is_valid(text), pc.is_null(moments)).to_numpy()
-    if undated.any():
-        row = int(undated.argmax())
-        raise _wrong(column, values[row], row + 1, "a date (ISO 8601)")
-    return moments.combine_chunks()
+    parsed, _ = parse(text, column.type, ())
+    wrong = pc.and_(pc.is_valid(text), pc.is_null(parsed)).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        iso = " (ISO 8601)" if column.kind == "date" and column.spelling is None else ""
+        raise _wrong(column, values[row], row + 1, described(column.type) + iso)
+    return parsed.combine_chunks()
 
 
 _CONVERSIONS = {
@@ -283,9 +303,8 @@ def _read_csv(
 ) -> Received:
     _refuse_long_lines(upload, most)
     source = Source(Path(upload.name), parquet=False, gzip=False, content=upload.content)
-    kinds = {column.name: column.kind for column in schema.columns}
-    told = {name: kind for name, kind in format_.types.items() if name in kinds}
-    stream = iter_rows(source, replace(format_, types=told), kinds=kinds)
+    told = {name: kind for name, kind in format_.types.items() if name in schema.types}
+    stream = iter_rows(source, replace(format_, types=told), kinds=schema.types)
     _, keep = _chosen(stream.columns, schema, wanted)  # before all rows are read
     tables, count = [], 0
     for rows in stream:

@@ -101,7 +101,13 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
     def graph_block(self, schema: ImageSchema) -> int:
         return min(IMAGES_OF_GRAPH, max(1, PIXELS_OF_GRAPH // schema.n_features))
 
-    def graph_inputs(self, samples: Images, texts: tuple[str, str] | None) -> dict[str, Array]:
+    def graph_inputs(
+        self,
+        schema: ImageSchema,
+        samples: Images,
+        texts: tuple[str, str] | None,
+        cycles: Sequence[Sequence[Any]],
+    ) -> dict[str, Array]:
         """Images as float32, not yet brought to [0, 1], and the value of white."""
         values = samples.in_memory().values
         white = WHITES.get(values.dtype.name)

@@ -14,14 +14,13 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from lampblack.choices import ColumnKind
-from lampblack.data.tables.column_kinds import ARROW_TYPES
+from lampblack.data.tables.column_kinds import ColumnType
 from lampblack.data.tables.layout import LONGEST_ROW, CsvLayout, unreadable
 from lampblack.data.tables.parsing import (
-    MISSING,
     RowNumbers,
     SkippedRow,
     is_unicode,
+    parse,
     with_columns,
     without,
     without_nan,
@@ -95,18 +94,23 @@ def _read(
     return csv.read_csv(stream, *options)
 
 
-def typed_tables(layout: CsvLayout, kinds: Mapping[str, ColumnKind]) -> Iterator[pa.Table]:
-    """Blocks with columns of the given kinds, the others as text.
+def typed_tables(layout: CsvLayout, known: Mapping[str, ColumnType]) -> Iterator[pa.Table]:
+    """Blocks with columns of the given types, the others as text.
 
     Raises ArrowInvalid at the first block that does not convert.
     """
-    types = {name: ARROW_TYPES[kinds.get(name, "category")] for name in layout.names}
+    text = ColumnType("category")
+    spelled = {name: column for name, column in known.items() if column.spelling is not None}
+    types = {
+        name: (text if name in spelled else known.get(name, text)).arrow for name in layout.names
+    }
     last, rows = None, 0
     with layout.source.open() as stream:
         for table in _blocks(layout, stream, types, None, layout.block_bytes):
             if len(table):
                 last, rows = table, rows + len(table)
-                yield _tidy(table, layout.format.missing)
+                tidy = _tidy(table, layout.format.missing)
+                yield _spelled(tidy, spelled, layout.format.nulls)
     if last is not None:
         _refuse_open_quote(layout, last, np.array([rows]), (0, ""))
 
@@ -186,7 +190,7 @@ def _options(
     )
     converting = csv.ConvertOptions(
         column_types=types,
-        null_values=MISSING + layout.format.missing,
+        null_values=layout.format.nulls,
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
@@ -201,6 +205,19 @@ def _tidy(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
             columns[index] = without(column, missing)
         elif pa.types.is_floating(column.type):
             columns[index] = without_numbers(without_nan(column), missing)
+    return with_columns(table, columns)
+
+
+def _spelled(
+    table: pa.Table, spelled: Mapping[str, ColumnType], nulls: tuple[str, ...]
+) -> pa.Table:
+    """The columns of a spelling of their own parsed. Raises ArrowInvalid where a cell is not."""
+    columns = table.columns
+    for name, column in spelled.items():
+        index = table.column_names.index(name)
+        columns[index], wrong = parse(columns[index], column, nulls)
+        if wrong is not None:
+            raise pa.ArrowInvalid("a cell is of another spelling")
     return with_columns(table, columns)
 
 

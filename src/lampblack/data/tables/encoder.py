@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lampblack.choices import Scaling
 from lampblack.data.kind import Encoder
+from lampblack.data.tables.phases import Cycle, covered_cycles, microseconds, phases
 from lampblack.data.tables.scaling import LEAST, ColumnScaler
 from lampblack.data.tables.schema import Rows, Schema
 from lampblack.exceptions import InvalidInput
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 MOST_LEVELS = 64
 PIECE = 1 << 16  # values encoded at a time: 512 KiB
-DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
-CYCLES = {"day": DAY, "week": 7 * DAY, "year": 365.2425 * DAY}  # periods in microseconds
-MONDAY = 4 * DAY  # the epoch was a Thursday
-
-Cycle = Literal["day", "week", "year"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Matrix = npt.NDArray[np.float64]
@@ -57,8 +53,9 @@ class TableEncoder(Encoder):
       64), one for all others, one for a missing value. A level never seen lights the
       "others", which is an alarm where training had none.
     - Dates: sine and cosine of the time of day, the day of the week and the day of the year, each
-      only where the training rows cover the whole cycle. The absolute time is left out on purpose:
-      new rows are always later than the fitted ones, and that alone is no anomaly.
+      only where the training rows cover the whole cycle; times that say their zone are taken in
+      `schema.timezone`, daylight saving included, or in UTC. The absolute time is left out on
+      purpose: new rows are always later than the fitted ones, and that alone is no anomaly.
 
     Then `ColumnScaler`. Attributes after `fit`: `width`; `column_of` (width,), the position in the
     schema of the column that each feature encodes; `medians`, what stands in for a missing number,
@@ -80,7 +77,7 @@ class TableEncoder(Encoder):
     def fit(self, rows: Rows) -> TableEncoder:
         """Learn levels, cycles, medians and scales from the training rows."""
         self._levels = [_frequent_levels(values) for values in rows.categories]
-        self._cycles = [_covered_cycles(moments) for moments in rows.dates]
+        self._cycles = covered_cycles(self.schema, rows)
         self._lay_out()
         if not self.width:
             raise InvalidInput(
@@ -175,6 +172,11 @@ class TableEncoder(Encoder):
         return self._levels
 
     @property
+    def cycles(self) -> list[list[Cycle]]:
+        """The cycles of each date column that are encoded, in its order."""
+        return self._cycles
+
+    @property
     def varying(self) -> npt.NDArray[np.bool_]:
         return ~self.scaler.constant
 
@@ -205,13 +207,13 @@ class TableEncoder(Encoder):
         position = {column.name: i for i, column in enumerate(self.schema.columns)}
         flat = [position[c.name] for c in self.schema.of_kind("number", "boolean")]
         date_columns = self.schema.of_kind("date")
-        phases = [
+        of_dates = [
             position[column.name]
             for column, cycles in zip(date_columns, self._cycles, strict=True)
             for _ in range(2 * len(cycles))
         ]
         texts = [position[c.name] for c in self.schema.of_kind("category")]
-        n_values = len(flat) + len(phases)
+        n_values = len(flat) + len(of_dates)
         n_dates = len(date_columns)
         may_miss = [i for i, c in enumerate(flat) if self.schema.columns[c].nullable] + [
             n_values + i for i, c in enumerate(date_columns) if c.nullable
@@ -219,7 +221,7 @@ class TableEncoder(Encoder):
         self._n_values = n_values
         self._missing_index = may_miss
         self._code_index = list(range(n_values + n_dates, n_values + n_dates + len(texts)))
-        sources = flat + phases + [position[c.name] for c in date_columns] + texts
+        sources = flat + of_dates + [position[c.name] for c in date_columns] + texts
         self._n_codes = [len(levels) + 2 for levels in self._levels]
         column_of = (
             sources[:n_values]
@@ -261,16 +263,13 @@ class TableEncoder(Encoder):
         """Rows as one matrix: numbers, phases, times, codes of categories."""
         if not (rows.categories or rows.dates):
             return rows.numbers
-        phases = [
-            _phases(moments, cycles)
-            for moments, cycles in zip(rows.dates, self._cycles, strict=True)
-        ]
-        times = [_microseconds(moments)[:, None] for moments in rows.dates]
+        found = phases(self.schema, rows, self._cycles)
+        times = [microseconds(moments)[:, None] for moments in rows.dates]
         codes = [
             _codes(values, levels)[:, None]
             for values, levels in zip(rows.categories, self._levels, strict=True)
         ]
-        return np.concatenate([rows.numbers, *phases, *times, *codes], axis=1)
+        return np.concatenate([rows.numbers, *found, *times, *codes], axis=1)
 
 
 def _medians(values: Matrix) -> Matrix:
@@ -296,33 +295,3 @@ def _codes(values: pa.Array, levels: list[str]) -> Matrix:
     codes = known.fill_null(len(levels)).to_numpy(zero_copy_only=False).astype(np.float64)
     codes[values.is_null().to_numpy(zero_copy_only=False)] = len(levels) + 1
     return np.asarray(codes)
-
-
-def _covered_cycles(moments: npt.NDArray[np.datetime64]) -> list[Cycle]:
-    """The cycles that these moments run through whole."""
-    times = _microseconds(moments)
-    times = times[~np.isnan(times)]
-    if not len(times):
-        return []
-    span = times.max() - times.min()
-    long: tuple[Cycle, ...] = ("week", "year")
-    covered: list[Cycle] = ["day"] if (times % DAY).any() and span >= DAY else []
-    return covered + [cycle for cycle in long if span >= CYCLES[cycle] - DAY]
-
-
-def _phases(moments: npt.NDArray[np.datetime64], cycles: list[Cycle]) -> Matrix:
-    """Sine and cosine (n, 2 · cycles) of the position in each cycle, NaN where missing."""
-    times = _microseconds(moments)
-    phases = np.empty((len(times), 2 * len(cycles)))
-    for i, cycle in enumerate(cycles):
-        moved = times if cycle == "day" else np.floor(times / DAY) * DAY - MONDAY
-        angle = 2 * np.pi * (moved % CYCLES[cycle]) / CYCLES[cycle]
-        phases[:, 2 * i], phases[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
-    return phases
-
-
-def _microseconds(moments: npt.NDArray[np.datetime64]) -> Matrix:
-    """Microseconds since 1970 (n,), NaN where missing."""
-    times = moments.astype(np.int64).astype(np.float64)
-    times[np.isnat(moments)] = np.nan
-    return times

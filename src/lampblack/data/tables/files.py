@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.choices import ColumnKind, OnBadRow
+from lampblack.choices import OnBadRow
+from lampblack.data.tables.column_kinds import ColumnType
 from lampblack.data.tables.csv_rows import text_tables, typed_tables
 from lampblack.data.tables.filters import Filter, parse_where
 from lampblack.data.tables.inference import read_inferred
@@ -37,6 +38,7 @@ from lampblack.data.tables.parquet_rows import (
     unicode_only,
 )
 from lampblack.data.tables.parsing import BadRows, RowNumbers, SkippedRow, parse_columns
+from lampblack.data.tables.spelling import read_type
 from lampblack.exceptions import InvalidInput, Place, Setting
 
 BATCH_BYTES: Final = 1 << 25
@@ -50,11 +52,13 @@ class FileRows:
     """Rows of a file: `row_numbers` count its rows of data from 1.
 
     `skipped` are the rows left out; in the batches of a stream it is empty (see `RowStream`).
+    types: of columns whose text was read in a spelling of its own.
     """
 
     table: pa.Table
     row_numbers: RowNumbers
     skipped: list[SkippedRow] = field(default_factory=list)
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
 
 
 class RowStream(Iterable[FileRows]):
@@ -99,10 +103,11 @@ def read_rows(
     """
     layout, chosen, bad = _prepare(path, format, where, on_bad_row)
     names = layout.names if columns is None else tuple(columns)
-    others: dict[str, ColumnKind] = {n: "category" for n in layout.names if n not in names}
+    others = {n: "category" for n in layout.names if n not in names}
     told = replace(format, types={**others, **format.types})
+    types: Mapping[str, ColumnType] = told.told
     if isinstance(layout, CsvLayout):
-        table, numbers = read_inferred(replace(layout, format=told), bad)
+        table, numbers, types = read_inferred(replace(layout, format=told), bad)
     else:
         table, numbers = _joined(
             list(_refuse_empty(_parquet_blocks(layout, told, names, bad, 1 << 20), layout, bad))
@@ -111,7 +116,7 @@ def read_rows(
         raise _no_rows(path, bad)
     if chosen is not None:
         asked = {
-            name: kind
+            name: ColumnType(kind)
             for name, kind in chosen.kinds.items()
             if name in others and pa.types.is_string(table[name].type)
         }
@@ -124,14 +129,15 @@ def read_rows(
                 names=Place(path),
                 remedy="change the condition",
             )
-    return FileRows(table.select(names), numbers, bad.skipped)
+    types = {name: column for name, column in types.items() if name in names}
+    return FileRows(table.select(names), numbers, bad.skipped, types)
 
 
 def iter_rows(
     path: str | Path | Source,
     format: RowFormat,
     *,
-    kinds: Mapping[str, ColumnKind],
+    kinds: Mapping[str, str | ColumnType],
     where: str | None = None,
     on_bad_row: OnBadRow = "fail",
     batch_rows: int = 65536,
@@ -140,18 +146,23 @@ def iter_rows(
 ) -> RowStream:
     """Stream a file in batches of at most `batch_rows` rows, fewer where rows are wide.
 
-    path: of the file, or a `Source`: a CSV file that is in memory. kinds: of the columns that a
-    model knows; other columns of a CSV file come as text. used: columns whose text in a Parquet
-    file must be UTF-8, by default those of `kinds`. may_be_empty: a file without rows is a stream
-    of none, and no error. What can be seen from the head of the file is refused at once, the rest
-    while the stream is read. The stream can be pickled, and reads the file where it is read.
+    path: of the file, or a `Source`: a CSV file that is in memory. kinds: the types of the columns
+    that a model knows; other columns of a CSV file come as text. used: columns whose text in a
+    Parquet file must be UTF-8, by default those of `kinds`. may_be_empty: a file without rows is a
+    stream of none, and no error. What can be seen from the head of the file is refused at once,
+    the rest while the stream is read. The stream can be pickled, and reads the file where it is
+    read.
     """
     layout, chosen, bad = _prepare(path, format, where, on_bad_row)
-    known = {name: kind for name, kind in kinds.items() if name in layout.names}
-    told_and_known = {**format.types, **known}
-    asked: dict[str, ColumnKind] = {}
+    known = {
+        name: read_type(column) if isinstance(column, str) else column
+        for name, column in kinds.items()
+        if name in layout.names
+    }
+    told_and_known = {**format.told, **known}
+    asked: dict[str, ColumnType] = {}
     if chosen is not None and isinstance(layout, CsvLayout):
-        asked = {name: kind for name, kind in chosen.kinds.items() if name not in told_and_known}
+        asked = {n: ColumnType(k) for n, k in chosen.kinds.items() if n not in told_and_known}
 
     batches = partial(
         _batches,
@@ -172,7 +183,7 @@ def _batches(
     known: Any,
     format: RowFormat,
     chosen: Filter | None,
-    asked: Mapping[str, ColumnKind],
+    asked: Mapping[str, ColumnType],
     bad: BadRows,
     batch_rows: int,
     *,
@@ -227,7 +238,7 @@ def _no_rows(path: str | Path, bad: BadRows) -> InvalidInput:
 
 
 def _csv_blocks(
-    layout: CsvLayout, kinds: Mapping[str, ColumnKind], bad: BadRows
+    layout: CsvLayout, kinds: Mapping[str, ColumnType], bad: BadRows
 ) -> Iterator[Block]:
     """Blocks as Arrow converts them; from the first that it cannot, parsed from text."""
     done = 0
@@ -243,11 +254,11 @@ def _csv_blocks(
 
 
 def _parsed_blocks(
-    layout: CsvLayout, kinds: Mapping[str, ColumnKind], bad: BadRows, done: int
+    layout: CsvLayout, kinds: Mapping[str, ColumnType], bad: BadRows, done: int
 ) -> Iterator[Block]:
-    kinds = {name: kinds.get(name, "category") for name in layout.names}
+    kinds = {name: kinds.get(name, ColumnType("category")) for name in layout.names}
     for table, numbers, wrong in text_tables(layout, skip=done):
-        table, mask, cells = parse_columns(table, kinds, layout.format.missing, numbers)
+        table, mask, cells = parse_columns(table, kinds, layout.format.nulls, numbers)
         bad.report([*wrong, *cells])
         yield _only((table, numbers), ~mask)
 
@@ -273,13 +284,13 @@ def _parquet_blocks(
 def _chosen_blocks(
     blocks: Iterator[Block],
     chosen: Filter,
-    asked: Mapping[str, ColumnKind],
+    asked: Mapping[str, ColumnType],
     format: RowFormat,
     bad: BadRows,
 ) -> Iterator[Block]:
     """The rows that pass. Columns that came as text are compared as the kind that is asked."""
     for table, numbers in blocks:
-        view, mask, cells = parse_columns(table, asked, format.missing, numbers)
+        view, mask, cells = parse_columns(table, asked, format.nulls, numbers)
         bad.report(cells)
         yield _only((table, numbers), chosen.keep(view) & ~mask)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.choices import ColumnKind
+from lampblack.data.tables.column_kinds import nulls
 from lampblack.data.tables.schema import Rows, Schema
 from lampblack.data.tables.stored import StoredRows
 from lampblack.data.tables.table import from_object_array, is_frame, to_arrow
@@ -31,15 +31,24 @@ class CheckedRows:
 
 
 def learn_rows(
-    X: object, types: Mapping[str, ColumnKind] | None, name: str
+    X: object,
+    types: Mapping[str, str] | None,
+    name: str,
+    *,
+    missing: Sequence[str] = (),
+    not_missing: Sequence[str] = (),
 ) -> tuple[Schema, Rows | StoredRows]:
     """The schema of the rows to be fitted, and the rows.
 
-    types: overrides what a column's own type implies. name: of the detector, for messages.
+    types: overrides what a column's own type implies. name: of the detector, for messages. missing,
+    not_missing: further spellings of a missing value, and usual ones that are text.
     """
+    gone = nulls(tuple(missing), tuple(not_missing))
     if isinstance(X, StoredRows):
-        if types:
-            raise InvalidInput("give the types to find_rows, which reads the file")
+        if types or missing or not_missing:
+            raise InvalidInput(
+                "give types, missing and not_missing to find_rows, which reads the file"
+            )
         if len(X) < FEWEST_ROWS:
             what = f"{len(X)} rows cannot be fitted"
             raise InvalidInput(what, at=Place(X.path), remedy=f"give {FEWEST_ROWS}")
@@ -48,18 +57,18 @@ def learn_rows(
         _refuse_few(len(X.rows), len(X.schema.columns))
         return X.schema, X.rows
     if is_table(X):
-        table = as_table(X)
+        table = as_table(X, gone)
         _refuse_few(table.num_rows, table.num_columns)
-        schema = Schema.of_table(table, types)
+        schema = Schema.of_table(table, types, gone)
         if isinstance(X, np.ndarray):
             schema = schema.model_copy(update={"named": False})
         return schema, schema.read_table(table)
     array = as_matrix(X, name, fewest=FEWEST_ROWS)
     if types:
         table = pa.table({f"x{i}": array[:, i] for i in range(array.shape[1])})
-        schema = Schema.of_table(table, types).model_copy(update={"named": False})
+        schema = Schema.of_table(table, types, gone).model_copy(update={"named": False})
         return schema, schema.read_table(table)
-    schema = Schema.of_array(array)
+    schema = Schema.of_array(array, gone)
     return schema, schema.read_array(array)
 
 
@@ -91,7 +100,7 @@ def check_rows(X: object, schema: Schema, name: str) -> Rows | StoredRows:
 
 
 def _check_table(X: object, schema: Schema, name: str) -> Rows:
-    table = as_table(X)
+    table = as_table(X, schema.missing)
     if schema.named and is_frame(X):
         return schema.read_table(table)
     if table.num_columns != len(schema.columns):
@@ -124,10 +133,13 @@ def _holds_text(X: npt.NDArray[np.object_]) -> bool:
     return False
 
 
-def as_table(X: object) -> pa.Table:
-    """A frame, or an array that holds text, as an Arrow table."""
+def as_table(X: object, missing: tuple[str, ...]) -> pa.Table:
+    """A frame, or an array that holds text, as an Arrow table.
+
+    missing: spellings of a missing value, which may stand among values of another type.
+    """
     try:
-        return from_object_array(X) if isinstance(X, np.ndarray) else to_arrow(X)
+        return from_object_array(X, missing) if isinstance(X, np.ndarray) else to_arrow(X, missing)
     except (pa.ArrowException, OverflowError, UnicodeError) as error:
         raise InvalidInput(f"X holds values that cannot be used: {one_line(error)}") from None
 

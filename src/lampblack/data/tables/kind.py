@@ -15,6 +15,7 @@ from lampblack.data.kind import Array, Kind
 from lampblack.data.kinds import recognised
 from lampblack.data.tables.encoder import EncoderState, TableEncoder
 from lampblack.data.tables.inputs import CheckedRows, check_rows, learn_rows
+from lampblack.data.tables.phases import phases
 from lampblack.data.tables.schema import Rows, Schema
 from lampblack.data.tables.stored import StoredRows, joined_rows
 from lampblack.data.tables.table import is_frame
@@ -44,7 +45,15 @@ class Tables(Kind[Schema, Rows | StoredRows, TableEncoder]):
 
     def learn(self, X: object, parameters: Any, detector: str) -> tuple[Schema, Rows | StoredRows]:
         """The schema and the rows, at least 2; `parameters.types` overrides what types imply."""
-        return learn_rows(X, parameters.types, detector)
+        schema, rows = learn_rows(
+            X,
+            parameters.types,
+            detector,
+            missing=parameters.missing,
+            not_missing=parameters.not_missing,
+        )
+        schema = schema.in_zone(parameters.timezone)
+        return schema, rows.under(schema) if isinstance(rows, StoredRows) else rows
 
     def check(self, X: object, schema: Schema, detector: str) -> Rows | StoredRows:
         other = recognised(X)
@@ -104,13 +113,24 @@ class Tables(Kind[Schema, Rows | StoredRows, TableEncoder]):
         return ROWS_OF_GRAPH
 
     def graph_inputs(
-        self, samples: Rows | StoredRows, texts: tuple[str, str] | None
+        self,
+        schema: Schema,
+        samples: Rows | StoredRows,
+        texts: tuple[str, str] | None,
+        cycles: Sequence[Sequence[Any]],
     ) -> dict[str, Array]:
-        """Numbers and booleans as float64 (n, columns), categories as text (n, columns)."""
+        """Numbers and booleans as float64 (n, columns), categories as text (n, columns).
+
+        Dates as float64 (n, phases + columns): the phases of all columns, then for each column 0,
+        or NaN where its date is missing.
+        """
         rows = samples.in_memory()
         inputs: dict[str, Array] = {}
         if rows.numbers.shape[1]:
             inputs["numbers"] = rows.numbers
+        if rows.dates:
+            gone = [np.where(np.isnat(moments), np.nan, 0.0)[:, None] for moments in rows.dates]
+            inputs["dates"] = np.concatenate([*phases(schema, rows, cycles), *gone], axis=1)
         if texts is not None:
             columns = [_texts(values, *texts) for values in rows.categories]
             inputs["categories"] = np.stack(columns, axis=1)

@@ -11,14 +11,14 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
-from lampblack.choices import ColumnKind
-from lampblack.data.tables.column_kinds import COLUMN_KINDS
+from lampblack.data.tables.column_kinds import COLUMN_KINDS, MISSING, ColumnType, nulls
+from lampblack.data.tables.spelling import read_type
 from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
 PARQUET: Final = b"PAR1"
@@ -32,6 +32,7 @@ SHOWN_NAMES: Final = 20
 SAMPLE_BYTES: Final = 1 << 16
 LONGEST_ROW: Final = 1 << 25
 BLOCK_BYTES = 1 << 20
+USE_TYPES: Final = f"use {', '.join(COLUMN_KINDS)}, date:%d/%m/%Y or number:$1,234.5"
 GIVE_ROWS: Final = "give a file of rows"
 GIVE_HEADER: Final = "give a file with a header and rows"
 NO_HEADER: Final = Remedy("say that the file has no header (", Setting("header", False), ")")
@@ -43,14 +44,16 @@ class RowFormat:
 
     header: the first line of a CSV file holds the names; else the columns are c1, c2, ...
     delimiter: None to find it from the first line, among , ; tab and |.
-    types: columns whose kind is told, not inferred.
+    types: columns whose type is told, not inferred: "date", or with its spelling "date:%d/%m/%Y".
     missing: spellings of a missing value beside pyarrow's own ('', NA, N/A, NaN, null, ...).
+    not_missing: those of pyarrow's own that are text, such as NA for Namibia.
     """
 
     header: bool = True
     delimiter: str | None = None
-    types: Mapping[str, ColumnKind] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    not_missing: tuple[str, ...] = ()
 
     @classmethod
     def of_reading(
@@ -63,7 +66,29 @@ class RowFormat:
         known = {each.name: reading.get(each.name) for each in fields(cls)}
         known |= {name: value for name, value in given.items() if value is not None}
         told = {name: value for name, value in known.items() if value is not None}
+        told["not_missing"] = tuple(told.get("not_missing", ()))
         return cls(**{**told, "missing": (*told.get("missing", ()), *missing)})
+
+    @property
+    def nulls(self) -> tuple[str, ...]:
+        """All spellings of a missing value."""
+        return nulls(self.missing, self.not_missing)
+
+    @property
+    def told(self) -> dict[str, ColumnType]:
+        """The types that are told, by column."""
+        return {name: ColumnType.of(text) for name, text in self.types.items()}
+
+    def under(self, known: tuple[str, ...]) -> "RowFormat":
+        """The same, where a model knows these spellings of a missing value, if it knows any."""
+        if not known:
+            return self
+        missing = tuple(dict.fromkeys((*known, *self.missing)))
+        return replace(
+            self,
+            missing=missing,
+            not_missing=tuple(text for text in MISSING if text not in missing),
+        )
 
     def __post_init__(self) -> None:
         delimiter = self.delimiter
@@ -74,13 +99,12 @@ class RowFormat:
                     f"delimiter {self.delimiter!r}: give one character such as ',' or 'tab'"
                 )
             object.__setattr__(self, "delimiter", delimiter)
-        for name, kind in self.types.items():
-            if kind not in COLUMN_KINDS:
-                raise InvalidInput(
-                    f"{kind!r} is no type",
-                    at=Place(column=name),
-                    remedy=f"use {', '.join(COLUMN_KINDS)}",
-                )
+        for name, text in self.types.items():
+            try:
+                read_type(text)
+            except ValueError as error:
+                what, place = str(error), Place(column=name)
+                raise InvalidInput(what, at=place, remedy=USE_TYPES) from None
 
 
 @dataclass(frozen=True)
@@ -204,7 +228,7 @@ def check_names(path: Path, names: Sequence[str], *remedy: Remedy) -> None:
         )
 
 
-def check_types(path: Path, names: Sequence[str], types: Mapping[str, ColumnKind]) -> None:
+def check_types(path: Path, names: Sequence[str], types: Mapping[str, str]) -> None:
     """Refuse a told type for a column that the file does not have."""
     for name in types:
         if name not in names:

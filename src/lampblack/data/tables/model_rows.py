@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -105,8 +105,8 @@ class ModelRows:
         self._skip = selection.skip_bad_rows
         self._stream = iter_rows(
             path,
-            row_format,
-            kinds={column.name: column.kind for column in schema.columns},
+            _as_fitted(row_format, schema),
+            kinds=schema.types,
             where=selection.where,
             on_bad_row="skip" if selection.skip_bad_rows else "fail",
             used=(*schema.names, *keep),
@@ -128,6 +128,13 @@ class ModelRows:
             if table.num_rows:
                 known = table.select(self.schema.names)
                 yield Batch(checked, known, table.select(self.keep), numbers)
+
+
+def _as_fitted(row_format: RowFormat, schema: Schema) -> RowFormat:
+    """How to read a file whose columns are spelled, and miss values, as a schema knows them."""
+    spelled = {name: str(t) for name, t in schema.types.items() if t.spelling is not None}
+    under = row_format.under(schema.missing)
+    return replace(under, types={**under.types, **spelled})
 
 
 def usable_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lampblack.exceptions import InvalidInput, Place, Setting
@@ -28,3 +29,23 @@ def split_names(given: Sequence[str] | None) -> list[str]:
     ['a', 'b', 'c']
     """
     return [name.strip() for text in given or [] for name in text.split(",") if name.strip()]
+
+
+def split_types(given: Sequence[str]) -> list[str]:
+    """Types of columns given one by one or joined by commas; a spelling may hold commas itself.
+
+    >>> split_types(["a=date,b=number:1,234.5", "c=date:%b %d, %Y"])
+    ['a=date', 'b=number:1,234.5', 'c=date:%b %d, %Y']
+    """
+    parts = [part for text in given for part in re.split(r",(?=[^,=]+=)", text)]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def partition_type(text: str) -> tuple[str, str, str]:
+    """A column's name, the sign = and its type; names may hold the sign, and so may spellings.
+
+    >>> partition_type("a=b=date:%Y=%m"), partition_type("a=colour")
+    (('a=b', '=', 'date:%Y=%m'), ('a', '=', 'colour'))
+    """
+    match = re.fullmatch(r"(.*?)=((?:number|boolean|category|date)(?::.*)?)", text, re.DOTALL)
+    return (match[1], "=", match[2]) if match else text.rpartition("=")

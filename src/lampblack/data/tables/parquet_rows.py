@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from lampblack.choices import ColumnKind
-from lampblack.data.tables.column_kinds import ARROW_TYPES
+from lampblack.data.tables.column_kinds import ColumnType
 from lampblack.data.tables.layout import RowFormat, Source, check_names
 from lampblack.data.tables.parsing import (
     Mask,
@@ -73,17 +72,17 @@ def told(
 
     Returns the table, which rows have a cell that cannot be parsed, and these cells.
     """
-    texts: dict[str, ColumnKind] = {}
-    columns = table.columns
+    texts: dict[str, ColumnType] = {}
+    columns, known = table.columns, format.told
     for index, column in enumerate(table.schema):
-        kind = format.types.get(column.name)
-        if _is_text(column.type) and (format.missing or kind):
-            texts[column.name] = kind or "category"
+        type_ = known.get(column.name)
+        if _is_text(column.type) and (format.missing or type_):
+            texts[column.name] = type_ or ColumnType("category")
             columns[index] = columns[index].cast(pa.string())
-        elif kind is not None:
-            columns[index] = _converted(path, columns[index], column.name, kind)
+        elif type_ is not None:
+            columns[index] = _converted(path, columns[index], column.name, type_)
         columns[index] = without_numbers(columns[index], format.missing)
-    return parse_columns(with_columns(table, columns), texts, format.missing, numbers)
+    return parse_columns(with_columns(table, columns), texts, format.nulls, numbers)
 
 
 def unicode_only(
@@ -125,16 +124,20 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(check(kind) for check in text)
 
 
-def _converted(path: Path, values: pa.ChunkedArray, name: str, kind: ColumnKind) -> pa.ChunkedArray:
+def _converted(
+    path: Path, values: pa.ChunkedArray, name: str, column: ColumnType
+) -> pa.ChunkedArray:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    if kind == "category":
+    if column.kind == "category":
         return values  # the schema writes any number as text in one way
+    if column.kind == "date" and pa.types.is_temporal(values.type):
+        return values  # with its time zone, or without
     try:
-        return pc.cast(values, ARROW_TYPES[kind], safe=False)
+        return pc.cast(values, column.arrow, safe=False)
     except pa.ArrowException:
         raise InvalidInput(
-            f"column {name!r} of type {values.type} cannot be read as {kind}",
+            f"column {name!r} of type {values.type} cannot be read as {column.kind}",
             at=Place(path),
             names=Place(column=name),
             remedy=Remedy("tell another type (", Setting("types"), ")"),

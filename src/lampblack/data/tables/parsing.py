@@ -1,8 +1,7 @@
 """From text to numbers, truth values and dates, one column at a time, and the cells that are none.
 
 Arrow converts a column or fails; here the cells at fault are found. Spellings are accepted
-leniently: spaces around, a leading '+', '1e5', dates with a time zone (converted to UTC) or with
-nanoseconds (cut to microseconds).
+leniently: spaces around, a leading '+', '1e5', dates with nanoseconds (cut to microseconds).
 """
 
 import re
@@ -17,24 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from lampblack.choices import ColumnKind, OnBadRow
-from lampblack.data.tables.column_kinds import ARROW_TYPES
+from lampblack.choices import OnBadRow
+from lampblack.data.tables.column_kinds import MISSING, ColumnType
+from lampblack.data.tables.dates import parse_dates
+from lampblack.data.tables.numerals import DECIMAL, HEXADECIMAL, NumberSpelling
 from lampblack.exceptions import SKIP_BAD_ROWS, InvalidInput, Place, Remedy
 
 Mask = npt.NDArray[np.bool_]
 RowNumbers = npt.NDArray[np.int64]
 
-MISSING: Final[tuple[str, ...]] = tuple(csv.ConvertOptions().null_values)
 TRUE: Final = csv.ConvertOptions().true_values
 FALSE: Final = csv.ConvertOptions().false_values
 NOUNS: Final = {"number": "a number", "boolean": "true or false", "date": "a date"}
-
-DECIMAL: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|nan)$"
-HEXADECIMAL: Final = r"^0[xX][0-9a-fA-F]{1,16}$"  # Arrow's inference takes these for integers
-ZONED: Final = r":.*(Z|[+-]\d{2}(:?\d{2})?)$"
-ISO_DATE: Final = (
-    r"^\d{4}-\d{2}-\d{2}([ T]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?)?(Z|[+-]\d{2}(:?\d{2})?)?$"
-)
 
 
 @dataclass(frozen=True)
@@ -73,9 +66,9 @@ class BadRows:
 
 
 def parse_columns(
-    table: pa.Table, kinds: Mapping[str, ColumnKind], missing: tuple[str, ...], numbers: RowNumbers
+    table: pa.Table, types: Mapping[str, ColumnType], nulls: tuple[str, ...], numbers: RowNumbers
 ) -> tuple[pa.Table, Mask, list[SkippedRow]]:
-    """Parse the text columns named in `kinds`.
+    """Parse the text columns named in `types`.
 
     Returns the table with these columns replaced, which rows have a cell that cannot be parsed
     (null in the table), and these cells. `numbers` are the row numbers in the file.
@@ -83,12 +76,12 @@ def parse_columns(
     bad = np.zeros(len(table), dtype=np.bool_)
     cells: list[SkippedRow] = []
     columns = dict(zip(table.column_names, table.columns, strict=True))
-    for name, kind in kinds.items():
+    for name, column in types.items():
         text = columns[name]
-        columns[name], mask = parse(text, kind, missing)
+        columns[name], mask = parse(text, column, nulls)
         if mask is not None:
             bad |= mask
-            cells += bad_cells(name, text, mask, kind, numbers)
+            cells += bad_cells(name, text, mask, column, numbers)
     return with_columns(table, columns.values()), bad, cells
 
 
@@ -98,14 +91,26 @@ def with_columns(table: pa.Table, columns: Iterable[pa.ChunkedArray]) -> pa.Tabl
 
 
 def bad_cells(
-    name: str, text: pa.ChunkedArray, mask: Mask, kind: ColumnKind, numbers: RowNumbers
+    name: str, text: pa.ChunkedArray, mask: Mask, column: ColumnType, numbers: RowNumbers
 ) -> list[SkippedRow]:
     """Name each marked cell of a column."""
     values = text.filter(pa.array(mask)).to_pylist()
+    noun = described(column)
     return [
-        SkippedRow(int(row), name, f"{shown(value)} is not {NOUNS[kind]}")
+        SkippedRow(int(row), name, f"{shown(value)} is not {noun}")
         for row, value in zip(numbers[mask], values, strict=True)
     ]
+
+
+def described(column: ColumnType) -> str:
+    """What a cell of a column should be, as "a date with a time zone".
+
+    >>> described(ColumnType("date", "%d/%m/%Y", False)), described(ColumnType("number"))
+    ('a date without a time zone, as %d/%m/%Y', 'a number')
+    """
+    zone = {True: " with a time zone", False: " without a time zone", None: ""}[column.zoned]
+    spelling = "" if column.spelling is None else f", as {column.spelling}"
+    return f"{NOUNS[column.kind]}{zone}{spelling}"
 
 
 def shown(value: str) -> str:
@@ -119,16 +124,22 @@ def cut(value: str) -> str:
 
 
 def parse(
-    text: pa.ChunkedArray, kind: ColumnKind, missing: tuple[str, ...]
+    text: pa.ChunkedArray, column: ColumnType, nulls: tuple[str, ...]
 ) -> tuple[pa.ChunkedArray, Mask | None]:
     """The values of a text column, and which cells have none though they are not missing.
 
-    `missing` are spellings of a missing value beside pyarrow's own.
+    nulls: the spellings of a missing value. In text that stays text the usual ones are left, which
+    a file may have in quotes: whether they are missing there is the schema's to say.
     """
-    if kind == "category":
-        return without(text, missing), None
-    trimmed = without(pc.utf8_trim_whitespace(text), MISSING + missing)
-    values = {"number": _numbers, "boolean": _booleans, "date": _dates}[kind](trimmed)
+    if column.kind == "category":
+        return without(text, tuple(each for each in nulls if each not in MISSING)), None
+    trimmed = without(pc.utf8_trim_whitespace(text), nulls)
+    if column.kind == "number":
+        values = _numbers(trimmed, column.spelling)
+    elif column.kind == "boolean":
+        values = _booleans(trimmed)
+    else:
+        values = parse_dates(trimmed, column)
     if values.null_count == trimmed.null_count:
         return without_nan(values), None
     mask = pc.and_(pc.is_valid(trimmed), pc.is_null(values)).to_numpy()
@@ -150,9 +161,19 @@ def without(text: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
     return pc.if_else(found, pa.scalar(None, text.type), text)
 
 
+def number_codes(missing: tuple[str, ...]) -> list[float]:
+    """The numbers, not NaN, that are spellings of a missing value.
+
+    >>> number_codes(("?", "-999", "nan"))
+    [-999.0]
+    """
+    codes = [float(text) for text in missing if re.match(DECIMAL.replace("(?i:", "(?:"), text)]
+    return [code for code in codes if code == code]
+
+
 def without_numbers(values: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
     """Numbers that are spellings of a missing value, however written, become missing values."""
-    codes = [float(text) for text in missing if re.match(DECIMAL.replace("(?i:", "(?:"), text)]
+    codes = number_codes(missing)
     if not codes or not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         return values
     numbers = values.cast(pa.float64(), safe=False)
@@ -169,17 +190,9 @@ def is_unicode(value: pa.Scalar) -> bool:
     return True
 
 
-def are_numbers(trimmed: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Which trimmed texts are spelled as numbers."""
-    return pc.match_substring_regex(trimmed, f"{DECIMAL}|{HEXADECIMAL}")
-
-
-def are_dates(trimmed: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Which trimmed texts are spelled as ISO dates."""
-    return pc.match_substring_regex(trimmed, ISO_DATE)
-
-
-def _numbers(trimmed: pa.ChunkedArray) -> pa.ChunkedArray:
+def _numbers(trimmed: pa.ChunkedArray, spelling: str | None) -> pa.ChunkedArray:
+    if spelling is not None:
+        return NumberSpelling.of(spelling).parse(trimmed)
     try:
         return pc.cast(trimmed, pa.float64())
     except pa.ArrowInvalid:
@@ -197,34 +210,6 @@ def _booleans(trimmed: pa.ChunkedArray) -> pa.ChunkedArray:
     return _only(true, pc.or_(true, false))
 
 
-def _dates(trimmed: pa.ChunkedArray) -> pa.ChunkedArray:
-    try:
-        return pc.cast(trimmed, ARROW_TYPES["date"])
-    except pa.ArrowInvalid:
-        pass
-    plain = pc.replace_substring_regex(trimmed, r"(\.\d{6})\d+", r"\1")
-    plain = _only(plain, pc.match_substring_regex(plain, ISO_DATE))
-    zoned = pc.match_substring_regex(plain, ZONED)
-    local = _cast_each(_only(plain, pc.invert(zoned)), pa.timestamp("us"))
-    universal = _cast_each(_only(plain, zoned), pa.timestamp("us", "UTC"))
-    return pc.coalesce(local, universal.cast(pa.timestamp("us")))
-
-
 def _only(values: pa.ChunkedArray, mask: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values where the mask is true, null elsewhere."""
     return pc.if_else(mask, values, pa.scalar(None, values.type))
-
-
-def _cast_each(values: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
-    """Cast, with null for what looks like a date and is none, such as the 31st of February."""
-    try:
-        return pc.cast(values, to)
-    except pa.ArrowInvalid:
-        return pa.chunked_array([[_cast_one(value, to) for value in values]], to)
-
-
-def _cast_one(value: pa.Scalar, to: pa.DataType) -> pa.Scalar | None:
-    try:
-        return value.cast(to).as_py()
-    except pa.ArrowInvalid:
-        return None

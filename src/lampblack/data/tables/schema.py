@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,13 +10,28 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from lampblack.choices import ColumnKind
 from lampblack.data.kind import InMemory
-from lampblack.data.names import listed, wrong_column
-from lampblack.data.tables.column_kinds import COLUMN_KINDS
+from lampblack.data.names import listed
+from lampblack.data.tables.column_kinds import COLUMN_KINDS, MISSING, ColumnType
+from lampblack.data.tables.conversion import (
+    NOUNS,
+    as_dates,
+    as_numbers,
+    as_text,
+    has_missing,
+    is_text,
+    is_zoned,
+    kind_of_type,
+    plain,
+)
+from lampblack.data.tables.numerals import NumberSpelling
+from lampblack.data.tables.parsing import number_codes
+from lampblack.data.tables.spelling import read_type
+from lampblack.data.tables.text_types import say_kept, say_missing, say_read, understand
+from lampblack.data.tables.zones import find_zone
 from lampblack.exceptions import (
     SKIP_BAD_ROWS,
     InvalidInput,
@@ -28,18 +43,10 @@ from lampblack.exceptions import (
 from lampblack.number_text import number
 
 LARGEST = 1e100  # beyond it, sums of squares overflow
-NOUNS: dict[ColumnKind, str] = {
-    "number": "numbers",
-    "boolean": "true/false values",
-    "category": "text",
-    "date": "dates",
-}
-
-
 # What is wrong with a value, and what to do about it.
 INFINITE = ("the value is infinite", "correct it or make it a missing value")
 HUGE = (f"the value is beyond ±{number(LARGEST)}", "correct it or rescale the column")
-MISSING = (
+ABSENT = (
     "the value is missing, and the fitted data had no missing value there",
     "fill it or leave the row out",
 )
@@ -70,13 +77,31 @@ class RefusedRow:
 
 
 class Column(BaseModel):
-    """One column as the user knows it."""
+    """One column as the user knows it.
+
+    spelling, zoned: see `ColumnType`. Dates whose `zoned` is None are of a former format, which
+    took both as UTC.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: ColumnKind
     nullable: bool
+    spelling: str | None = None
+    zoned: bool | None = None
+
+    @model_validator(mode="after")
+    def _is_a_type(self) -> Column:
+        read_type(str(self.type))
+        if self.kind != "date" and self.zoned is not None:
+            raise ValueError(f"column {self.name!r} holds no dates and has a time zone")
+        return self
+
+    @property
+    def type(self) -> ColumnType:
+        """What it holds, and how text spells it."""
+        return ColumnType(self.kind, self.spelling, self.zoned)
 
 
 @dataclass(frozen=True)
@@ -120,6 +145,8 @@ class Schema(BaseModel):
 
     `named` is False for arrays, whose columns are called x0, x1, ...; `ignored` are columns that
     were left out on purpose when the detector was fitted, and that new data may hold or not.
+    missing: the texts, and numbers as text, that stand for a missing value, whichever way a row
+    comes. timezone: in which zoned times have their phases of day, week and year; None is UTC.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,6 +156,19 @@ class Schema(BaseModel):
     columns: tuple[Column, ...]
     named: bool
     ignored: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    timezone: str | None = None
+
+    @model_validator(mode="after")
+    def _zone_is_known(self) -> Schema:
+        if self.timezone is not None:
+            find_zone(self.timezone)
+        return self
+
+    @property
+    def types(self) -> dict[str, ColumnType]:
+        """What each column holds, and how text spells it."""
+        return {column.name: column.type for column in self.columns}
 
     @property
     def feature_names(self) -> list[str] | None:
@@ -147,43 +187,66 @@ class Schema(BaseModel):
         """The columns of these kinds, in order."""
         return [column for column in self.columns if column.kind in kinds]
 
+    def in_zone(self, timezone: str | None) -> Schema:
+        """The same, whose zoned times have local phases. Raises InvalidInput where it has none."""
+        if timezone is None:
+            return self
+        try:
+            find_zone(timezone)
+        except ValueError as error:
+            what, remedy = f": {error}", "name one such as Europe/Berlin"
+            raise InvalidInput(Setting("timezone", timezone), what, remedy=remedy) from None
+        if not any(column.zoned for column in self.columns):
+            raise InvalidInput(
+                Setting("timezone", timezone),
+                " has no meaning here: no column holds times that say their zone, and others are "
+                "taken as they stand",
+                remedy=("leave it out", "write the times with their zone, as 12:00:00Z"),
+            )
+        return self.model_copy(update={"timezone": timezone})
+
     @classmethod
-    def of_array(cls, X: npt.NDArray[np.floating]) -> Schema:
-        """The schema of an array (n, d) of numbers."""
-        nullable = [bool(missing) for missing in np.atleast_1d(np.isnan(X).any(axis=0))]
+    def of_array(cls, X: npt.NDArray[np.floating], missing: tuple[str, ...] = MISSING) -> Schema:
+        """The schema of an array (n, d) of numbers. missing: as in the schema."""
+        gone = np.isnan(_without_codes(X, missing)).any(axis=0)
         columns = (
-            Column(name=f"x{i}", kind="number", nullable=missing)
-            for i, missing in enumerate(nullable)
+            Column(name=f"x{i}", kind="number", nullable=bool(nullable))
+            for i, nullable in enumerate(np.atleast_1d(gone))
         )
-        return cls(columns=tuple(columns), named=False)
+        return cls(columns=tuple(columns), named=False, missing=missing)
 
     @classmethod
-    def of_table(cls, table: pa.Table, types: Mapping[str, ColumnKind] | None = None) -> Schema:
-        """The schema of a table, `types` overriding the kind of some columns.
+    def of_table(
+        cls,
+        table: pa.Table,
+        types: Mapping[str, str | ColumnType] | None = None,
+        missing: tuple[str, ...] = MISSING,
+    ) -> Schema:
+        """The schema of a table, `types` overriding what some columns seem to be.
 
-        Raises InvalidInput where a column repeats, has no usable type, or `types` names no column.
+        missing: as in the schema. Text that is all numbers or dates in one spelling is read as
+        such; it is said, and so is what only looks like it (ReadingWarning). Raises InvalidInput
+        where a column repeats, has no usable type, or `types` names no column.
         """
         refuse_repeated_names(table.column_names)
-        types = types or {}
-        for name, kind in types.items():
-            if name not in table.column_names:
-                raise InvalidInput(
-                    f"types names {name!r}, which is not there; "
-                    f"there are {listed(table.column_names)}",
-                    names=Place(column=name),
+        told = _told_types(types or {}, table.column_names)
+        columns = []
+        for name in table.column_names:
+            values = plain(name, table.column(name))
+            column = settled_type(name, values, told.get(name), missing)
+            nullable = has_missing(values, column.kind, missing)
+            if nullable and column.kind == "category" and is_text(values.type):
+                say_missing(name, values.cast(pa.string()), missing)
+            columns.append(
+                Column(
+                    name=name,
+                    kind=column.kind,
+                    nullable=nullable,
+                    spelling=column.spelling,
+                    zoned=column.zoned,
                 )
-            if kind not in COLUMN_KINDS:
-                raise InvalidInput(
-                    f"types: column {name!r}: unknown type {kind!r}",
-                    names=Place(column=name),
-                    remedy=f"use one of {', '.join(COLUMN_KINDS)}",
-                )
-        kinds = {name: types.get(name) or _kind_of(table, name) for name in table.column_names}
-        columns = (
-            Column(name=name, kind=kind, nullable=_has_missing(table.column(name)))
-            for name, kind in kinds.items()
-        )
-        return cls(columns=tuple(columns), named=True)
+            )
+        return cls(columns=tuple(columns), named=True, missing=missing)
 
     def read_array(self, X: npt.NDArray[np.floating]) -> Rows:
         """Check an array (n, d) of numbers and take it as rows."""
@@ -195,7 +258,7 @@ class Schema(BaseModel):
                     names=Place(column=column.name),
                     remedy="pass a table with the columns' names",
                 )
-        rows = Rows(X)
+        rows = Rows(_without_codes(X, self.missing))
         self._refuse_faults(rows)
         return rows
 
@@ -214,6 +277,15 @@ class Schema(BaseModel):
         faults = list(self._faults(self._convert(table)))
         first = {fault.row: fault for fault in reversed(faults)}
         return [first[row] for row in sorted(first)]
+
+    def lacking(self, table: pa.Table, known: Set[str] = frozenset()) -> set[str]:
+        """The names of the columns, beside those that are known, of which a value is missing."""
+        return {
+            c.name
+            for c in self.columns
+            if c.name not in known
+            and has_missing(plain(c.name, table.column(c.name)), c.kind, self.missing)
+        }
 
     def check_names(self, names: Sequence[str]) -> None:
         """Raise SchemaMismatch unless these are the schema's columns, in any order."""
@@ -238,14 +310,20 @@ class Schema(BaseModel):
     def _convert(self, table: pa.Table) -> Rows:
         """A table's values as rows, types checked but not values."""
         self.check_names(table.column_names)
+        values = {name: plain(name, table.column(name)) for name in self.names}
         flat = self.of_kind("number", "boolean")
         numbers = np.empty((table.num_rows, len(flat)), dtype=np.float64)
-        for i, column in enumerate(flat):
-            numbers[:, i] = _as_numbers(table.column(column.name), column)
+        for i, c in enumerate(flat):
+            numbers[:, i] = as_numbers(c.name, values[c.name], c.type, self.missing)
         return Rows(
             numbers,
-            tuple(_as_text(table.column(c.name), c) for c in self.of_kind("category")),
-            tuple(_as_dates(table.column(c.name), c) for c in self.of_kind("date")),
+            tuple(
+                as_text(c.name, values[c.name], c.type, self.missing)
+                for c in self.of_kind("category")
+            ),
+            tuple(
+                as_dates(c.name, values[c.name], c.type, self.missing) for c in self.of_kind("date")
+            ),
         )
 
     def _refuse_faults(self, rows: Rows) -> None:
@@ -263,13 +341,13 @@ class Schema(BaseModel):
                 yield from _fault(column, np.isinf(values), INFINITE)
                 yield from _fault(column, np.abs(values).astype(np.float64) > LARGEST, HUGE)
                 if not column.nullable:
-                    yield from _fault(column, np.isnan(values), MISSING)
+                    yield from _fault(column, np.isnan(values), ABSENT)
         for column, texts in zip(self.of_kind("category"), rows.categories, strict=True):
             if not column.nullable:
-                yield from _fault(column, texts.is_null().to_numpy(zero_copy_only=False), MISSING)
+                yield from _fault(column, texts.is_null().to_numpy(zero_copy_only=False), ABSENT)
         for column, moments in zip(self.of_kind("date"), rows.dates, strict=True):
             if not column.nullable:
-                yield from _fault(column, np.isnat(moments), MISSING)
+                yield from _fault(column, np.isnat(moments), ABSENT)
 
 
 def the_one(names: Sequence[str]) -> Place:
@@ -289,48 +367,6 @@ def refuse_repeated_names(names: Sequence[str]) -> None:
         raise InvalidInput(what, names=the_one(repeated), remedy="rename one")
 
 
-def _kind_of(table: pa.Table, name: str) -> ColumnKind:
-    """The kind that a column's type implies."""
-    kind = table.schema.field(name).type
-    if pa.types.is_boolean(kind):
-        return "boolean"
-    if (
-        is_number(kind)
-        or pa.types.is_null(kind)
-        or pa.types.is_duration(kind)
-        or pa.types.is_time(kind)
-    ):
-        return "number"
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "date"
-    if is_text(kind):
-        return "category"
-    what = f"has type {kind}, which cannot be used"
-    raise wrong_column(name, what, "give numbers, true/false values, text or dates", "leave it out")
-
-
-def is_number(kind: pa.DataType) -> bool:
-    """Whether values of this Arrow type are numbers."""
-    return bool(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    )
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether values of this Arrow type are text, plain or as categories."""
-    if pa.types.is_dictionary(kind):
-        return True
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-
-
-def _has_missing(values: pa.ChunkedArray) -> bool:
-    if values.null_count:
-        return True
-    return pa.types.is_floating(values.type) and bool(pc.any(pc.is_nan(values)).as_py())
-
-
 def _fault(
     column: Column, wrong: npt.NDArray[np.bool_], reason: tuple[str, str]
 ) -> Iterator[RefusedRow]:
@@ -338,112 +374,63 @@ def _fault(
         yield RefusedRow(int(row), column.name, *reason)
 
 
-def _changed(column: Column, kind: pa.DataType, example: object = None) -> SchemaMismatch:
-    shown = f" (such as {example!r})" if example is not None else ""
-    return SchemaMismatch(
-        f"column {column.name!r} held {NOUNS[column.kind]} when the model was fitted "
-        f"and now holds {_noun(kind)}{shown}",
-        names=Place(column=column.name),
-        remedy="convert it",
-    )
+def _without_codes(
+    X: npt.NDArray[np.floating], missing: tuple[str, ...]
+) -> npt.NDArray[np.floating]:
+    """An array (n, d) with NaN for the numbers that stand for a missing value."""
+    codes = number_codes(missing)
+    return np.where(np.isin(X, codes), np.asarray(np.nan, X.dtype), X) if codes else X
 
 
-def _noun(kind: pa.DataType) -> str:
-    """What values of an Arrow type are called in a message."""
-    if is_text(kind):
-        return NOUNS["category"]
-    if is_number(kind):
-        return NOUNS["number"]
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return NOUNS["date"]
-    return NOUNS["boolean"] if pa.types.is_boolean(kind) else str(kind)
+def _told_types(
+    types: Mapping[str, str | ColumnType], names: Sequence[str]
+) -> dict[str, ColumnType]:
+    """The types that a user says. Raises InvalidInput where one is none, or of no column."""
+    told = {}
+    for name, text in types.items():
+        if name not in names:
+            what = f"types names {name!r}, which is not there; there are {listed(names)}"
+            raise InvalidInput(what, names=Place(column=name))
+        try:
+            told[name] = read_type(str(text)) if isinstance(text, str) else text
+        except ValueError as error:
+            raise InvalidInput(
+                f"types: column {name!r}: {error}",
+                names=Place(column=name),
+                remedy=f"use one of {', '.join(COLUMN_KINDS)}, date:%d/%m/%Y or number:$1,234.5",
+            ) from None
+    return told
 
 
-def _as_numbers(values: pa.ChunkedArray, column: Column) -> npt.NDArray[np.float64]:
-    """A number or boolean column as float64 (n,), NaN where missing."""
-    kind = values.type
-    if pa.types.is_floating(kind):
-        values = pc.if_else(pc.is_nan(values), None, values)
-    if column.kind == "boolean" and is_number(kind):
-        distinct = pc.unique(values.drop_null()).to_pylist()
-        if not set(distinct) <= {0, 1}:
-            raise _changed(column, kind, next(v for v in distinct if v not in (0, 1)))
-    elif pa.types.is_duration(kind) or pa.types.is_time(kind):
-        unit = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[kind.unit]
-        width = pa.int32() if kind in (pa.time32("s"), pa.time32("ms")) else pa.int64()
-        seconds = values.cast(width).cast(pa.float64())
-        return _numpy(seconds) * unit
-    elif not (is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
-        raise _changed(column, kind, next((v for v in values.to_pylist() if v is not None), None))
-    if pa.types.is_boolean(kind):
-        values = values.cast(pa.int8())
-    return _numpy(values.cast(pa.float64(), safe=False))
+def settled_type(
+    name: str, values: pa.ChunkedArray, told: ColumnType | None, missing: tuple[str, ...]
+) -> ColumnType:
+    """What a plain column holds: as told, as its type implies, or as its text shows.
 
-
-def _numpy(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    return np.asarray(values.to_numpy(), dtype=np.float64)
-
-
-def _as_text(values: pa.ChunkedArray, column: Column) -> pa.Array:
-    """A category column as one string array (n,)."""
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        values = values.cast(kind.value_type)
-        kind = kind.value_type
-    if is_text(kind):
-        return _canonical(values.cast(pa.string()).combine_chunks())
-    if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)) and not (
-        pa.types.is_null(kind)
-    ):
-        if not pa.types.is_floating(kind):
-            raise _changed(column, kind)
-        values = pc.if_else(pc.is_finite(values), values, pc.if_else(pc.is_nan(values), None, 0.5))
-        values = values.cast(pa.float64())
-        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), 2.0**53))
-        if pc.all(whole, skip_nulls=True).as_py() is False:
-            raise _changed(column, kind, values.drop_null()[0].as_py())
-        values = values.cast(pa.int64())
-    return values.cast(pa.string()).combine_chunks()
-
-
-def _canonical(text: pa.Array) -> pa.Array:
-    """Text (n,) in which whole numbers and truth values are written in one way.
-
-    A file may write 3 as "3.0" and true as "True" where a frame holds an integer or a boolean; the
-    category must be the same one. Leading zeros stay: "06" is a code.
+    Text that the source itself says to be text is read as numbers only where they have marks:
+    codes are often written in digits.
     """
-    encoded = text.dictionary_encode()
-    levels = pc.replace_substring_regex(encoded.dictionary, r"^(-?\d+)\.0+$", r"\1")
-    truth = pc.match_substring_regex(levels, "^(?i:true|false)$")
-    levels = pc.if_else(truth, pc.utf8_lower(levels), levels)
-    return levels.take(encoded.indices)
-
-
-def _as_dates(values: pa.ChunkedArray, column: Column) -> npt.NDArray[np.datetime64]:
-    """A date column as datetime64[us] (n,) in UTC, NaT where missing."""
-    kind = values.type
-    if is_text(kind):
-        text = _as_text(values, column)
-        try:
-            values = pa.chunked_array([text.cast(pa.timestamp("us"))])
-        except pa.ArrowInvalid:
-            raise _changed(column, pa.string(), _first_undated(text)) from None
-    elif not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)):
-        raise _changed(column, kind)
-    try:
-        coarse = not pa.types.is_timestamp(kind) or kind.unit != "ns"
-        moments = values.cast(pa.timestamp("us"), safe=coarse)
-    except pa.ArrowInvalid:
-        what = "a date lies out of range"
-        place = Place(column=column.name)
-        raise InvalidInput(what, at=place, remedy="correct it") from None
-    return np.asarray(moments.to_numpy(), dtype="datetime64[us]")
-
-
-def _first_undated(text: pa.Array) -> str | None:
-    for value in text:
-        try:
-            value.cast(pa.timestamp("us"))
-        except pa.ArrowInvalid:
-            return str(value.as_py())
-    return None
+    kind = told.kind if told is not None else kind_of_type(name, values.type)
+    spelling = None if told is None else told.spelling
+    if not pa.types.is_string(values.type):
+        zoned = is_zoned(values.type) if kind == "date" else None
+        return ColumnType(kind, spelling, zoned)
+    if told is not None and (spelling or kind not in ("number", "date")):
+        return told
+    understood = understand(values, missing, told=kind if told is not None else None)
+    if told is not None:
+        if understood.problem is not None:
+            raise understood.refusal(name, Place())
+        if understood.type == ColumnType("number"):
+            return ColumnType("number", str(NumberSpelling()))  # text, which is said to be numbers
+        return understood.type
+    if understood.is_text:
+        return ColumnType("category")
+    if understood.problem is not None and understood.type.kind == "date":
+        raise understood.refusal(name, Place())
+    plain_numbers = understood.type == ColumnType("number")
+    if understood.problem is not None or understood.wrong or plain_numbers:
+        say_kept(name, understood)
+        return ColumnType("category")
+    say_read(name, understood)
+    return understood.type

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lampblack.choices import ColumnKind, OnBadRow
+from lampblack.choices import OnBadRow
 from lampblack.data.kind import Advance, Split
 from lampblack.data.names import listed
 from lampblack.data.tables.files import column_names, iter_rows
@@ -37,15 +37,17 @@ def find_rows(
     path: str | Path,
     *,
     columns: Sequence[str] | None = None,
-    types: Mapping[str, ColumnKind] | None = None,
+    types: Mapping[str, str] | None = None,
     where: str | None = None,
     missing: Sequence[str] = (),
+    not_missing: Sequence[str] = (),
     on_bad_row: OnBadRow = "fail",
 ) -> StoredRows:
     """The rows of a Parquet file that may be larger than memory, for `fit` and for scores.
 
     columns: those to use, None for all. types: as for a detector. where: a condition on rows.
-    missing: spellings of a missing value. on_bad_row: "fail", or "skip" rows that cannot be used.
+    missing: further spellings of a missing value; not_missing: usual ones that are text.
+    on_bad_row: "fail", or "skip" rows that cannot be used.
     The file is read once, for the number of rows, their types and what may be missing, and again
     whenever rows are asked for; it must not change meanwhile. Raises InvalidInput.
 
@@ -63,7 +65,9 @@ def find_rows(
                 Remedy("read it whole (leave out ", Setting("stream"), ")"),
             ),
         )
-    format_ = RowFormat(types=dict(types or {}), missing=tuple(missing))
+    format_ = RowFormat(
+        types=dict(types or {}), missing=tuple(missing), not_missing=tuple(not_missing)
+    )
     tables = FileTables(path, format_, columns, where, on_bad_row)
     return StoredRows.scan(path, tables)
 
@@ -100,11 +104,21 @@ class FileTables(Iterable[pa.Table]):
         )
         self._refused: list[SkippedRow] = []
         self._known = False
+        self._format = row_format
+        self._schema: Schema | None = None
 
     @property
     def skipped(self) -> list[SkippedRow]:
         """The rows left out, in the file's order."""
         return sorted([*self._stream.skipped, *self._refused], key=lambda row: row.row)
+
+    def schema_of(self, table: pa.Table) -> Schema:
+        """The columns as the first rows show them; a hole may be anywhere."""
+        if self._schema is None:
+            types = {n: t for n, t in self._format.told.items() if n in self._columns}
+            found = Schema.of_table(table, types, self._format.nulls)
+            self._schema = _every_nullable(found)
+        return self._schema
 
     def __iter__(self) -> Iterator[pa.Table]:
         for rows in self._stream:
@@ -119,7 +133,7 @@ class FileTables(Iterable[pa.Table]):
     def _look(self, table: pa.Table, numbers: Positions) -> None:
         """Note the rows that cannot be used, or raise InvalidInput for the first."""
         try:
-            found = _every_nullable(Schema.of_table(table)).refused(table)
+            found = self.schema_of(table).refused(table)
         except InvalidInput as error:
             raise error.at(self._path) from None
         if found and not self._skip:
@@ -146,15 +160,14 @@ class StoredRows:
         self._tables, self._count, self._positions = tables, count, positions
 
     @classmethod
-    def scan(cls, path: Path, tables: Iterable[pa.Table]) -> StoredRows:
+    def scan(cls, path: Path, tables: FileTables) -> StoredRows:
         """Read all rows once, for their number, their types and what may be missing."""
         schema: Schema | None = None
         nullable: set[str] = set()
         count = 0
         for table in tables:
-            found = Schema.of_table(table)
-            nullable |= {column.name for column in found.columns if column.nullable}
-            schema = schema or found
+            schema = tables.schema_of(table)
+            nullable |= schema.lacking(table, nullable)
             count += len(table)
         if schema is None or not count:
             what = "no row can be used"
