@@ -148,3 +148,30 @@ def test_a_false_discovery_rate_in_reach_is_met_in_silence() -> None:
 
 def test_no_p_value_raises_no_alarm() -> None:
     assert len(false_discovery_alarms(np.zeros(0), 0.1)) == 0
+
+
+@pytest.mark.parametrize(("n", "rate"), [(99, 0.01), (400, 0.01), (400, 0.05), (30, 0.1)])
+def test_the_law_of_false_alarms_is_beta_binomial(n: int, rate: float) -> None:
+    calibration = Calibration.held_out(np.arange(float(n)), rate)
+    above = int((calibration.scores > calibration.threshold).sum())
+    for normal in (1, 50, 3000):
+        law = betabinom(normal, above + 1, n - above)
+        for alarms in {0, 1, normal // 20, normal // 3, normal}:
+            found = calibration.promise_p_value(alarms, normal)
+            assert found == pytest.approx(law.sf(alarms - 1), rel=1e-6, abs=1e-9)
+
+
+def test_a_promise_that_is_kept_seldom_seems_broken() -> None:
+    rng = np.random.default_rng(0)
+    seen = []
+    for _ in range(2000):
+        calibration = Calibration.held_out(rng.random(400), 0.01)
+        false = int((rng.random(500) > calibration.threshold).sum())
+        seen.append(calibration.promise_p_value(false, 500) < 0.01)
+    assert np.mean(seen) < 0.015
+
+
+def test_where_nothing_is_promised_nothing_is_broken() -> None:
+    calibration = Calibration.contaminated(np.arange(100.0), 0.1)
+    assert calibration.promise_p_value(90, 100) is None
+    assert Calibration.held_out(np.arange(100.0), 0.1).promise_p_value(0, 0) is None

@@ -93,6 +93,22 @@ class Calibration:
         found = ks_2samp(self.scores, scores)
         return Drift(float(found.statistic), float(found.pvalue))
 
+    def promise_p_value(self, alarms: int, normal: int) -> float | None:
+        """How likely so many alarms or more are among `normal` samples like those of calibration.
+
+        The (m + 1)-th largest of n calibration scores is the threshold; exchangeable new scores
+        exceed it in a number that is beta-binomial with m + 1 and n − m (Vovk 2012). That k or more
+        of N do is that among the k + m largest of all n + N at most m are of calibration. Equal
+        scores make alarms fewer, never more. None where nothing is promised, or N is 0.
+        """
+        from scipy.stats import hypergeom
+
+        if self.origin != "held-out" or not normal:
+            return None
+        n = len(self.scores)
+        above = max(0, math.floor(self.promised * (n + 1) + 1e-9) - 1)
+        return float(hypergeom.cdf(above, n + normal, n, alarms + above))
+
     @property
     def false_alarm_rate(self) -> float:
         """The rate that is promised; NaN under `contamination`, which promises none."""

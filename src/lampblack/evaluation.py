@@ -7,7 +7,11 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from lampblack.calibration import Calibration
 from lampblack.exceptions import InvalidInput
+from lampblack.number_text import count, number, percent
+
+BROKEN = 0.01  # probability below which alarms on normal samples are too many for the promise
 
 
 class Evaluation(TypedDict):
@@ -24,20 +28,22 @@ class Evaluation(TypedDict):
     alarms: int
     false_alarm_rate: float
     promised_false_alarm_rate: float
+    promise_p_value: float | None
 
 
 def evaluate(
     anomaly_score: npt.NDArray[np.float64],
     is_alarm: npt.NDArray[np.bool_],
     is_anomaly: npt.NDArray[np.bool_],
-    promised: float,
+    calibration: Calibration,
     noun: str = "rows",
 ) -> Evaluation:
     """Compare scores (n,) and alarms (n,) with the truth (n,).
 
     F1 "at threshold" uses the alarms as raised; "at true count" raises as many alarms as there are
-    anomalies, the papers' habit, which needs the truth. Raises InvalidInput where one of the
-    classes is empty.
+    anomalies, the papers' habit, which needs the truth. promise_p_value: how likely so many false
+    alarms or more are where the promise holds; None where there is none. Raises InvalidInput where
+    one of the classes is empty.
     """
     from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
@@ -60,7 +66,32 @@ def evaluate(
         f1_at_true_count=f1_at_true_count(anomaly_score, is_anomaly),
         alarms=alarms,
         false_alarm_rate=float(is_alarm[~is_anomaly].mean()),
-        promised_false_alarm_rate=promised,
+        promised_false_alarm_rate=calibration.false_alarm_rate,
+        promise_p_value=calibration.promise_p_value(alarms - hits, len(is_anomaly) - anomalies),
+    )
+
+
+def broken_promise(
+    is_alarm: npt.NDArray[np.bool_],
+    is_anomaly: npt.NDArray[np.bool_],
+    calibration: Calibration,
+    noun: str = "rows",
+) -> str | None:
+    """What to say where alarms (n,) on normal ones are more than the promise and chance allow.
+
+    That is where the beta-binomial law of `Calibration.promise_p_value` gives so many or more a
+    probability below 1 %. None where it does not, or where nothing is promised.
+    """
+    normal, false = int((~is_anomaly).sum()), int((is_alarm & ~is_anomaly).sum())
+    p = calibration.promise_p_value(false, normal)
+    if p is None or p >= BROKEN:
+        return None
+    return (
+        f"the promise is broken: of {count(normal)} {noun} that the labels call normal, "
+        f"{percent(false / normal)} raise an alarm, and {percent(calibration.promised)} at most "
+        f"was promised (p = {number(p)} were they like those of calibration). Either they have "
+        f"moved since, or some are no normal ones: look at these alarms, recalibrate on recent "
+        f"normal {noun} (lampblack calibrate), or fit again"
     )
 
 

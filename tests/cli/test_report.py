@@ -424,3 +424,52 @@ def test_page_works_in_a_browser(folder: Path, page: str, scheme: Any) -> None:
         opened.screenshot(path=str(folder / f"{scheme}.png"), full_page=True)
         browser.close()
     assert [line for line in said if not line.startswith(("file:", "data:"))] == []
+
+
+def labelled(folder: Path, name: str, moved: int, anomalies: int) -> Path:
+    """400 normal rows of which some break the relation, and some more that are labelled as such."""
+    rows = pd.read_csv(folder / "normal.csv").head(400 + anomalies)
+    rows["state"] = ["fine"] * 400 + ["leak"] * anomalies
+    rows.loc[rows.index[:moved], "pressure"] += 30
+    rows.loc[rows.index[400:], "pressure"] += 30
+    rows.to_csv(folder / name, index=False)
+    return folder / name
+
+
+LABELS = ("--label", "state", "--anomaly", "leak")
+
+
+@pytest.mark.parametrize("anomalies", [20, 0])
+def test_a_broken_promise_is_said_before_that_no_drift_shows(folder: Path, anomalies: int) -> None:
+    data = labelled(folder, f"broken{anomalies}.csv", moved=16, anomalies=anomalies)
+    labels = LABELS if anomalies else ("--label", "state", "--normal", "fine")
+    output = folder / "broken.html"
+    command = ("report", folder / "a.model", data, "-o", output, *labels, "-q", "--no-diagnose")
+    said = run(*command).stdout
+    assert said.startswith(
+        "notice: the promise is broken: of 400 rows that the labels call normal,"
+    )
+    page = " ".join(output.read_text().split())
+    first = page.index("the promise is broken: of 400 rows")
+    assert page.index("<h1>") < first < page.index('class="figures"')
+    assert "and 1.00% at most was promised (p = " in page
+    assert "No drift shows" not in page
+    found = json.loads(run(*command, "--json").stdout)
+    assert found["broken_promise"].startswith("the promise is broken")
+
+
+def test_evaluate_says_first_that_the_promise_is_broken(folder: Path) -> None:
+    command = ("evaluate", folder / "a.model", labelled(folder, "evaluated.csv", 16, 20), *LABELS)
+    said = run(*command).stdout
+    assert said.startswith("notice: the promise is broken")
+    result = run(*command, "--json")
+    assert json.loads(result.stdout)["promise_p_value"] < 0.01
+    assert "the promise is broken" in result.stderr
+    kept = run(*command[:2], labelled(folder, "kept.csv", 0, 20), *LABELS)
+    assert "broken" not in kept.stdout
+    assert "promise p value" in kept.stdout
+
+
+def test_a_report_of_a_kept_promise_says_nothing_of_it(page: str) -> None:
+    assert 'role="alert"' not in page.replace("[role=alert]", "")
+    assert "broken" not in page

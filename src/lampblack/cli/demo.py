@@ -50,7 +50,7 @@ def run(output: Path) -> None:
     alarms = Alarms("row")
     alarms.add(Batch(others, others, pa.array(rest), rest), scored)
     truth = data.target[rest] != BENIGN
-    result = evaluate(scored.anomaly_score, scored.alarm, truth, facts.promised)
+    result = evaluate(scored.anomaly_score, scored.alarm, truth, facts)
     typer.echo(
         f"the other {len(rest)} rows, {truth.sum()} malignant: AUROC {result['auroc']:.4f}; "
         f"{percent(result['recall_at_threshold'], 1)} of the malignant and "

@@ -14,9 +14,9 @@ from lampblack.cli.kinds import presentation_at
 from lampblack.cli.models import load_model
 from lampblack.cli.options import DataOptions, LabelOptions
 from lampblack.cli.output import report_skipped
-from lampblack.evaluation import evaluate
+from lampblack.evaluation import broken_promise, evaluate
 from lampblack.exceptions import InvalidInput
-from lampblack.number_text import percent
+from lampblack.number_text import number, percent
 
 Figures = Mapping[str, Any]
 
@@ -53,7 +53,10 @@ def run(
     source.check_labels()
     alarm = anomaly_score > model.calibration.threshold
     noun = f"{source.noun}s"
-    judged = evaluate(anomaly_score, alarm, is_anomaly, model.calibration.false_alarm_rate, noun)
+    judged = evaluate(anomaly_score, alarm, is_anomaly, model.calibration, noun)
+    broken = broken_promise(alarm, is_anomaly, model.calibration, noun)
+    if broken is not None:
+        typer.echo(f"notice: {broken}", err=as_json)
     named = {noun if name == "rows" else name: value for name, value in judged.items()}
     _show({**named, **by_part}, as_json)
 
@@ -79,6 +82,8 @@ def _print(result: Figures) -> None:
             shown = "-"
         elif "rate" in name:
             shown = percent(value)
+        elif name == "promise_p_value":
+            shown = number(value)
         else:
             shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
         table.add_row(name.replace("_", " "), shown)

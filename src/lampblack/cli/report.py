@@ -97,6 +97,7 @@ def gather(
     source.check_labels()
     when, truth = _joined(times), _joined(marks)
     drawn_over_time = when is not None and _can_be_drawn(when)
+    labelled = truth
     truth, note = _two_classes(truth) if truth is not None else (None, [])
     return ReportContent(
         **_of_model(model, path, data, f"{source.noun}s", note),
@@ -106,6 +107,7 @@ def gather(
         times=when if drawn_over_time else None,
         time_name=source.time_name if drawn_over_time else "",
         truth=truth,
+        labelled=labelled,
         skipped=len(source.skipped),
         **seen.look(model, diagnosed=diagnosed, quiet=quiet),
     )
@@ -161,8 +163,10 @@ def _of_model(
 
 
 def _summary(content: ReportContent) -> str:
+    """What is printed: how many alarms, after what must be said first."""
+    first = f"notice: {content.broken}\n" if content.broken else ""
     n, alarms = len(content.scores), int(content.is_alarm.sum())
-    return f"{n:,} {content.what}, {alarms:,} alarms ({percent(alarms / n)})"
+    return f"{first}{n:,} {content.what}, {alarms:,} alarms ({percent(alarms / n)})"
 
 
 def _write(path: Path, text: str) -> None:

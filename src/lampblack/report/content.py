@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lampblack.calibration import Calibration, Drift
 from lampblack.diagnostics import Check, Diagnosis
-from lampblack.evaluation import Evaluation, evaluate
+from lampblack.evaluation import Evaluation, broken_promise, evaluate
 
 Scores = npt.NDArray[np.float64]
 
@@ -42,7 +42,8 @@ class ReportContent:
     """Everything that a report shows of n scored samples.
 
     scores: (n,), in the order of the data. times: (n,) as datetime64, or None for the data's own
-    order; time_name is their column. truth: (n,), which samples are anomalies, or None. blamed: by
+    order; time_name is their column. labelled: (n,), which samples are anomalies by the labels, or
+    None without; truth: the same, or None where these are all of one class. blamed: by
     column, its mean share of the scores of the alarms that are shown. checks: reasons not to trust
     the model that were looked for. diagnosis: of normal samples among them, or None. looked_at: a
     sentence that says of which, or why of none; empty where no diagnosis was asked for.
@@ -62,6 +63,7 @@ class ReportContent:
     times: npt.NDArray[np.datetime64] | None = None
     time_name: str = ""
     truth: npt.NDArray[np.bool_] | None = None
+    labelled: npt.NDArray[np.bool_] | None = None
     skipped: int = 0
     checks: Sequence[Check] = ()
     diagnosis: Diagnosis | None = None
@@ -82,8 +84,14 @@ class ReportContent:
         """Figures against the truth, where it is known."""
         if self.truth is None:
             return None
-        promised = self.calibration.promised
-        return evaluate(self.scores, self.is_alarm, self.truth, promised, self.what)
+        return evaluate(self.scores, self.is_alarm, self.truth, self.calibration, self.what)
+
+    @cached_property
+    def broken(self) -> str | None:
+        """What to say first, where labels show more false alarms than were promised."""
+        if self.labelled is None:
+            return None
+        return broken_promise(self.is_alarm, self.labelled, self.calibration, self.what)
 
     @property
     def confusion(self) -> dict[str, dict[str, int]] | None:
@@ -105,7 +113,8 @@ class ReportContent:
             "threshold": self.calibration.threshold,
             "promised": None if drift is None else self.calibration.promised,
             "drift": None if drift is None else {"statistic": drift[0], "p_value": drift[1]},
-            "judged": self.judged,
+            "broken_promise": self.broken,
+            "judged": _without_nan(self.judged),
             "confusion": self.confusion,
             "checks": {check.name: check.passed for check in self.checks},
             "diagnosis": self._numbers_of_diagnosis(),
@@ -117,3 +126,10 @@ class ReportContent:
             return None
         numbers = self.diagnosis.to_json()
         return {name: numbers[name] for name in numbers if name not in ("checks", "landscape")}
+
+
+def _without_nan(judged: Evaluation | None) -> dict[str, object] | None:
+    """Figures as JSON has them, which knows no NaN."""
+    if judged is None:
+        return None
+    return {name: None if value != value else value for name, value in judged.items()}

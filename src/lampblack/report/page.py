@@ -49,6 +49,11 @@ def _drift(content: ReportContent) -> str:
         f"Kolmogorov-Smirnov test of these scores against the calibration's: largest distance of "
         f"the distributions {statistic:.3f}, p = {number(p)}."
     )
+    if p >= SURE and content.broken:
+        return (
+            f"{facts} The scores as a whole do not differ; those of normal {content.what} alone do "
+            "where it matters, above the threshold: the promise is broken, as said above."
+        )
     if p >= SURE:
         return f"{facts} No drift shows."
     return (
