@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lampblack.choices import ColumnKind
 from lampblack.data.names import wrong_column
-from lampblack.data.tables.column_kinds import ColumnType
+from lampblack.data.tables.column_kinds import MISSING, ColumnType
 from lampblack.data.tables.parsing import number_codes, parse, without, without_numbers
 from lampblack.exceptions import InvalidInput, Place, SchemaMismatch
 
@@ -132,13 +132,12 @@ def as_numbers(
 ) -> npt.NDArray[np.float64]:
     """A number or boolean column as float64 (n,), NaN where missing.
 
-    Text is another type, though it be digits; but for numbers that have marks, and where a spelling
-    of a missing value among numbers has made text of them.
+    Text is another type, though it be digits; but for numbers that have marks, and where the model
+    knows spellings of its own for a missing value, which make text of a column of numbers.
     """
     kind = values.type
     if is_text(kind):
-        explained = column.spelling is not None or has_missing(values, column.kind, nulls)
-        if not explained:
+        if column.spelling is None and set(nulls) <= set(MISSING):
             raise changed(name, column, pa.string(), _first(values))
         return _numpy(_parsed(name, values, column, nulls).cast(pa.float64()))
     if pa.types.is_floating(kind):
