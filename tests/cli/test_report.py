@@ -137,6 +137,28 @@ def test_without_alarms_or_labels_the_page_says_so(folder: Path) -> None:
     run("report", folder / "a.model", folder / "quiet.csv", *quietly)
     page = (folder / "quiet.html").read_text()
     assert "no score is above the threshold" in page
+    assert "Highest scores</h2>" in page
+    assert "These come nearest to it:" in page
+    assert page.count("<details><summary>") == 3
+    assert "of the score of the" not in page  # nothing is said of alarms that are not there
+    assert "alarms below" not in page
+    said = run("score", folder / "a.model", folder / "quiet.csv").stdout
+    assert "no alarm; 3 highest scores" in said
+    assert said.count("normal") == 3
+    command = (
+        "score",
+        folder / "a.model",
+        folder / "new.csv",
+        "--exclude",
+        "state",
+        "--id",
+        "part",
+    )
+    said = run(*command, "--top", 5, "-o", folder / "top.csv").stdout
+    assert "5 highest scores" in said
+    assert (said.count("│ anomaly"), said.count("│ normal")) == (3, 2)
+    assert len((folder / "top.csv").read_text().splitlines()) == 121
+    assert "--top shows on the screen" in refused(*command, "--top", 5, "-o", "-")
     assert "Against the labels" not in page
 
 

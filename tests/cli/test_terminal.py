@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from lampblack.training import progress
 from tests.conftest import discs, mixed_frame
 
 pty = pytest.importorskip("pty")
@@ -51,3 +55,34 @@ def test_bars_have_a_rate_and_the_time_left(tmp_path: Path) -> None:
         shown = at_terminal("score", model, tmp_path / data, "-o", tmp_path / "out.csv")
         assert f"{unit}/s" in shown
         assert "Traceback" not in shown
+        assert f"- {unit}/s" not in shown
+        assert f"0 {unit}/s" not in shown
+
+
+def test_a_bar_of_few_parts_says_how_many_there_are(tmp_path: Path) -> None:
+    mixed_frame(400).to_csv(tmp_path / "rows.csv", index=False)
+    at_terminal("fit", tmp_path / "rows.csv", "-o", tmp_path / "m", "--steps", 30, "-q")
+    shown = at_terminal("diagnose", tmp_path / "m", tmp_path / "rows.csv", "-o", tmp_path / "d")
+    assert "0 of 4 parts" in shown
+    assert "4 of 4 parts" in shown
+    assert "so far" in shown
+    assert "- parts/s" not in shown
+
+
+@pytest.mark.parametrize(("total", "shows"), [(0, False), (3, True), (None, True)])
+def test_a_bar_with_nothing_to_do_is_not_drawn(
+    monkeypatch: pytest.MonkeyPatch, total: int | None, shows: bool
+) -> None:
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=100)
+    monkeypatch.setattr(progress, "bar_console", lambda: console)
+    with progress.counted("read", total, "images", False) as advance:
+        advance(3)
+    assert bool(written.getvalue()) == shows
+    assert ("3 of 3 images" in written.getvalue()) == (total == 3)
+
+
+def test_a_resumed_training_counts_its_own_steps_alone() -> None:
+    column = progress.rate_column("steps")
+    task = SimpleNamespace(completed=1010, elapsed=2.0, finished_time=None, fields={"first": 1000})
+    assert column.render(task).plain == "5 steps/s"

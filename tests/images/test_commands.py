@@ -329,3 +329,16 @@ def test_commands_say_what_of_the_images_is_not_read(parts: Path, tmp_path: Path
     said = " ".join(result.stderr.split())
     assert "warning: 3 images (" in said
     assert "1.tif first) have several pictures, of which the first is taken" in said
+
+
+def test_without_an_alarm_the_sheet_shows_the_highest_scores(parts: Path, tmp_path: Path) -> None:
+    good = parts / "parts" / "train" / "good"
+    model = lampblack.load(parts / "part.model")
+    names = sorted(path.name for path in good.iterdir())
+    low = np.argsort(model.anomaly_score(str(good)))[:5]
+    for i in low:
+        save(tmp_path / "calm" / names[i], np.asarray(Image.open(good / names[i])))
+    said = run("score", parts / "part.model", tmp_path / "calm", "--heatmaps", tmp_path / "maps")
+    assert "no alarm; 3 highest scores" in said.stdout
+    with Image.open(tmp_path / "maps" / "contact-sheet.png") as sheet:
+        assert sheet.height > 2 * 160  # two rows of panels

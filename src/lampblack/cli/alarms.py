@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lampblack.cli.kinds import Presentation
 
 SHOWN = 10
+FEW = 3  # of the highest scores, where there is no alarm
 
 T = TypeVar("T")
 
@@ -56,21 +57,29 @@ class Strongest(Generic[T]):
 
 
 class Alarm(NamedTuple):
-    """One alarm. p_value: None where none is promised. shown: the sample, as the user knows it."""
+    """One alarm, or one of the highest scores.
+
+    p_value: None where none is promised. shown: the sample, as the user knows it.
+    """
 
     key: str
     score: float
     p_value: float | None
     shown: Any
+    raised: bool = True
 
 
 class Alarms:
     """Counts samples and alarms, and keeps the strongest."""
 
-    def __init__(self, noun: str, keep: int = SHOWN) -> None:
-        """noun: for one sample. keep: how many alarms to keep."""
-        self._noun = noun
-        self._strongest = Strongest[Alarm](keep)
+    def __init__(self, noun: str, keep: int = SHOWN, top: int | None = None) -> None:
+        """noun: for one sample. keep: how many alarms to keep; a few scores where there is none.
+
+        top: how many of the highest scores to keep instead, alarms or not.
+        """
+        self._noun, self._top = noun, top
+        self._strongest = Strongest[Alarm](keep if top is None else 0)
+        self._highest = Strongest[Alarm](min(keep, FEW) if top is None else top)
         self.samples = self.alarms = 0
 
     def add(self, batch: Batch, scored: ScoredRows) -> None:
@@ -79,17 +88,19 @@ class Alarms:
         def alarm(i: int) -> Alarm:
             p = None if scored.p_value is None else float(scored.p_value[i])
             one = batch.shown.take(np.array([i]))  # a slice would keep the whole batch in memory
-            return Alarm(
-                cell_text(batch.keys[i], whole=True), float(scored.anomaly_score[i]), p, one
-            )
+            key = cell_text(batch.keys[i], whole=True)
+            return Alarm(key, float(scored.anomaly_score[i]), p, one, bool(scored.alarm[i]))
 
         self._strongest.add(scored.anomaly_score, scored.alarm, alarm)
+        if self._top is not None or not self.alarms:
+            self._highest.add(scored.anomaly_score, ~np.isnan(scored.anomaly_score), alarm)
         self.samples += len(scored.alarm)
         self.alarms += int(scored.alarm.sum())
 
     def strongest(self) -> list[Alarm]:
-        """Those kept, the strongest first."""
-        return self._strongest.items()
+        """Those kept, the strongest first: alarms; the highest scores where there is none."""
+        alarms = self._strongest.items()
+        return alarms if self._top is None and self.alarms else self._highest.items()
 
     def summary(self) -> str:
         """How many samples, how many alarms."""
@@ -100,7 +111,7 @@ class Alarms:
     def print(
         self, model: ScoringModel, kind: Presentation, key_name: str, most: int | None = None
     ) -> None:
-        """Print the summary, and the strongest alarms with what caused them.
+        """Print the summary, and the strongest alarms, or highest scores, with what caused them.
 
         most: how many causes of each. A portable model does not say what caused them.
         """
@@ -114,10 +125,13 @@ class Alarms:
         strongest = self.strongest()
         if not strongest:
             return
-        shown = Table(title=number_of(len(strongest), "strongest alarm"), title_justify="left")
+        shown = Table(title=titled(strongest), title_justify="left")
         shown.add_column(escape(key_name), **kind.key_column)
         shown.add_column("score", justify="right")
         shown.add_column("p", justify="right")
+        told = not all(alarm.raised for alarm in strongest)  # which of them are alarms
+        if told:
+            shown.add_column("decision")
         causes: list[tuple[str, ...]] = [()] * len(strongest)
         explaining = as_explaining(model)
         if explaining is not None:
@@ -128,8 +142,18 @@ class Alarms:
                 (escape(kind.cause(explanation, i, one, most)),) for i, one in enumerate(samples)
             ]
         for alarm, cause in zip(strongest, causes, strict=True):
-            shown.add_row(escape(alarm.key), number(alarm.score), number(alarm.p_value), *cause)
+            decision = ["anomaly" if alarm.raised else "normal"] * told
+            p = number(alarm.p_value)
+            shown.add_row(escape(alarm.key), number(alarm.score), p, *decision, *cause)
         console.print(shown)
+
+
+def titled(strongest: Sequence[Alarm]) -> str:
+    """What these are: strongest alarms, or highest scores where some, or all, are no alarms."""
+    if all(alarm.raised for alarm in strongest):
+        return number_of(len(strongest), "strongest alarm")
+    highest = number_of(len(strongest), "highest score")
+    return highest if any(alarm.raised for alarm in strongest) else f"no alarm; {highest}"
 
 
 def cell_text(value: pa.Scalar, *, whole: bool = False) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from lampblack.cli.alarms import Strongest
+from lampblack.cli.alarms import FEW, Strongest
 from lampblack.cli.output import number_of
 from lampblack.data.images.heat import coloured, peak
 from lampblack.data.images.schema import to_unit
@@ -70,7 +70,7 @@ class HeatMaps:
         self._keys: list[str] = []
         self._scores: list[float] = []
         self._top = 0.0
-        self._strongest = Strongest[int](ON_SHEET)
+        self._strongest, self._highest = Strongest[int](ON_SHEET), Strongest[int](FEW)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -87,6 +87,7 @@ class HeatMaps:
         self._keys += batch.keys.to_pylist()
         self._top = max(self._top, peak(blame))
         self._strongest.add(scored.anomaly_score, scored.alarm, lambda i: first + i)
+        self._highest.add(scored.anomaly_score, scored.alarm | True, lambda i: first + i)
         self._scores += scored.anomaly_score.tolist()
         for i in range(len(batch)):
             np.savez(
@@ -99,7 +100,8 @@ class HeatMaps:
     def finish(self) -> str:
         """Draw every map and the contact sheet, and give the folder its name; says so."""
         panels: dict[int, Image.Image] = {}
-        on_sheet = self._strongest.items()
+        alarms = self._strongest.items()
+        on_sheet = alarms or self._highest.items()
         for position, key in enumerate(self._keys):
             raw = self._raw / f"{position}.npz"
             with np.load(raw) as values:
@@ -115,8 +117,10 @@ class HeatMaps:
         self._raw.rmdir()
         captions = [(self._keys[i], self._scores[i]) for i in on_sheet]
         pictures = [panels[i] for i in on_sheet]
-        threshold = self._model.calibration.threshold
-        _sheet(pictures, captions, threshold).save(self._beside / SHEET)
+        what = number_of(len(on_sheet), "strongest alarm" if alarms else "highest score")
+        threshold = number(self._model.calibration.threshold)
+        title = f"{'' if alarms else 'no alarm; '}{what}, threshold {threshold}"
+        _sheet(pictures, captions, title).save(self._beside / SHEET)
         former = self._beside.with_suffix(".old")
         if self._folder.is_dir():
             self._folder.rename(former)
@@ -168,15 +172,10 @@ def _side_by_side(*panels: npt.NDArray[np.uint8]) -> Image.Image:
 
 
 def _sheet(
-    pictures: list[Image.Image], captions: list[tuple[str, float]], threshold: float
+    pictures: list[Image.Image], captions: list[tuple[str, float]], title: str
 ) -> Image.Image:
-    """The strongest alarms in two columns, each under its name and score."""
+    """The strongest in two columns below the title, each under its name and score."""
     font = ImageFont.load_default(14)
-    if not pictures:
-        empty = Image.new("RGB", (420, 40), BACKGROUND)
-        text = f"no alarm: no score above {number(threshold)}"
-        ImageDraw.Draw(empty).text((GAP, GAP), text, INK, font)
-        return empty
     width, height = pictures[0].size
     columns = 1 if len(pictures) == 1 else 2
     line = 20
@@ -185,7 +184,6 @@ def _sheet(
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * (width + 3 * GAP) + GAP, head + rows * step), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    title = f"{number_of(len(pictures), 'strongest alarm')}, threshold {number(threshold)}"
     draw.text((GAP, GAP), title, INK, font)
     draw.text(
         (GAP, GAP + line), "each: image, what was expected, what answers for the score", INK, font

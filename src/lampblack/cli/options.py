@@ -232,6 +232,15 @@ class ReasonOptions(KeyOption):
         ),
         TABLES,
     ] = 0
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Show this many of the highest scores, alarms or not. "
+            "[default: 10 alarms; 3 scores where there is none]",
+            show_default=False,
+        ),
+    ] = None
     heatmaps: Annotated[
         Path | None,
         typer.Option(help="Images: folder for heat maps and a contact sheet."),

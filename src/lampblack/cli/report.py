@@ -103,7 +103,7 @@ def gather(
         **_of_model(model, path, data, f"{source.noun}s", note),
         scores=np.concatenate(scores),
         alarms=shown,
-        blamed=blamed,
+        blamed=blamed if alarms.alarms else {},
         times=when if drawn_over_time else None,
         time_name=source.time_name if drawn_over_time else "",
         truth=truth,

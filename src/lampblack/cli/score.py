@@ -84,6 +84,8 @@ def _score_one(
     quiet: bool,
 ) -> None:
     """One file or folder of samples, to one file or to the screen."""
+    if output == "-" and reasons.top is not None:
+        raise InvalidInput("--top shows on the screen, where -o - writes the scores; leave one out")
     refuse_explanations(path, explain=reasons.explain, heatmaps=reasons.heatmaps)
     kind = presentation_at(data)
     kind.refuse_options(options, reasons)
@@ -95,7 +97,7 @@ def _score_one(
         refuse_own_input(Path(output), path, data)
         keep.append(Path(output))
     source = kind.open(data, model, options, key=reasons.id)
-    alarms = Alarms(source.noun, SHOWN if output is None else 0)
+    alarms = Alarms(source.noun, SHOWN if output is None else 0, reasons.top)
     drawn = None
     with counted("score", source.total, f"{source.noun}s", quiet or output == "-") as advance:
         with opened_late(output) as write, kind.pictures(model, reasons, keep) as pictures:
@@ -117,8 +119,9 @@ def _score_one(
     report_skipped(source)
     if drawn is not None and output != "-":
         typer.echo(drawn)
-    if output is None:
+    if output is None or reasons.top is not None:
         alarms.print(model, kind, source.key_name, reasons.explain)
+    if output is None:
         more = kind.hint(model, reasons)
         typer.echo(f"give -o scores.csv (or .parquet) for every {source.noun}{more}")
     elif output != "-":

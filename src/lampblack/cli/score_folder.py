@@ -34,6 +34,8 @@ def score(
     if cluster.engine == "local" and (cluster.workers or cluster.address):
         name = "workers" if cluster.workers else "address"
         raise InvalidInput(f"--{name} is for --engine ray; add that, or leave it out")
+    if reasons.top is not None:
+        raise InvalidInput("--top is for one file or folder of images; leave it out")
     files = find_files(data)
     if output is None or output in ("", "-"):
         raise InvalidInput("scores of many files go to a folder; give -o FOLDER")

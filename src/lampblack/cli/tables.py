@@ -142,14 +142,14 @@ class TablePresentation(Presentation):
         explanation = model.explain(table)
         expected = _named(model.reconstruct(table), model.schema.names)
         shown, shares = [], np.zeros(len(explanation.columns))
-        for i, (key, score, p_value, row) in enumerate(alarms):
+        for i, alarm in enumerate(alarms):
             reasons = explanation.top(i, len(explanation.columns))
             for reason in reasons:
                 shares[explanation.columns.index(reason.column)] += reason.share / len(alarms)
             cells = [
                 Expected(
                     reason.column,
-                    cell_text(row.column(reason.column)[0]),
+                    cell_text(alarm.shown.column(reason.column)[0]),
                     cell_text(expected.column(reason.column)[i])
                     if reason.column in expected.column_names
                     else "–",
@@ -157,7 +157,7 @@ class TablePresentation(Presentation):
                 )
                 for reason in reasons[:MOST_COLUMNS]
             ]
-            shown.append(AlarmShown(key, score, p_value, cells))
+            shown.append(AlarmShown(alarm.key, alarm.score, alarm.p_value, cells))
         return shown, dict(zip(explanation.columns, shares.tolist(), strict=True))
 
     def most_read(self, schema: Schema) -> int:

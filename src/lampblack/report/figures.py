@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lampblack.number_text import number, percent
+from lampblack.number_text import count, number, percent
 from lampblack.report.content import ReportContent
 
 if TYPE_CHECKING:
@@ -125,7 +125,9 @@ def _blamed(content: ReportContent) -> Figure | None:
     names = [name if len(name) <= 30 else name[:29] + "…" for name, _ in reversed(ranked)]
     axes.barh(range(len(ranked)), [100 * share for _, share in reversed(ranked)], color=BLUE)
     axes.set_yticks(range(len(ranked)), names, parse_math=False)
-    axes.set_xlabel("mean share of the score of the alarms below, %")
+    strongest = len(content.alarms)
+    which = "alarm" if strongest == 1 else f"{count(strongest)} strongest alarms"
+    axes.set_xlabel(f"mean share of the score of the {which}, %")
     listed = ", ".join(f"{name} {percent(share, 0)}" for name, share in ranked[:5])
     return Figure("What the alarms rest on", canvas, f"Mean share of the score: {listed}.")
 

@@ -76,7 +76,7 @@ class ProgressBar(Callback):
             console=console,
         )
         self._task = self._progress.add_task(
-            self.description, total=budget.steps, completed=first_step, loss="-"
+            self.description, total=budget.steps, completed=first_step, loss="–", first=first_step
         )
         self._progress.start()
 
