@@ -137,3 +137,11 @@ def test_subnormal_spread_is_fitted_and_saved(spread: float, scaling: str, tmp_p
     scores = lampblack.load(tmp_path / "m").anomaly_score(X)
     np.testing.assert_array_equal(scores, detector.anomaly_score(X))
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("scaling", ["standard", "minmax"])
+def test_table_whose_spread_is_all_subnormal_is_one_of_constants(scaling: str) -> None:
+    X = np.outer(np.arange(300), [5e-324, 1e-311])
+    detector = lampblack.TollDetector(**FAST, scaling=scaling).fit(X)
+    assert (detector.predict(X) == 1).all()
+    assert detector.predict([[0.0, 0.0], [0.0, 1e-300]]).tolist() == [1, -1]

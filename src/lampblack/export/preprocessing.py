@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lampblack.data.tables.encoder import TableEncoder
-from lampblack.data.tables.scaling import LIMIT, ROUNDING, ColumnScaler
+from lampblack.data.tables.scaling import LEAST, LIMIT, ROUNDING, ColumnScaler
 
 
 class TablePreprocessing(nn.Module):
@@ -96,7 +96,8 @@ class Scaling(nn.Module):
             away, size = distance.abs(), self.center.abs()
             growth = (away / size.clamp(min=1.0)).log1p()
             departures = distance.sign() * (self.departure + growth)
-            departures = torch.where(away <= ROUNDING * size, 0.0, departures)  # NaN stays
+            same = away <= (ROUNDING * size).clamp(min=LEAST)
+            departures = torch.where(same, 0.0, departures)  # NaN stays
             distance = torch.where(self.constant, departures, distance)
         return (distance * self.rate).clamp(-LIMIT, LIMIT)
 

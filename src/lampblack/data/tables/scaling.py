@@ -62,7 +62,7 @@ class ColumnScaler:
             n += len(X)
             low, high = np.minimum(low, X.min(axis=0)), np.maximum(high, X.max(axis=0))
             total = total + X.sum(axis=0)
-        constant = (high - low) <= ROUNDING * np.maximum(np.abs(low), np.abs(high))
+        constant = (high - low) <= _rounded(np.maximum(np.abs(low), np.abs(high)))
         if scaling == "standard":
             center, squares = total / n, np.array(0.0)
             for X in pieces():
@@ -104,9 +104,14 @@ class ColumnScaler:
         return np.asarray(X.astype(np.float64) * self.scale + self.center)
 
     def _departures(self, distance: Matrix, center: Matrix) -> Matrix:
-        moved = np.abs(distance) > ROUNDING * np.abs(center)
+        moved = np.abs(distance) > _rounded(np.abs(center))
         growth = np.log1p(np.abs(distance) / np.maximum(np.abs(center), 1.0))
         return np.where(moved, np.sign(distance) * (self.departure + growth), 0.0)
+
+
+def _rounded(size: Matrix) -> Matrix:
+    """Differences of numbers of this size that count as none: roundings, and subnormal ones."""
+    return np.asarray(np.maximum(ROUNDING * size, LEAST))
 
 
 def _tensor(values: Matrix) -> Tensor:
