@@ -142,6 +142,10 @@ def test_without_alarms_or_labels_the_page_says_so(folder: Path) -> None:
     assert page.count("<details><summary>") == 3
     assert "of the score of the" not in page  # nothing is said of alarms that are not there
     assert "alarms below" not in page
+    assert "Scores over time</h2>" in page
+    assert "Alarms over time" not in page
+    assert "an alarm</text>" not in page
+    assert "none of them above the threshold" in page
     said = run("score", folder / "a.model", folder / "quiet.csv").stdout
     assert "no alarm; 3 highest scores" in said
     assert said.count("normal") == 3

@@ -98,8 +98,10 @@ def _order(content: ReportContent) -> Figure | None:
     each = -(-n // len(parts))
     if each > 1:
         axes.plot(at, middle, color=GREY, linewidth=1, label="median")
-    axes.plot(at[~alarm], highest[~alarm], ".", color=BLUE, markersize=4, label="highest")
-    axes.plot(at[alarm], highest[alarm], "x", color=RED, markersize=6, label="highest, an alarm")
+    one = "highest" if each > 1 else "score"
+    axes.plot(at[~alarm], highest[~alarm], ".", color=BLUE, markersize=4, label=one)
+    if alarm.any():
+        axes.plot(at[alarm], highest[alarm], "x", color=RED, markersize=6, label=f"{one}, an alarm")
     axes.axhline(content.calibration.threshold, color=RED, linewidth=1)
     if highest.min() > 0:
         axes.set_yscale("log")
@@ -108,13 +110,15 @@ def _order(content: ReportContent) -> Figure | None:
     axes.set_xlabel(name, parse_math=False)
     axes.set_ylabel("anomaly score")
     axes.legend(frameon=False, labelcolor="black", ncols=3)
-    text = f"Scores along {name}; {int(alarm.sum())} are alarms."
+    alarms = count(alarm.sum()) if alarm.any() else "none"
+    text = f"Scores along {name}; {alarms} of them above the threshold."
     if each > 1:
         text = (
             f"Highest and median score along {name}, in {len(parts)} parts of up to {each:,} "
-            f"{content.what}; {int(alarm.sum())} parts hold an alarm."
+            f"{content.what}; {alarms} of them with an alarm."
         )
-    return Figure("Alarms over time" if by_time else "Alarms in order", canvas, text)
+    what = "Alarms" if alarm.any() else "Scores"
+    return Figure(f"{what} over time" if by_time else f"{what} in order", canvas, text)
 
 
 def _blamed(content: ReportContent) -> Figure | None:
