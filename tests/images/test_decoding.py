@@ -9,6 +9,7 @@ import struct
 import time
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -405,3 +406,12 @@ def test_what_is_not_read_is_said_once_with_the_first_of_the_images(tmp_path: Pa
     with pytest.warns(ImageWarning):
         list(reader.batches(files.positions(2)))
     list(reader.batches(files.positions(2)))  # and no more
+
+
+@pytest.mark.parametrize("size", [(24, 16), (16, 24)])
+def test_a_turned_tiff_is_upright_whichever_size_pillow_tells(size: tuple[int, int]) -> None:
+    """Before some version Pillow told the size of a TIFF as stored, and since then upright."""
+    image = SimpleNamespace(
+        size=size, format="TIFF", tag_v2={256: 24, 257: 16}, getexif=lambda: {0x0112: 6}
+    )
+    assert decoding._upright_size(image) == (16, 24)
