@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ import pytest
 
 from lampblack.data.tables.column_kinds import ColumnType
 from lampblack.data.tables.dates import check_format
+from lampblack.data.tables.files import iter_rows
+from lampblack.data.tables.layout import RowFormat
 from lampblack.data.tables.numerals import NumberSpelling
 from lampblack.data.tables.parsing import parse
+from lampblack.data.tables.phases import covered_cycles, phases
 from lampblack.data.tables.schema import Schema
 from lampblack.data.tables.text_types import understand
 from lampblack.data.tables.zones import local_times
@@ -295,3 +299,27 @@ def test_zone_that_is_unknown_or_without_use_is_refused() -> None:
             zoned.in_zone(name)
     with pytest.raises(InvalidInput, match="no column holds times that say their zone"):
         naive.in_zone("Europe/Berlin")
+
+
+def test_phases_of_a_day_are_local_on_both_sides_of_a_change_of_clocks() -> None:
+    """Eight in the morning in Berlin is one phase in January and in July; in UTC it is two."""
+    hours = pd.date_range("2026-01-01", "2027-01-03", freq="5h", tz="UTC", unit="us")
+    schema, rows = rows_of(pa.array(hours))
+    eight = pa.table({"a": pa.array(["2026-01-15T07:00Z", "2026-07-15T06:00Z"])})
+    for zone, alike in (("Europe/Berlin", True), (None, False)):
+        local = schema.in_zone(zone)
+        cycles = covered_cycles(local, rows)
+        assert cycles == [["day", "week", "year"]]
+        (found,) = phases(local, local.read_table(eight), cycles)
+        assert np.allclose(found[0, :2], found[1, :2]) == alike
+
+
+def test_cell_of_another_zone_in_a_file_is_named_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("at,x\n2026-01-01 00:00:00Z,1\n2026-01-02 00:00:00,2\n")
+    for zoned, said in (
+        (True, "row 2, column 'at': '2026-01-02 00:00:00' is not a date with a time zone"),
+        (False, "row 1, column 'at': '2026-01-01 00:00:00Z' is not a date without a time zone"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            list(iter_rows(path, RowFormat(), kinds={"at": ColumnType("date", zoned=zoned)}))

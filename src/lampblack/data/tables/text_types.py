@@ -22,7 +22,6 @@ from lampblack.data.tables.parsing import shown, without
 from lampblack.exceptions import InvalidInput, Place, ReadingWarning, Remedy, Setting
 
 ENOUGH: Final = 0.5  # of the values are numbers or dates, where a column seems to hold them
-TIME_OF_DAY: Final = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?$"
 PLAIN: Final[dict[ColumnKind, str]] = {
     "number": "1234.5",
     "date": "2026-12-31 or 2026-12-31 23:59:59",
