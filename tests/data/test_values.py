@@ -323,3 +323,11 @@ def test_cell_of_another_zone_in_a_file_is_named_with_its_row(tmp_path: Path) ->
     ):
         with pytest.raises(InvalidInput, match=said):
             list(iter_rows(path, RowFormat(), kinds={"at": ColumnType("date", zoned=zoned)}))
+
+
+def test_of_many_texts_some_are_looked_at_first() -> None:
+    prices = [f"${i}" for i in range(9000)]
+    words = [f"no. {i}" for i in range(12_000)]
+    assert seen(words)[0] == "category"
+    found = understand(pa.chunked_array([pa.array(prices + words[:8000])]), NULLS)
+    assert (str(found.type), found.wrong) == ("number:$1234.5", 8000)

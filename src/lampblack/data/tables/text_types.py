@@ -22,6 +22,7 @@ from lampblack.data.tables.parsing import shown, without
 from lampblack.exceptions import InvalidInput, Place, ReadingWarning, Remedy, Setting
 
 ENOUGH: Final = 0.5  # of the values are numbers or dates, where a column seems to hold them
+MOST_TRIED: Final = 5000  # distinct values, before all of them are looked at
 PLAIN: Final[dict[ColumnKind, str]] = {
     "number": "1234.5",
     "date": "2026-12-31 or 2026-12-31 23:59:59",
@@ -86,9 +87,14 @@ def understand(
     counts = pc.value_counts(trimmed)
     values = _Values(counts.field("values"), counts.field("counts"), told)
     best = Understood(ColumnType(told or "category"), total=values.total)
-    if not values.total:
+    if not values.total or (told is None and values.surely_text(decimal)):
         return best
-    found = []
+    return _found(values, decimal) or best
+
+
+def _found(values: _Values, decimal: str) -> Understood | None:
+    """What numbers or dates the values are, with the fewest that are none."""
+    told, found = values.told, []
     if told in (None, "number"):
         plain = values.understood(ColumnType("number"), are_numbers(values.texts))
         if plain is not None and not plain.wrong:
@@ -98,7 +104,7 @@ def understand(
         found.append(_as_dates(values))
     if told in (None, "number"):
         found.append(_as_marked(values, decimal))
-    return min(filter(None, found), key=lambda each: each.wrong, default=best)
+    return min(filter(None, found), key=lambda each: each.wrong, default=None)
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,16 @@ class _Values:
     texts: pa.Array
     weights: pa.Array
     told: ColumnKind | None
+    share: float = ENOUGH
+
+    def surely_text(self, decimal: str) -> bool:
+        """Whether, of many values, some show by far too few numbers or dates: it saves the rest."""
+        step = len(self.texts) // MOST_TRIED
+        if step < 2:
+            return False
+        index = pa.array(range(0, len(self.texts), step))
+        some = _Values(self.texts.take(index), self.weights.take(index), None, self.share / 2)
+        return _found(some, decimal) is None
 
     @property
     def total(self) -> int:
@@ -123,7 +139,7 @@ class _Values:
     def enough(self, fits: pa.Array) -> bool:
         """Whether these are what the column seems to hold."""
         good = self.weight(fits)
-        return good > 0 and (good >= ENOUGH * self.total or self.told is not None)
+        return good > 0 and (good >= self.share * self.total or self.told is not None)
 
     def understood(
         self,
