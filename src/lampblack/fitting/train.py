@@ -21,7 +21,7 @@ from lampblack.model.blocks import Blocks
 from lampblack.model.parameters import Parameters, given
 from lampblack.model.recipe import AnyRecipe
 from lampblack.training.batches import Samples as Batches
-from lampblack.training.batches import StreamedSamples, TensorSamples
+from lampblack.training.batches import SeenSamples, StreamedSamples, TensorSamples
 from lampblack.training.callbacks import Callback, ProgressBar
 from lampblack.training.loop import Loop
 from lampblack.training.ranks import Ranks
@@ -32,6 +32,7 @@ from lampblack.training.threads import threads_for_step
 CHECKPOINT = 3  # the layout of the optimiser's state, and of the facts of a fingerprint
 MOST_WATCHED = 1024  # samples, and
 MOST_WATCHED_VALUES = 1 << 22  # their values together
+MOST_SEEN = 1 << 31  # bytes of what a frozen network gives that are kept, not computed again
 MOST_KNOWN_VALUES = 1 << 28  # values of known anomalies that train, 1 GiB
 OF_NO_MATTER = ("verbose", "false_alarm_rate", "networks", "types", "device")  # to a checkpoint
 
@@ -146,7 +147,11 @@ def batches_of(samples: Samples, encoder: Encoder, device: torch.device) -> Batc
     reader = samples.reader(encoder)
     if reader is not None:
         return StreamedSamples(reader, encoder.tensor, device)
-    return TensorSamples(torch.from_numpy(encoder.values(samples)).to(device), encoder.tensor)
+    values = torch.from_numpy(encoder.values(samples)).to(device)
+    seen = 4 * len(samples) * math.prod(encoder.shape)
+    if encoder.frozen is None or seen > MOST_SEEN:
+        return TensorSamples(values, encoder.tensor)
+    return SeenSamples(values, encoder.tensor)
 
 
 def some_encoded(blocks: Blocks, samples: Samples, values: int) -> Tensor:

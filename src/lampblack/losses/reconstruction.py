@@ -22,6 +22,8 @@ def elementwise_error(x: Tensor, reconstruction: Tensor, name: ReconstructionErr
     """The error of every element: |x − x̂| for "l1", (x − x̂)² for "l2" and "l2_norm".
 
     For "ssim", (1 − SSIM) / 2 around every pixel of images (n, channels, height, width) in [0, 1].
+    For "cosine", of maps (n, channels, h, w), (1 − cos) / 2 of a position's two vectors, in [0, 1],
+    for each of its channels.
     x, reconstruction: the same shape (n, ...). Returns that shape.
     Raises ValueError where the shapes differ, since broadcasting would hide it.
     """
@@ -29,6 +31,8 @@ def elementwise_error(x: Tensor, reconstruction: Tensor, name: ReconstructionErr
         raise ValueError(
             f"a sample of shape {tuple(x.shape)} was reconstructed as {tuple(reconstruction.shape)}"
         )
+    if name == "cosine":
+        return _angles(x, reconstruction)
     if name == "ssim":
         return _dissimilarity(x, reconstruction)
     return ELEMENTWISE[name](reconstruction, x, reduction="none")
@@ -42,8 +46,8 @@ def reconstruction_error(
 ) -> Tensor:
     """The error of every sample (n,), reduced over all other axes.
 
-    "l2" is the mean of (x − x̂)², "l1" the mean of |x − x̂|, "ssim" the mean of (1 − SSIM) / 2, and
-    "l2_norm" the Euclidean norm ‖x − x̂‖₂, not squared, as Toll has it (arXiv 2306.12627).
+    "l2" is the mean of (x − x̂)², "l1" the mean of |x − x̂|, "ssim" the mean of (1 − SSIM) / 2,
+    "cosine" that of (1 − cos) / 2, and "l2_norm" the Euclidean norm ‖x − x̂‖₂, not squared, as Toll has it (arXiv 2306.12627).
     `amplified` acts on the elementwise errors before the reduction; under "l2_norm" it acts on the
     squares inside the root.
     """
@@ -75,6 +79,12 @@ def _dissimilarity(x: Tensor, reconstruction: Tensor) -> Tensor:
             return_full_image=True,
         )
     return ((1 - similarity) / 2).clamp(0, 1)
+
+
+def _angles(x: Tensor, reconstruction: Tensor) -> Tensor:
+    """(1 − cos) / 2 of the vectors along the second axis, laid out along it: the shape of x."""
+    cosine = functional.cosine_similarity(x, reconstruction, dim=1, eps=1e-6)
+    return ((1 - cosine) / 2).clamp(0, 1)[:, None].expand_as(x)
 
 
 def _root(squares: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from lampblack.exceptions import InvalidInput
 from lampblack.model.parameters import Parameters, given
 
+WORST = 0.01  # share of the positions of a map that make the score of its image
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -39,7 +41,13 @@ def autoencoder_networks(
 def _default_networks(
     parameters: Parameters, shape: tuple[int, ...], generator: torch.Generator
 ) -> tuple[nn.Module, nn.Module]:
-    from lampblack.networks import PUBLISHED, convolutional_networks, dense_networks
+    from lampblack.networks import (
+        PUBLISHED,
+        context_networks,
+        convolutional_networks,
+        dense_networks,
+        position_networks,
+    )
 
     latent_dim = given(parameters.latent_dim)
     if len(shape) == 1:
@@ -59,6 +67,9 @@ def _default_networks(
             )
         return build(latent_dim, generator)
     channels, height, width = shape
+    if parameters.features is not None:
+        build_maps = position_networks if parameters.network == "positions" else context_networks
+        return build_maps(channels, latent_dim=latent_dim, generator=generator)
     return convolutional_networks(
         (channels, height, width),
         width=given(parameters.width),
@@ -99,4 +110,6 @@ def reconstruction_score(parameters: Parameters) -> ReconstructionScore:
     """The reconstruction error, and the weighted norm of the code."""
     from lampblack.scores import ReconstructionScore
 
-    return ReconstructionScore(parameters.reconstruction_error, given(parameters.latent_weight))
+    worst = WORST if parameters.features is not None else 1.0
+    weight = given(parameters.latent_weight)
+    return ReconstructionScore(parameters.reconstruction_error, weight, worst)

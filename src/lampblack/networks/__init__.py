@@ -9,6 +9,7 @@ from lampblack.networks.critic import (
 )
 from lampblack.networks.dense import dense_networks
 from lampblack.networks.pair import AutoencoderPair
+from lampblack.networks.positions import context_networks, position_networks
 from lampblack.networks.published import PUBLISHED
 from lampblack.networks.residual import ama_cifar10_critic
 
@@ -18,8 +19,10 @@ __all__ = [
     "AutoencoderPair",
     "Critic",
     "ama_cifar10_critic",
+    "context_networks",
     "convolutional_critic",
     "convolutional_networks",
     "dense_critic",
     "dense_networks",
+    "position_networks",
 ]

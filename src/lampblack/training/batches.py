@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lampblack.data.kind import Reader
 
+SEEN_AT_ONCE = 16  # samples that a frozen network sees together
 COPIED = 1 << 18  # values that are copied together: 1 MiB, which stays in a processor's cache
 
 
@@ -58,6 +59,20 @@ class TensorSamples:
         digest = hashlib.sha256(str(tuple(self.values.shape)).encode())
         digest.update(self.values.cpu().contiguous().numpy().data)  # no copy
         return digest.hexdigest()
+
+
+class SeenSamples(TensorSamples):
+    """Samples of which a frozen network made, once for all steps, what is trained on."""
+
+    def __init__(self, values: Tensor, tensor: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(values, tensor)
+        parts = [tensor(some) for some in torch.split(values, SEEN_AT_ONCE)]
+        self._seen = torch.cat(parts) if parts else values
+
+    def batches(self, positions: Sequence[Tensor]) -> Iterator[Tensor]:
+        """What the network gave for the samples at each of these positions."""
+        for index in positions:
+            yield self._seen.index_select(0, index.to(self.device))
 
 
 class StreamedSamples:

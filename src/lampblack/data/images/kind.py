@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lampblack.data.blocks import images_of_block
-from lampblack.data.images.encoder import ImageEncoder
+from lampblack.data.images.encoder import FEATURES, ImageEncoder
 from lampblack.data.images.folders import holds_images
 from lampblack.data.images.inputs import are_images, check_images
 from lampblack.data.images.learning import learn_images
@@ -44,8 +44,11 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
         return are_images(X)
 
     def learn(self, X: object, parameters: Any, detector: str) -> tuple[ImageSchema, Images]:
-        """The schema and the images, at least 2; `parameters.image_size` brings all to one size."""
-        return learn_images(X, parameters.image_size)
+        """The schema and the images, at least 2; `parameters.image_size` brings all to one size.
+
+        For a frozen network, sizes may differ, and large images are reduced.
+        """
+        return learn_images(X, parameters.image_size, reduce=parameters.features is not None)
 
     def check(self, X: object, schema: ImageSchema, detector: str) -> Images:
         if not are_images(X, told=True):
@@ -56,12 +59,23 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
         return check_images(X, schema)
 
     def encoder(self, schema: ImageSchema, parameters: Any) -> ImageEncoder:
-        return ImageEncoder(schema)
+        if parameters.features is None:
+            return ImageEncoder(schema)
+        from lampblack.data.images.features import FeatureMaps
+
+        maps = FeatureMaps(schema.height, schema.width)
+        maps.load_published()
+        return ImageEncoder(schema, maps)
 
     def encoder_from_state(self, schema: ImageSchema, state: object) -> ImageEncoder:
-        if state:
-            raise ValueError("an encoder of images has no state")
-        return ImageEncoder(schema)
+        """Its frozen network, where there is one, is of the right shape and has no weights yet."""
+        if not state:
+            return ImageEncoder(schema)
+        if state != {"features": FEATURES}:
+            raise ValueError("an encoder of images has no such state")
+        from lampblack.data.images.features import FeatureMaps
+
+        return ImageEncoder(schema, FeatureMaps(schema.height, schema.width))
 
     def read_schema(self, content: object) -> ImageSchema:
         return ImageSchema.model_validate(content)
@@ -84,7 +98,7 @@ class ImagesKind(Kind[ImageSchema, Images, ImageEncoder]):
     def reconstructed(
         self, encoder: ImageEncoder, features: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        """(n, channels, height, width), mostly in [0, 1]."""
+        """(n, channels, height, width), mostly in [0, 1]; or maps (n, features, h, w)."""
         return features
 
     def part_name(self, schema: ImageSchema, position: int) -> str:

@@ -21,6 +21,7 @@ from lampblack.exceptions import (
 from lampblack.number_text import number
 
 SMALLEST, LARGEST = 8, 512  # pixels a side that networks take
+LONGER_SIDE = 256  # pixels to which large images are reduced for a frozen network
 AT_ONCE = 1 << 24  # pixels checked together
 
 Pixels = npt.NDArray[np.generic]
@@ -95,6 +96,16 @@ def _channels(count: int) -> str:
 def resize_to(side: int, joint: str | None = None) -> Remedy:
     """What to do about images whose sizes do not suit."""
     return Remedy("resize them, with ", Setting("image_size", side), " say", joint=joint)
+
+
+def reduced_size(height: int, width: int) -> tuple[int, int]:
+    """The size at which larger images are held: the longer side at most 256, in proportion.
+
+    >>> reduced_size(28, 28), reduced_size(300, 400), reduced_size(3000, 4000)
+    ((28, 28), (192, 256), (192, 256))
+    """
+    shrink = min(1.0, LONGER_SIDE / max(height, width))
+    return max(8, round(height * shrink)), max(8, round(width * shrink))
 
 
 def damaged(where: str | Path, error: Exception) -> UnreadableImage:

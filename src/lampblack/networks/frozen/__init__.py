@@ -1,0 +1,1 @@
+"""Frozen networks, trained by others, whose features are reconstructed."""
