@@ -197,6 +197,8 @@ def _learn_score(score: Score, blocks: Blocks, samples: Samples, split: Split) -
         remember(split.train[: score.memory])
     reference = split.validation if len(split.validation) else split.train[:MOST_WATCHED]
     score.fit(blocks.networks, blocks.passed(samples.take(reference[:MOST_REFERENCE])))
+    if score.of_training_only:
+        return
     if _remembers_all(score, split):
         remember(np.concatenate(split))
     elif score.memory > len(split.train):
@@ -205,7 +207,7 @@ def _learn_score(score: Score, blocks: Blocks, samples: Samples, split: Split) -
 
 def _remembers_all(score: Score, split: Split) -> bool:
     """Whether the score remembers every sample, those that calibrate among them."""
-    return score.memory >= sum(len(positions) for positions in split)
+    return not score.of_training_only and score.memory >= sum(len(positions) for positions in split)
 
 
 def _calibrated(

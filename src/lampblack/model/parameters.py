@@ -52,7 +52,8 @@ class About:
 
     meaning: for the reference page; its first sentence, where it has a flag, for the command line.
     flag: of the command line, without dashes. at_least, above, at_most: bounds of a number. only:
-    the kind of data that it is for, where it is for one. by_kind: what None stands for.
+    the kind of data that it is for, where it is for one. by_kind: what None stands for. of_features: what it stands for where features are
+    reconstructed, if that is another value.
     """
 
     meaning: str
@@ -64,6 +65,7 @@ class About:
     only: KindName | None = None
     elsewhere: tuple[Any, ...] = ()
     by_kind: Mapping[str, Any] = field(default_factory=dict)
+    of_features: Any = None
 
     def within(self, value: float) -> bool:
         """Whether a number lies within the bounds."""
@@ -236,6 +238,7 @@ class Parameters:
         flag="batch-size",
         at_least=2,
         by_kind={"table": 128, "images": 128},
+        of_features=4,
     )
     max_steps: int | None = parameter(
         None,
@@ -250,6 +253,7 @@ class Parameters:
         flag="learning-rate",
         above=0,
         by_kind={"table": 5e-3, "images": 1e-3},
+        of_features=2e-3,
     )
     schedule: Schedule = parameter(
         "one_cycle", 'Of the learning rate: "one_cycle" rises, then decays to zero; or "constant".'
@@ -382,12 +386,13 @@ class Parameters:
 
 def filled_in(parameters: Parameters, kind: str) -> dict[str, Any]:
     """What stands for the parameters that were left out, by name, for a kind of data."""
-    known = parameters.__dataclass_fields__
-    return {
-        name: about(known[name]).by_kind[kind]
-        for name in known
-        if getattr(parameters, name) is None and kind in about(known[name]).by_kind
-    }
+    told = {name: about(known) for name, known in parameters.__dataclass_fields__.items()}
+    left_out = [name for name in told if getattr(parameters, name) is None]
+    filled = {name: told[name].by_kind[kind] for name in left_out if kind in told[name].by_kind}
+    if parameters.features is not None:
+        of_features = {name: told[name].of_features for name in filled}
+        filled |= {name: value for name, value in of_features.items() if value is not None}
+    return filled
 
 
 def described(cls: type[Parameters]) -> str:
@@ -400,6 +405,7 @@ def described(cls: type[Parameters]) -> str:
         text = told.meaning
         if told.by_kind:
             stands = ", ".join(f"{value!r} for {kind}" for kind, value in told.by_kind.items())
+            stands += "" if told.of_features is None else f", {told.of_features!r} for features"
             text += f" By default {stands}."
         lines += [f"    {line}" for line in textwrap.wrap(text, 92)]
     return "\n".join(lines)

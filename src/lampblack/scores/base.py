@@ -53,6 +53,9 @@ class Score(nn.Module, ABC):
     by_row: ClassVar[bool] = False
     """Whether some of a block's samples, by the 64, have the bits that they have among all."""
 
+    of_training_only: ClassVar[bool] = False
+    """Whether no sample that validates or calibrates is ever remembered."""
+
     @property
     def memory(self) -> int:
         """How many of the samples that trained it wants to `remember`, at most."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lampblack.choices import Amplification
 from lampblack.exceptions import InvalidInput
-from lampblack.model.building import reconstruction_score
+from lampblack.model.building import WORST, reconstruction_score
 from lampblack.model.methods.toll import TollParameters
 from lampblack.model.parameters import Parameters, changed, parameter
 from lampblack.model.recipe import Recipe
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class LampblackParameters(TollParameters):
     """Those of Toll, amplified errors, and what is remembered and how it is weighed."""
 
+    latent_weight: float | None = changed(TollParameters, "latent_weight", of_features=0.0)
     amplification: Amplification | None = changed(Parameters, "amplification", default="quantile")
     n_neighbors: int = parameter(
         5,
@@ -36,7 +37,8 @@ class LampblackParameters(TollParameters):
     memory_size: int = parameter(
         10_000,
         """How many samples are remembered at most. All, if so many are given, or else as many as
-        fit of those that trained, drawn at random. Images are remembered at 16 pixels a side.""",
+        fit of those that trained, drawn at random. Images are remembered at 16 pixels a side; of features, positions are
+        counted, not images.""",
         at_least=2,
     )
 
@@ -66,8 +68,15 @@ class LampblackParameters(TollParameters):
 
 def nearest_score(parameters: LampblackParameters) -> Score:
     """The network's score beside distances to the samples that are remembered."""
-    from lampblack.scores import NearestScore
+    from lampblack.scores import NearestScore, PatchScore
 
+    if parameters.features is not None:
+        return PatchScore(
+            reconstruction_score(parameters),
+            memory=parameters.memory_size,
+            worst=WORST,
+            weights=parameters.part_weights,
+        )
     return NearestScore(
         reconstruction_score(parameters),
         k=parameters.n_neighbors,

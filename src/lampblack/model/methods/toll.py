@@ -17,7 +17,7 @@ class TollParameters(Parameters):
         Parameters, "reconstruction_error", default="l2_norm"
     )
     latent_weight: float | None = changed(
-        Parameters, "latent_weight", by_kind={"table": 0.1, "images": 1000.0}
+        Parameters, "latent_weight", by_kind={"table": 0.1, "images": 1000.0}, of_features=1e-3
     )
 
 
