@@ -47,7 +47,8 @@ def reconstruction_error(
     """The error of every sample (n,), reduced over all other axes.
 
     "l2" is the mean of (x − x̂)², "l1" the mean of |x − x̂|, "ssim" the mean of (1 − SSIM) / 2,
-    "cosine" that of (1 − cos) / 2, and "l2_norm" the Euclidean norm ‖x − x̂‖₂, not squared, as Toll has it (arXiv 2306.12627).
+    "cosine" that of (1 − cos) / 2, and "l2_norm" the Euclidean norm ‖x − x̂‖₂, not squared, as Toll
+    has it (arXiv 2306.12627).
     `amplified` acts on the elementwise errors before the reduction; under "l2_norm" it acts on the
     squares inside the root.
     """

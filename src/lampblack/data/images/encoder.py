@@ -1,4 +1,4 @@
-"""Checked images to the float32 tensors that a network takes: pixels, or a frozen network's maps."""
+"""Checked images to the float32 tensors that networks take: pixels, or a frozen network's maps."""
 
 from __future__ import annotations
 

@@ -114,7 +114,9 @@ def working_size(height: int, width: int) -> tuple[int, int]:
     ((256, 256), (192, 256), (32, 256))
     """
     longer = max(height, width)
-    sides = (max(STEP, STEP * round(LONGER_SIDE * side / longer / STEP)) for side in (height, width))
+    sides = (
+        max(STEP, STEP * round(LONGER_SIDE * side / longer / STEP)) for side in (height, width)
+    )
     first, second = sides
     return first, second
 
@@ -166,4 +168,6 @@ def _shares(places: int, pixels: int) -> Tensor:
     fine = torch.arange(common)
     shares = torch.zeros(places, pixels, dtype=torch.float64)
     ones = torch.full((common,), places / common, dtype=torch.float64)
-    return shares.index_put((fine * places // common, fine * pixels // common), ones, accumulate=True)
+    return shares.index_put(
+        (fine * places // common, fine * pixels // common), ones, accumulate=True
+    )

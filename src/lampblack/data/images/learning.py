@@ -71,7 +71,11 @@ def _schema_of(
         name, header = _header_of(item, position)
         channels, deep = max(channels, header.channels), deep or header.deep
         sizes.append((header.height, header.width))
-        if wanted is None and not reduce and (header.height, header.width) != (first.height, first.width):
+        if (
+            wanted is None
+            and not reduce
+            and (header.height, header.width) != (first.height, first.width)
+        ):
             raise SchemaMismatch(
                 f"{name} has {header.width}×{header.height} pixels and {where} has "
                 f"{first.width}×{first.height}",

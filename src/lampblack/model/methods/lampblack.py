@@ -37,8 +37,8 @@ class LampblackParameters(TollParameters):
     memory_size: int = parameter(
         10_000,
         """How many samples are remembered at most. All, if so many are given, or else as many as
-        fit of those that trained, drawn at random. Images are remembered at 16 pixels a side; of features, positions are
-        counted, not images.""",
+        fit of those that trained, drawn at random. Images are remembered at 16 pixels a side;
+        of features, positions are counted, not images.""",
         at_least=2,
     )
 

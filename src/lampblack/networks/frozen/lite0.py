@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -61,7 +62,7 @@ class Lite0(nn.Module):
         if self.classifies:
             x = functional.relu6(self._bn1(self._conv_head(x)))
             x = self._fc(x.mean(dim=(2, 3)))
-        return x
+        return torch.as_tensor(x)
 
 
 class Block(nn.Module):
@@ -89,7 +90,7 @@ class Block(nn.Module):
         y = _same(y, self._kernel) if self._kernel else y
         y = functional.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return x + y if self._skips else y
+        return torch.as_tensor(x + y if self._skips else y)
 
 
 def _same(x: Tensor, kernel: int) -> Tensor:
