@@ -192,5 +192,6 @@ def test_graph_holds_the_network_and_gives_the_same_scores(
 def test_card_names_the_frozen_network(fitted: lampblack.LampblackDetector, tmp_path: Path) -> None:
     fitted.save(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "EfficientNet-lite0" in card and "Apache-2.0" in card
+    assert "EfficientNet-lite0" in card
+    assert "Apache-2.0" in card
     assert "2,000 places" in card
