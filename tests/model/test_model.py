@@ -153,5 +153,5 @@ def test_choices_are_read_from_the_types() -> None:
 
 
 def test_choices_of_networks_and_scores_are_those_there_are() -> None:
-    assert set(get_args(NetworkName)) == {"auto", *PUBLISHED}
+    assert set(get_args(NetworkName)) == {"auto", "positions", *PUBLISHED}
     assert set(get_args(ScoreName)) == {*CRITIC_SCORES, "reconstruction"}

