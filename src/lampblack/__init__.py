@@ -12,6 +12,8 @@ version.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -115,6 +117,20 @@ __all__ = [
     "recommended",
     "score_files",
 ]
+
+
+def _one_thread_after_fork() -> None:
+    """Let torch compute in one thread in a forked child: its pool of threads is not there.
+
+    A child that uses the pool waits for ever. One thread may change the last bits of a score.
+    """
+    torch = sys.modules.get("torch")
+    if hasattr(torch, "set_num_threads"):  # neither absent nor half imported
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one_thread_after_fork)
 
 
 def __getattr__(name: str) -> Any:

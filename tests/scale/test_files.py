@@ -261,6 +261,30 @@ def test_a_damaged_ledger_is_named(folder: Path, tmp_path: Path) -> None:
         assert "d0.parquet.json: is damaged" in refused(*command)
 
 
+@pytest.mark.parametrize(
+    "change", [{"rows": 1}, {"alarms": 10**9}, {"key": None}, {"skipped": [1]}]
+)
+def test_a_changed_entry_of_the_ledger_is_neither_summed_nor_a_traceback(
+    folder: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    command = ("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
+    assert run(*command).exit_code == 0
+    entry = tmp_path / "out" / LEDGER / "d0.parquet.json"
+    entry.write_text(json.dumps({**json.loads(entry.read_text()), **change}))
+    assert "d0.parquet.json: is damaged" in refused(*command)
+
+
+def test_scores_changed_at_the_same_size_are_scored_again(folder: Path, tmp_path: Path) -> None:
+    command = ("score", folder / "a.model", folder / "data", "-o", tmp_path / "out", *OPTIONS)
+    assert run(*command).exit_code == 0
+    before = scores(tmp_path / "out")
+    content = bytearray(before["d1.parquet"])
+    content[len(content) // 2] ^= 1
+    (tmp_path / "out" / "d1.parquet").write_bytes(content)
+    assert "2 of them done before" in run(*command).stdout
+    assert scores(tmp_path / "out") == before
+
+
 def test_patterns_folders_and_names_are_found_once_and_in_order(tmp_path: Path) -> None:
     for name in ("b.csv", "a.parquet", "c[1].csv", "_d.csv", ".e.csv", "note.txt"):
         (tmp_path / name).touch()

@@ -137,3 +137,16 @@ def test_parameters_from_numpy_can_be_resumed(normal: np.ndarray, tmp_path: Path
     first = lampblack.TollDetector(**parameters).fit(normal, checkpoint_dir=tmp_path)
     first.save(tmp_path / "m.model")
     assert lampblack.load(tmp_path / "m.model").get_params()["max_steps"] == 30
+
+
+def test_a_checkpoint_with_one_flipped_bit_is_refused(normal: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        lampblack.TollDetector(**FAST).fit(normal, checkpoint_dir=tmp_path, callbacks=[StopAt(25)])
+    whole = (tmp_path / FILE).read_bytes()
+    rng = np.random.default_rng(0)
+    for place in [*rng.integers(len(whole), size=15), len(whole) - 1]:
+        content = bytearray(whole)
+        content[place] ^= 1 << rng.integers(7)
+        (tmp_path / FILE).write_bytes(content)
+        with pytest.raises(TrainingError, match="is damaged"):
+            lampblack.TollDetector(**FAST).fit(normal, checkpoint_dir=tmp_path)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lampblack.exceptions import ModelFileError, Place, Remedy
+from lampblack.persistence.regular import read_regular
 
 MANIFEST = "manifest.json"
 
@@ -79,7 +80,7 @@ def read_folder(path: Path) -> dict[str, bytes]:
         what = f"{path / name} is missing; the model is incomplete"
         again = Remedy("save it again", joint=": ")
         raise ModelFileError(what, names=Place(path / name), remedy=again)
-    files = {name: _read(path / name) for name in expected}
+    files = {name: read_regular(path / name) for name in expected}
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != expected[name]:
             raise _changed(path / name)
@@ -97,7 +98,7 @@ def _canonical(hashes: Mapping[str, str]) -> bytes:
 
 def _read_manifest(path: Path) -> dict[str, str]:
     """The hashes by file name; the manifest itself must be written exactly as we write it."""
-    content = _read(path)
+    content = read_regular(path)
     try:
         hashes = json.loads(content)["sha256"]
         unchanged = _canonical(hashes) == content and all(
@@ -108,13 +109,6 @@ def _read_manifest(path: Path) -> dict[str, str]:
     if not unchanged:
         raise _changed(path)
     return dict(hashes)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelFileError.of(path, f"cannot be read: {error.strerror}") from None
 
 
 def _changed(path: Path) -> ModelFileError:

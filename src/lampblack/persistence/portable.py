@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lampblack.exceptions import ModelFileError, Place, Remedy
 from lampblack.persistence.config import FORMAT as FOLDER_FORMAT
 from lampblack.persistence.config import ModelConfig, first_fault
+from lampblack.persistence.regular import read_regular
 
 FORMAT = 1
 SUFFIX = ".onnx"
@@ -77,10 +78,7 @@ def read_portable(path: Path) -> tuple[bytes, PortableFacts]:
         what = "is not a file" if path.exists() else "does not exist"
         is_one = "a portable model is written by lampblack export"
         raise ModelFileError(f"{path} {what}; {is_one}", names=Place(path))
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError.of(path, f"cannot be read: {error.strerror}") from None
+    content = read_regular(path, follow_links=True)
     return content, parse_portable(str(path), content)
 
 

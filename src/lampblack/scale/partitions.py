@@ -27,7 +27,7 @@ from lampblack.persistence.folder import MANIFEST, read_folder
 from lampblack.results import ScoringModel, result_columns, score_rows
 
 LOCK: Final = "lock"
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,9 @@ class Ledger:
         if not file.exists():
             return None
         names = [field.name for field in fields(Done)]
-        entry = _read(file, ("identity", "bytes", *names))
+        entry = _read(file, ("identity", "scores", "sha256", *names))
+        if _sealed(entry) != entry["sha256"]:
+            raise _damaged(file)
         before, now = dict(entry["identity"]), partition.identity()
         if before["input"] != now["input"]:
             if Path(before["input"]).exists():
@@ -233,7 +235,7 @@ class Ledger:
                     remedy=("give another folder", "delete it"),
                 )
             before["input"] = now["input"]  # it was moved
-        there = _size(partition.target) == entry["bytes"]
+        there = _digest(partition.target) == entry["scores"]
         if not there or before != now:
             return None
         return Done.of(entry)
@@ -261,8 +263,9 @@ class Ledger:
         """Note that a partition is there. identity: of the input before it was read."""
         if not done.rows:
             partition.target.unlink(missing_ok=True)  # of an input that has changed
-        entry = {"identity": dict(identity), "bytes": _size(partition.target), **asdict(done)}
-        _write(self._file(partition), entry)
+        scores = _digest(partition.target)
+        entry = {"identity": dict(identity), "scores": scores, **asdict(done)}
+        _write(self._file(partition), {**entry, "sha256": _sealed(entry)})
         self._begun(partition).unlink(missing_ok=True)
 
     def _begun(self, partition: Partition) -> Path:
@@ -273,9 +276,21 @@ class Ledger:
         return self._folder / f"{partition.target.relative_to(self._output)}.json"
 
 
-def _size(file: Path) -> int | None:
-    """The bytes of a file, None where there is none."""
-    return file.stat().st_size if file.exists() else None
+def _digest(file: Path) -> str | None:
+    """The sha256 of a file of scores, None where there is no regular file."""
+    if not file.is_file():
+        return None
+    digest = hashlib.sha256()
+    with unreadable(file), file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sealed(entry: Mapping[str, object]) -> str:
+    """The sha256 of an entry of the ledger, but for its own."""
+    plain = {name: value for name, value in entry.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -293,11 +308,17 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _read(file: Path, names: Collection[str]) -> dict[str, Any]:
     """What a file of the ledger holds, all of these names among it. Raises InvalidInput."""
     try:
+        if not file.is_file():  # a pipe would be waited for
+            raise _damaged(file)
         content = dict(json.loads(file.read_text()))
         return {name: content[name] for name in names}
-    except (OSError, ValueError, TypeError, KeyError):
-        delete = "delete the folder and score again"
-        raise InvalidInput("is damaged", at=Place(file), remedy=delete) from None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        raise _damaged(file) from None
+
+
+def _damaged(file: Path) -> InvalidInput:
+    delete = "delete the folder and score again"
+    return InvalidInput("is damaged", at=Place(file), remedy=delete)
 
 
 def _write(file: Path, content: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -41,9 +42,10 @@ def write_checkpoint(
     tensors["generator"] = generator.get_state()
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     facts = {name: value for name, value in progress.items() if name != "best"}
+    told = json.dumps(facts)
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{FILE}.{os.getpid()}"
-    save_file(plain, beside, metadata={"progress": json.dumps(facts)})
+    save_file(plain, beside, metadata={"progress": told, "sha256": _digest(plain, told)})
     with beside.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(beside, folder / FILE)
@@ -63,8 +65,11 @@ def read_checkpoint(
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            progress: dict[str, Any] = json.loads(file.metadata()["progress"])
+            told = file.metadata()
+            progress: dict[str, Any] = json.loads(told["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(tensors, told["progress"]) != told["sha256"]:
+            raise ValueError("its digest is another")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         what = f"{path} is damaged ({error})"
         anew = "delete it to start anew"
@@ -83,6 +88,16 @@ def read_checkpoint(
     if best := _under("best.", tensors):
         progress["best"] = best
     return progress
+
+
+def _digest(tensors: Mapping[str, Tensor], progress: str) -> str:
+    """The hash of everything that a checkpoint holds: one flipped bit changes it."""
+    digest = hashlib.sha256(progress.encode())
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _own_name(rank: int) -> str:
