@@ -125,7 +125,7 @@ def _one_thread_after_fork() -> None:
     A child that uses the pool waits for ever. One thread may change the last bits of a score.
     """
     torch = sys.modules.get("torch")
-    if hasattr(torch, "set_num_threads"):  # neither absent nor half imported
+    if torch is not None and hasattr(torch, "set_num_threads"):  # neither absent nor half imported
         torch.set_num_threads(1)
 
 

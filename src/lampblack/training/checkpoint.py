@@ -96,7 +96,7 @@ def _digest(tensors: Mapping[str, Tensor], progress: str) -> str:
     for name in sorted(tensors):
         value = tensors[name].contiguous()
         digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
