@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias, get_args
 
+DetectorClass = Literal[
+    "AMADetector", "AutoencoderDetector", "LAMPDetector", "LampblackDetector", "TollDetector"
+]
 KindName = Literal["table", "images"]
 ColumnKind = Literal["number", "boolean", "category", "date"]
 OnBadRow = Literal["fail", "skip"]
@@ -22,6 +25,7 @@ Schedule = Literal["one_cycle", "constant"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 ScoringEngine = Literal["local", "ray"]
 
+DETECTOR_CLASSES: Final[tuple[DetectorClass, ...]] = get_args(DetectorClass)
 CRITIC_SCORES: Final[tuple[CriticScoreName, ...]] = get_args(CriticScoreName)
 DENSITIES: Final[tuple[Density, ...]] = get_args(Density)
 RECONSTRUCTION_ERRORS: Final[tuple[ReconstructionErrorName, ...]] = get_args(

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from lampblack.calibration import Calibration
 from lampblack.data.blocks import joined_scores
 from lampblack.data.kinds import kind_named
-from lampblack.exceptions import MissingExtra, ModelFileError, Place
+from lampblack.exceptions import MissingExtra, ModelFileError, Place, is_lack_of_memory
 from lampblack.explanation import Values
+from lampblack.persistence.graph_check import RefusedGraph, check_graph
 from lampblack.persistence.portable import PortableFacts, parse_portable, read_portable
 from lampblack.results import Decisions
 
@@ -54,6 +55,7 @@ class PortableModel(Decisions):
         self.kind = kind_named(facts.config.kind)
         self.calibration = _calibration(facts, name)
         self.reading: Mapping[str, Any] = dict(facts.config.reading)
+        self.name = name
         self._session = _session(content, name, threads)
 
     @classmethod
@@ -78,7 +80,15 @@ class PortableModel(Decisions):
     def _scored(self, feed: Feed) -> Values:
         """The scores (n,) of one block of at most `_block` samples."""
         n = max(len(values) for values in feed.values())
-        (scores,) = self._session.run(["anomaly_score"], self._filled(feed, n))
+        try:
+            (scores,) = self._session.run(["anomaly_score"], self._filled(feed, n))
+        except Exception as error:  # onnxruntime's own, of many kinds
+            if is_lack_of_memory(error):
+                raise
+            raise _unfit(self.name, error) from None
+        if scores.shape != (self._block,):
+            what = f"gives scores of shape {scores.shape} for {self._block} samples"
+            raise ModelFileError.of(self.name, what)
         return np.asarray(scores[:n], dtype=np.float64)
 
     def _filled(self, feed: Feed, n: int) -> Feed:
@@ -127,6 +137,11 @@ def _session(content: bytes, name: str, threads: int | None) -> Any:
     except ModuleNotFoundError:
         what = f"{name} is scored by onnxruntime"
         raise MissingExtra(what, extra="onnx", library="onnxruntime") from None
+    try:
+        check_graph(content)
+    except RefusedGraph as error:
+        what = f"holds {error}, which is in no graph that lampblack exports"
+        raise ModelFileError.of(name, what) from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     if threads is not None:
@@ -134,5 +149,9 @@ def _session(content: bytes, name: str, threads: int | None) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own, of many kinds
-        reason = " ".join(str(error).split())[:300]
-        raise ModelFileError.of(name, f"cannot be run by this onnxruntime: {reason}") from None
+        raise _unfit(name, error) from None
+
+
+def _unfit(name: str, error: Exception) -> ModelFileError:
+    reason = " ".join(str(error).split())[:300]
+    return ModelFileError.of(name, f"cannot be run by this onnxruntime: {reason}")

@@ -17,6 +17,7 @@ from lampblack.exceptions import (
 from lampblack.export.graph_inputs import BEGINNINGS, CATEGORIES, CODES, WHITE
 from lampblack.model.folder import to_parts
 from lampblack.model.model import Model, as_model
+from lampblack.persistence.graph_check import RefusedGraph, check_graph
 from lampblack.persistence.portable import (
     MOST_BYTES,
     CategoryTexts,
@@ -87,7 +88,15 @@ def to_bytes(model: Model) -> bytes:
         cycles=beginning.cycles(encoder),
         versions={name: version(name) for name in ("lampblack", "onnx", "onnxscript", "torch")},
     )
-    return sealed(graph.SerializeToString(deterministic=True), facts)
+    content = sealed(graph.SerializeToString(deterministic=True), facts)
+    try:
+        check_graph(content)
+    except RefusedGraph as error:
+        raise ExportError(
+            f"the graph holds {error}, which is not read again from a file; networks of one's own "
+            "use other layers, or save the model as a folder"
+        ) from None
+    return content
 
 
 def texts_of_no_level(levels: Sequence[Sequence[str]]) -> CategoryTexts:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lampblack.choices import DETECTOR_CLASSES
 from lampblack.exceptions import ModelFileError, Place, Remedy
 from lampblack.persistence.config import FORMAT as FOLDER_FORMAT
-from lampblack.persistence.config import ModelConfig, first_fault
+from lampblack.persistence.config import FORMER, ModelConfig, first_fault
+from lampblack.persistence.protobuf import bytes_field, fields
 from lampblack.persistence.regular import read_regular
 
 FORMAT = 1
@@ -85,18 +86,18 @@ def read_portable(path: Path) -> tuple[bytes, PortableFacts]:
 def parse_portable(name: str, content: bytes) -> PortableFacts:
     """The facts of a portable model's file; `name` is the file's, for messages."""
     try:
-        fields = list(_fields(content))
+        parts = list(fields(content))
     except ValueError:
-        fields = []
-    produced = any(f.number == PRODUCER_NAME and f.value(content) == PRODUCER for f in fields)
+        parts = []
+    produced = any(f.number == PRODUCER_NAME and f.value(content) == PRODUCER for f in parts)
     if not produced and PRODUCER not in content[:64]:
         raise ModelFileError(
             f"{name} is not a portable model: it is no ONNX file that lampblack export wrote",
             names=Place(name),
         )
-    entries = [_key_and_value(f.value(content)) for f in fields[-2:] if f.number == METADATA]
+    entries = [_key_and_value(f.value(content)) for f in parts[-2:] if f.number == METADATA]
     if [key for key, _ in entries] != [FACTS, HASH] or (
-        hashlib.sha256(content[: fields[-1].start]).hexdigest().encode() != entries[1][1]
+        hashlib.sha256(content[: parts[-1].start]).hexdigest().encode() != entries[1][1]
     ):
         raise ModelFileError.of(name, "is damaged or was changed", remedy="export the model again")
     return _parse_facts(name, entries[0][1])
@@ -106,10 +107,17 @@ def _parse_facts(name: str, document: bytes) -> PortableFacts:
     try:
         raw = json.loads(document)
         version, folder_version = int(raw["format"]), int(raw["config"]["format"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ModelFileError.of(
             name, "does not say what model it is", remedy="export it again"
         ) from None
+    if version < 1 or folder_version < FORMER:
+        raise ModelFileError(
+            f"{name} has format {version}, of models of format {folder_version}, which no released "
+            "lampblack wrote or reads",
+            names=Place(name),
+            remedy=Remedy("export the model again", joint=": "),
+        )
     if version > FORMAT or folder_version > FOLDER_FORMAT:
         raise ModelFileError(
             f"{name} has format {version}, of models of format {folder_version}, written by a "
@@ -121,76 +129,23 @@ def _parse_facts(name: str, document: bytes) -> PortableFacts:
             ),
         )
     try:
-        return PortableFacts.model_validate(raw)
+        facts = PortableFacts.model_validate(raw)
     except ValidationError as error:
         raise ModelFileError(first_fault(error), at=Place(name)) from None
-
-
-class _Field(NamedTuple):
-    """A field of a protobuf message: its number, where it starts, and where its bytes lie."""
-
-    number: int
-    start: int
-    first: int
-    end: int
-
-    def value(self, content: bytes) -> bytes:
-        return content[self.first : self.end]
-
-
-def _fields(content: bytes) -> Iterator[_Field]:
-    """The fields of a message in order. Raises ValueError where it is none, or cut short."""
-    position = 0
-    while position < len(content):
-        start = position
-        tag, position = _varint(content, position)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:  # a whole number
-            first = position
-            _, position = _varint(content, position)
-        elif kind == 2:  # a length, and as many bytes
-            length, first = _varint(content, position)
-            position = first + length
-        else:
-            raise ValueError(f"a field of kind {kind}, which no ONNX file has at its top")
-        if not number or position > len(content):
-            raise ValueError("cut short")
-        yield _Field(number, start, first, position)
-
-
-def _varint(content: bytes, position: int) -> tuple[int, int]:
-    """A whole number of seven bits a byte, least first, and the position behind it."""
-    value = shift = 0
-    while position < len(content) and shift < 64:
-        byte = content[position]
-        value |= (byte & 127) << shift
-        position += 1
-        if byte < 128:
-            return value, position
-        shift += 7
-    raise ValueError("cut short")
+    if facts.config.detector not in DETECTOR_CLASSES:
+        what = f"{name} is of an unknown detector {facts.config.detector!r}"
+        raise ModelFileError(what, names=Place(name))
+    return facts
 
 
 def _key_and_value(entry: bytes) -> tuple[bytes, bytes]:
     try:
-        fields = {field.number: field.value(entry) for field in _fields(entry)}
+        values = {field.number: field.value(entry) for field in fields(entry)}
     except ValueError:
         return b"", b""
-    return fields.get(KEY, b""), fields.get(VALUE, b"")
+    return values.get(KEY, b""), values.get(VALUE, b"")
 
 
 def _entry(key: bytes, value: bytes) -> bytes:
     """An entry of the metadata as ModelProto holds it."""
-    return _bytes_field(METADATA, _bytes_field(KEY, key) + _bytes_field(VALUE, value))
-
-
-def _bytes_field(number: int, value: bytes) -> bytes:
-    return _as_varint(number << 3 | 2) + _as_varint(len(value)) + value
-
-
-def _as_varint(value: int) -> bytes:
-    parts: list[int] = []
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*parts, value])
+    return bytes_field(METADATA, bytes_field(KEY, key) + bytes_field(VALUE, value))
