@@ -140,7 +140,15 @@ class Calibration:
         ordered = scores.ndim == 1 and np.isfinite(scores).all() and (np.diff(scores) >= 0).all()
         if not ordered or facts["threshold"] not in scores:
             raise ValueError("the calibration scores are not ascending or lack the threshold")
-        return cls(scores, **facts)
+        restored = cls(scores, **facts)
+        kept, n = restored.promised, len(scores)
+        if restored.origin == "held-out":
+            if kept * (n + 1) < 1 - 1e-9 or kept < restored.requested * (1 - 1e-9):
+                raise ValueError(f"{n} calibration scores cannot promise {kept:g} false alarms")
+            above = math.floor(kept * (n + 1) + 1e-9) - 1
+            if above >= n or facts["threshold"] != scores[n - 1 - above]:
+                raise ValueError("the threshold is not the one that the promise asks for")
+        return restored
 
     def p_values(self, scores: Scores) -> Scores:
         """Conformal p-values (n,) in (0, 1]: p = (1 + #{calibration score ≥ s}) / (1 + n).

@@ -205,6 +205,10 @@ def change_config(path: Path, **changes: object) -> None:
         ({"data": {"channels": 1, "height": 8, "width": 8}}, "columns"),
         ({"unknown_key": 1}, "unknown_key"),
         ({"data": {"columns": [], "named": True}}, "do not fit together"),
+        ({"parameters": {"hidden": [20000, 20000]}}, "values, and the parameters ask for"),
+        ({"calibration": {"promised": 1e-300, "requested": 1e-300}}, "cannot promise 1e-300"),
+        ({"calibration": {"promised": 0.4, "requested": 0.4}}, "threshold is not the one"),
+        ({"reading": {"types": "ab"}}, "types of reading are not given by column"),
     ],
 )
 def test_config_that_cannot_be_is_refused(
@@ -212,7 +216,11 @@ def test_config_that_cannot_be_is_refused(
 ) -> None:
     copy = shutil.copytree(saved, tmp_path / "changed.model")
     config = json.loads((copy / "config.json").read_text())
-    for place in {"parameters", "filled_in"} & changes.keys():  # all else stays as it was
+    for place in {
+        "parameters",
+        "filled_in",
+        "calibration",
+    } & changes.keys():  # all else stays as it was
         changes = {**changes, place: {**config[place], **changes[place]}}  # type: ignore[dict-item]
     change_config(copy, **changes)
     with pytest.raises(ModelFileError, match=message):
@@ -532,4 +540,54 @@ def test_calibration_scores_that_cannot_be_are_refused(
     content = save({"scores": torch.tensor(scores, dtype=torch.float64)})
     rewrite(copy, "calibration.safetensors", content)
     with pytest.raises(ModelFileError, match="do not fit together"):
+        load(copy)
+
+
+def test_one_score_cannot_promise_what_takes_many(saved: Path, tmp_path: Path, load: Any) -> None:
+    from safetensors.torch import save
+
+    copy = shutil.copytree(saved, tmp_path / "one.model")
+    threshold = json.loads((copy / "config.json").read_text())["calibration"]["threshold"]
+    scores = torch.tensor([threshold], dtype=torch.float64)
+    rewrite(copy, "calibration.safetensors", save({"scores": scores}))
+    with pytest.raises(ModelFileError, match="1 calibration scores cannot promise"):
+        load(copy)
+
+
+def test_a_card_that_is_no_text_is_refused(saved: Path, tmp_path: Path, load: Any) -> None:
+    copy = shutil.copytree(saved, tmp_path / "card.model")
+    rewrite(copy, "README.md", b"\xff\xfe model")
+    with pytest.raises(ModelFileError, match=r"README\.md is not text in UTF-8"):
+        load(copy)
+
+
+def test_networks_that_would_fill_the_memory_are_refused_before_they_are_made(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lampblack.model import folder
+
+    made, build = [], folder.build
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        networks, score = build(*args, **kwargs)
+        made.append({value.device.type for value in networks.parameters()})
+        return networks, score
+
+    monkeypatch.setattr(folder, "build", watched)
+    copy = shutil.copytree(saved, tmp_path / "large.model")
+    parameters = json.loads((copy / "config.json").read_text())["parameters"]
+    change_config(copy, parameters={**parameters, "hidden": [200_000, 200_000]})
+    with pytest.raises(ModelFileError, match="the parameters ask for"):
+        lampblack.load(copy)
+    assert made == [{"meta"}]
+
+
+def test_weights_of_parts_below_zero_are_refused(tmp_path: Path, load: Any) -> None:
+    from safetensors.torch import load_file, save
+
+    copy = shutil.copytree(FORMER / "format-3-lampblack.model", tmp_path / "below.model")
+    weights = load_file(copy / "weights.safetensors")
+    weights["weights"] = -torch.ones_like(weights["weights"])
+    rewrite(copy, "weights.safetensors", save(weights))
+    with pytest.raises(ModelFileError, match="parts are not all positive"):
         load(copy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -110,6 +110,8 @@ def from_parts(recipe: AnyRecipe, parts: ModelParts, networks: OwnNetworks | Non
     schema = config.schema_of_data()
     encoder = kind.encoder_from_state(schema, parts.encoder)
     parameters = _parameters(recipe, config, networks)
+    if not config.own_networks:
+        _check_sizes(recipe, parameters, encoder, parts)
     pair, score = build(recipe, parameters, encoder, seed=0)
     _load_weights(_modules(pair, score, encoder), parts)
     calibration = Calibration.restored(
@@ -176,17 +178,47 @@ def _modules(
     return modules if encoder.frozen is None else [*modules, (ENCODER_NETWORK, encoder.frozen)]
 
 
+def _check_sizes(
+    recipe: AnyRecipe, parameters: Parameters, encoder: Encoder, parts: ModelParts
+) -> None:
+    """Raise ValueError where the weights are fewer than the parameters ask for.
+
+    Nothing is allocated: a few bytes that name large networks take no memory.
+    """
+    with torch.device("meta"):
+        pair, score = build(recipe, parameters, encoder, seed=0)
+    needed = {
+        prefix + name: value
+        for prefix, module in ((NETWORKS, pair), (SCORE, score))
+        for name, value in module.state_dict().items()
+    }
+    weights = _named_as_today(parts, needed)
+    for name, value in needed.items():
+        found = weights[name].numel() if name in weights else 0
+        if found < value.numel():
+            raise ValueError(
+                f"{name} has {found} values, and the parameters ask for {value.numel()}"
+            )
+
+
+def _named_as_today(parts: ModelParts, wanted: Iterable[str]) -> dict[str, torch.Tensor]:
+    """The weights by today's names; wanted: those that the model has."""
+    is_former = parts.config.format == former.FORMAT
+    return former.renamed(parts.weights, wanted) if is_former else parts.weights
+
+
 def _load_weights(modules: list[tuple[str, torch.nn.Module]], parts: ModelParts) -> None:
     """Put the weights where they belong, each and every one of them."""
-    weights = parts.weights
-    if parts.config.format == former.FORMAT:
-        wanted = [prefix + name for prefix, module in modules for name in module.state_dict()]
-        weights = former.renamed(weights, wanted)
+    wanted = [prefix + name for prefix, module in modules for name in module.state_dict()]
+    weights = _named_as_today(parts, wanted)
     if not all(weight.isfinite().all() for weight in weights.values()):
         raise ValueError("the weights are not all finite")
     for prefix, module in modules:
         own = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
         module.load_state_dict(own)
+    parts_weights = weights.get(SCORE + "weights")
+    if parts_weights is not None and (parts_weights < 0).any():
+        raise ValueError("the weights of the score's parts are not all positive")
     strange = [n for n in weights if not n.startswith(tuple(prefix for prefix, _ in modules))]
     if strange:
         raise ValueError(f"the weights hold {strange[0]}, which is of no part of a model")

@@ -73,6 +73,12 @@ class ModelConfig(BaseModel):
         self.schema_of_data()
         return self
 
+    @model_validator(mode="after")
+    def _types_are_by_column(self) -> ModelConfig:
+        if not isinstance(self.reading.get("types"), dict | None):
+            raise ValueError("the types of reading are not given by column")
+        return self
+
     def schema_of_data(self) -> Any:
         """The schema of the fitted samples."""
         return kind_named(self.kind).read_schema(self.data)

@@ -58,7 +58,11 @@ class ModelParts:
         scores = _read_tensors(path / CALIBRATION, files[CALIBRATION]).get("scores")
         if scores is None:
             raise ModelFileError.of(path / CALIBRATION, "does not hold calibration scores")
-        return cls(config, weights, encoder, scores, files[CARD].decode(errors="replace"))
+        try:
+            card = files[CARD].decode()
+        except UnicodeDecodeError:
+            raise ModelFileError.of(path / CARD, "is not text in UTF-8") from None
+        return cls(config, weights, encoder, scores, card)
 
 
 def _require(path: Path, files: dict[str, bytes], *names: str) -> None:
