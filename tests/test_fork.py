@@ -38,7 +38,7 @@ def test_a_child_forked_after_a_fit_or_a_load_scores(way: str, tmp_path: Path) -
         [sys.executable, "-W", "ignore", "-c", WORK.format(model=model)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert run.stdout == "done\n", run.stderr
