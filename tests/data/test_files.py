@@ -937,7 +937,7 @@ def test_written_table_is_read_back_the_same(
 
 def test_every_field_of_a_format_is_kept_by_a_model_and_read_back() -> None:
     """A field that is added later is not lost on the way, nor where another is replaced."""
-    other = {"header": False, "delimiter": ";", "types": {"a": "date:%d/%m/%Y"}}
+    other = {"header": False, "delimiter": ";", "decimal": ",", "types": {"a": "date:%d/%m/%Y"}}
     other |= {"missing": ("?",), "not_missing": ("NA",)}
     assert set(other) == {each.name for each in fields(RowFormat)}  # give the new one a value here
     for name, value in other.items():

@@ -57,7 +57,14 @@ class RowOptions:
     ] = False
     delimiter: Annotated[
         str | None,
-        typer.Option(help="Delimiter of a CSV file. [default: found from the first line]"),
+        typer.Option(help="Of a CSV file: a character, tab or space. [default: found]"),
+        TABLES,
+    ] = None
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            help="Decimal mark of a CSV file, where 1,234 may be two numbers. [default: .]"
+        ),
         TABLES,
     ] = None
     missing: Annotated[
@@ -89,6 +96,7 @@ class RowOptions:
             reading or {},
             header=False if self.no_header else None,
             delimiter=self.delimiter,
+            decimal=self.decimal,
             missing=self.missing,
             not_missing=tuple(self.not_missing) or None,
         )

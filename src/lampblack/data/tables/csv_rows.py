@@ -15,7 +15,9 @@ import pyarrow as pa
 from pyarrow import csv
 
 from lampblack.data.tables.column_kinds import ColumnType
+from lampblack.data.tables.delimiters import SPACES
 from lampblack.data.tables.layout import LONGEST_ROW, CsvLayout, unreadable
+from lampblack.data.tables.lines import rows_of
 from lampblack.data.tables.parsing import (
     RowNumbers,
     SkippedRow,
@@ -88,7 +90,7 @@ def _read(
     types: Mapping[str, pa.DataType],
     wrong: _WrongRows | None,
 ) -> pa.Table:
-    stream.read(layout.offset)
+    stream = rows_of(layout, stream)
     block_bytes = layout.block_bytes if wrong is None else LONGEST_ROW
     options = _options(layout, types, wrong, block_bytes, use_threads=wrong is None)
     return csv.read_csv(stream, *options)
@@ -162,7 +164,7 @@ def _blocks(
     wrong: _WrongRows | None,
     block_bytes: int,
 ) -> Iterator[pa.Table]:
-    stream.read(layout.offset)
+    stream = rows_of(layout, stream)
     options = _options(layout, types, wrong, block_bytes, use_threads=False)
     for batch in csv.open_csv(stream, *options):
         yield pa.Table.from_batches([batch])
@@ -183,7 +185,7 @@ def _options(
         skip_rows_after_names=int(layout.format.header),
     )
     parsing = csv.ParseOptions(
-        delimiter=layout.delimiter,
+        delimiter="\t" if layout.delimiter == SPACES else layout.delimiter,
         newlines_in_values=True,
         ignore_empty_lines=len(layout.names) > 1,
         invalid_row_handler=wrong,

@@ -31,9 +31,9 @@ def read_inferred(
     """
     told = layout.format.told
     table, numbers, wrong = read_table(layout, list(told))
-    times = [column.name for column in table.schema if pa.types.is_time(column.type)]
-    if times:  # a time of day is no date: its text is kept as it is written
-        table, numbers, wrong = read_table(layout, [*told, *times])
+    again = [column.name for column in table.schema if _is_to_read_again(column.type, layout)]
+    if again:
+        table, numbers, wrong = read_table(layout, [*told, *again])
     bad.report(wrong)
     types = dict(told)
     for column in table.schema:
@@ -52,6 +52,13 @@ def read_inferred(
     return with_columns(table, values), numbers, types
 
 
+def _is_to_read_again(inferred: pa.DataType, layout: CsvLayout) -> bool:
+    """Whether a column is kept as it is written: a time of day is no date, 1.234 may be 1234."""
+    if layout.format.decimal == "," and pa.types.is_floating(inferred):
+        return True
+    return bool(pa.types.is_time(inferred))
+
+
 def _type_of_text(
     layout: CsvLayout,
     name: str,
@@ -66,7 +73,8 @@ def _type_of_text(
     text is a number or a date in a spelling that is not read: a category of such values would learn
     nothing, in silence.
     """
-    understood = understand(table[name], layout.format.nulls, told=told)
+    decimal = layout.format.decimal or "."
+    understood = understand(table[name], layout.format.nulls, told=told, decimal=decimal)
     if understood.problem is not None:
         raise understood.refusal(name, Place(layout.source.path))
     if understood.wrong and told is None and bad.action == "fail":

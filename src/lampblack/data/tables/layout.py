@@ -5,8 +5,6 @@ only for a better message when the two disagree.
 """
 
 import codecs
-import csv
-import io
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lampblack.data.tables.column_kinds import COLUMN_KINDS, MISSING, ColumnType, nulls
+from lampblack.data.tables.delimiters import SPACES, Split, Undecided, find_split, is_typed
 from lampblack.data.tables.spelling import read_type
 from lampblack.exceptions import InvalidInput, Place, Remedy, Setting
 
@@ -26,13 +25,16 @@ GZIP: Final = b"\x1f\x8b"
 ZIP: Final = b"PK\x03\x04"
 UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 BOM: Final = b"\xef\xbb\xbf"
-DELIMITERS: Final = (",", ";", "\t", "|")
-SPELLED_DELIMITERS: Final = {"tab": "\t", "\\t": "\t"}
+SPELLED_DELIMITERS: Final = {"tab": "\t", "\\t": "\t", "space": SPACES, "spaces": SPACES}
 SHOWN_NAMES: Final = 20
 SAMPLE_BYTES: Final = 1 << 16
 LONGEST_ROW: Final = 1 << 25
+LONGEST_HEADER: Final = 1 << 22
+MOST_COLUMNS: Final = 1 << 15  # Arrow's reader takes some 10 KB for each
 BLOCK_BYTES = 1 << 20
 USE_TYPES: Final = f"use {', '.join(COLUMN_KINDS)}, date:%d/%m/%Y or number:$1,234.5"
+SEPARATOR_LINE: Final = re.compile(r'"?sep=([^"\r\n])"?[ \t,;]*(?:\r\n|\r|\n)', re.IGNORECASE)
+COMMENTS: Final = re.compile(r"#[^\r\n]*(?:\r\n|\r|\n)(?:(?:#[^\r\n]*|[ \t]*)(?:\r\n|\r|\n))*")
 GIVE_ROWS: Final = "give a file of rows"
 GIVE_HEADER: Final = "give a file with a header and rows"
 NO_HEADER: Final = Remedy("say that the file has no header (", Setting("header", False), ")")
@@ -43,7 +45,8 @@ class RowFormat:
     """How a file of rows is to be read, where the file itself does not say.
 
     header: the first line of a CSV file holds the names; else the columns are c1, c2, ...
-    delimiter: None to find it from the first line, among , ; tab and |.
+    delimiter: None to find it from the first lines, among , ; tab | and runs of spaces (" ").
+    decimal: the mark of numbers, "." or ",", where the values leave it open; None for the point.
     types: columns whose type is told, not inferred: "date", or with its spelling "date:%d/%m/%Y".
     missing: spellings of a missing value beside pyarrow's own ('', NA, N/A, NaN, null, ...).
     not_missing: those of pyarrow's own that are text, such as NA for Namibia.
@@ -51,6 +54,7 @@ class RowFormat:
 
     header: bool = True
     delimiter: str | None = None
+    decimal: str | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     not_missing: tuple[str, ...] = ()
@@ -99,6 +103,8 @@ class RowFormat:
                     f"delimiter {self.delimiter!r}: give one character such as ',' or 'tab'"
                 )
             object.__setattr__(self, "delimiter", delimiter)
+        if self.decimal not in (None, ".", ","):
+            raise InvalidInput(f"decimal {self.decimal!r}: give '.' or ','")
         for name, text in self.types.items():
             try:
                 read_type(text)
@@ -193,23 +199,69 @@ def find_layout(source: Source, format: RowFormat) -> CsvLayout:
         with unreadable(source.path):
             head = source.head(size)
         text = _decode(source.path, head)
+        whole = len(head) < size
         body = text.lstrip("\ufeff").lstrip("\r\n")
-        if len(head) < size or re.search("[\r\n]", body) or size >= LONGEST_ROW:
+        if whole or re.search("[\r\n]", body) or size >= LONGEST_HEADER:
             break
         size *= 8
-    whole = len(head) < size
     if not body.strip() or (format.header and whole and not re.search("[\r\n]", body)):
         raise InvalidInput("no rows", at=Place(source.path), remedy=GIVE_HEADER)
-    first_line = _first_record(body)
-    delimiter = format.delimiter or _find_delimiter(first_line)
+    _refuse_long(source.path, body, whole=whole)
+    return _layout(source, format, text, len(text) - len(body), whole=whole)
+
+
+def _layout(source: Source, format: RowFormat, text: str, start: int, *, whole: bool) -> CsvLayout:
+    """The layout of the rows in a text of which the first `start` characters are no rows."""
+    told = format.delimiter
+    if match := SEPARATOR_LINE.match(text, start):  # Excel's own
+        start, told = match.end(), told or match[1]
+    place = Place(source.path)
+    try:
+        start = _after_comments(text, start, format, told, whole=whole)
+        rows = text[start:].removeprefix("# ")
+        split = find_split(rows, header=format.header, whole=whole, delimiter=told)
+    except Undecided as error:
+        remedy = Remedy("say what it is (", Setting("delimiter", ";"), ")")
+        raise InvalidInput(str(error), at=place, remedy=remedy) from None
+    if not split.first:
+        raise InvalidInput("the first line cannot be read", at=place, remedy=GIVE_HEADER)
+    first_line = _first_record(text[start:])
     return CsvLayout(
         source,
         format,
-        _find_names(source.path, body, delimiter, header=format.header),
-        delimiter,
-        offset=len(text[: len(text) - len(body)].encode()),
-        block_bytes=max(BLOCK_BYTES, 4 * len(first_line.encode())),
+        _find_names(source.path, split, header=format.header),
+        split.delimiter,
+        offset=len(text[:start].encode(errors="surrogateescape")),
+        block_bytes=max(BLOCK_BYTES, 4 * len(first_line.encode(errors="surrogateescape"))),
     )
+
+
+def _refuse_long(path: Path, body: str, *, whole: bool) -> None:
+    """Refuse a first line that never ends, or that would be more columns than memory holds."""
+    if not whole and len(body) >= LONGEST_HEADER // 4 and not re.search("[\r\n]", body):
+        what = f"the first line is longer than {LONGEST_HEADER >> 20} MiB"
+        raise InvalidInput(what, at=Place(path), remedy=GIVE_ROWS)
+
+
+def _after_comments(
+    text: str, start: int, format: RowFormat, delimiter: str | None, *, whole: bool
+) -> int:
+    """Where the lines begin that follow leading comments, of which the last may hold the names."""
+    comments = COMMENTS.match(text, start)
+    if comments is None:
+        return start
+    end = comments.end()
+    if not format.header or not text[end:].strip():
+        return end if text[end:].strip() else start
+    last = list(re.finditer(r"#[^\r\n]*", text[start:end]))[-1]
+    rows = find_split(text[end:], header=False, whole=whole, delimiter=delimiter)
+    names = find_split(
+        last[0].removeprefix("# "), header=False, whole=True, delimiter=rows.delimiter
+    )
+    is_names = len(names.first) == rows.width and (
+        any(map(is_typed, rows.first)) or (rows.width > 1 and not last[0].startswith("# "))
+    )
+    return start + last.start() if is_names else end
 
 
 def check_names(path: Path, names: Sequence[str], *remedy: Remedy) -> None:
@@ -219,7 +271,8 @@ def check_names(path: Path, names: Sequence[str], *remedy: Remedy) -> None:
             what = f"column {number} has no name"
             raise InvalidInput(what, at=Place(path), remedy=("name it", *remedy))
     if len(set(names)) < len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise InvalidInput(
             f"two columns are named {twice!r}",
             at=Place(path),
@@ -290,7 +343,7 @@ def _decode(path: Path, head: bytes) -> str:
         codecs.getincrementaldecoder("utf-8")().decode(first_line, len(first_line) < len(body))
     except UnicodeDecodeError:
         raise InvalidInput("is not UTF-8 text", at=place, remedy=utf8) from None
-    return head.decode(errors="replace")  # the rows are checked when they are read
+    return head.decode(errors="surrogateescape")  # the rows are checked when they are read
 
 
 def _first_record(body: str) -> str:
@@ -299,20 +352,14 @@ def _first_record(body: str) -> str:
     return match[0] if match and match[0] else re.split("[\r\n]", body, maxsplit=1)[0]
 
 
-def _find_delimiter(first_line: str) -> str:
-    """The delimiter that is most frequent outside quotes; the comma for a single column."""
-    unquoted = re.sub(r'"[^"]*"', "", first_line)
-    return max(DELIMITERS, key=unquoted.count)
-
-
-def _find_names(path: Path, body: str, delimiter: str, *, header: bool) -> tuple[str, ...]:
-    rows = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter)
-    try:
-        first = next(rows)
-    except csv.Error as error:
-        what = f"the first line cannot be read ({error})"
-        raise InvalidInput(what, at=Place(path)) from None
+def _find_names(path: Path, split: Split, *, header: bool) -> tuple[str, ...]:
+    names = split.first
+    if len(names) > MOST_COLUMNS or split.width > MOST_COLUMNS:
+        what = f"the first line has {len(names):,} fields; at most {MOST_COLUMNS:,} can be read"
+        raise InvalidInput(what, at=Place(path), remedy=GIVE_ROWS)
     if not header:
-        return tuple(f"c{number}" for number in range(1, len(first) + 1))
-    check_names(path, first, NO_HEADER)
-    return tuple(first)
+        return tuple(f"c{number}" for number in range(1, split.width + 1))
+    if any("\udc80" <= letter <= "\udcff" for name in names for letter in name):
+        raise InvalidInput("is not UTF-8 text", at=Place(path), remedy="save it as UTF-8")
+    check_names(path, names, NO_HEADER)
+    return tuple(names)

@@ -97,9 +97,10 @@ def _found(values: _Values, decimal: str) -> Understood | None:
     told, found = values.told, []
     if told in (None, "number"):
         plain = values.understood(ColumnType("number"), are_numbers(values.texts))
-        if plain is not None and not plain.wrong:
+        pointed = decimal != "." and pc.any(pc.match_substring(values.texts, ".")).as_py()
+        if plain is not None and not plain.wrong and not pointed:
             return plain
-        found.append(plain)
+        found += [] if pointed else [plain]
     if told in (None, "date"):
         found.append(_as_dates(values))
     if told in (None, "number"):
