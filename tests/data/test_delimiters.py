@@ -25,6 +25,11 @@ FILES: dict[str, tuple[str, dict[str, Any], dict[str, object]]] = {
         {"header": False},
         {"c1": 25.05, "c2": 3.05, "c3": 85.05},
     ),
+    "a comma that another column shows to be decimal": (
+        rows("2{mod},{cents};8{mod},7{cents}", "a;b\n"),
+        {},
+        {"a": 25.05, "b": 85.705},
+    ),
     "commas in names": (
         rows("2{mod}.{cents};{i}.5;80", "temp, C;press, bar;flow, l/min\n"),
         {},

@@ -944,6 +944,6 @@ def test_every_field_of_a_format_is_kept_by_a_model_and_read_back() -> None:
         assert getattr(RowFormat.of_reading({name: value}), name) == value
         assert getattr(RowFormat.of_reading(json.loads(json.dumps(other))), name) == value
     told = RowFormat.of_reading(other, header=None, delimiter=",", missing=["-"])
-    assert told == RowFormat(False, ",", {"a": "date:%d/%m/%Y"}, ("?", "-"), ("NA",))
+    assert told == RowFormat(False, ",", ",", {"a": "date:%d/%m/%Y"}, ("?", "-"), ("NA",))
     assert RowFormat.of_reading({}) == RowFormat()
     assert RowFormat.of_reading({"header": True}, header=False).header is False

@@ -6,6 +6,7 @@ from lampblack.choices import ColumnKind
 from lampblack.data.tables.column_kinds import ARROW_TYPES, ZONED, ColumnType
 from lampblack.data.tables.csv_rows import read_table
 from lampblack.data.tables.layout import CsvLayout
+from lampblack.data.tables.numerals import NumberSpelling
 from lampblack.data.tables.parsing import (
     BadRows,
     RowNumbers,
@@ -36,13 +37,16 @@ def read_inferred(
         table, numbers, wrong = read_table(layout, [*told, *again])
     bad.report(wrong)
     types = dict(told)
+    decimal = layout.format.decimal or _decimal_of(table, layout)
     for column in table.schema:
         known = told.get(column.name)
         if known is not None and (known.spelling or known.kind not in ("number", "date")):
             continue
         if pa.types.is_string(column.type):
             kind = None if known is None else known.kind
-            types[column.name] = _type_of_text(layout, column.name, table, numbers, bad, kind)
+            types[column.name] = _type_of_text(
+                layout, column.name, table, numbers, bad, kind, decimal
+            )
     table, mask, cells = parse_columns(table, types, layout.format.nulls, numbers)
     bad.report(cells)
     if mask.any():
@@ -50,6 +54,17 @@ def read_inferred(
     missing = layout.format.missing
     values = [without_numbers(_settled(column), missing) for column in table.columns]
     return with_columns(table, values), numbers, types
+
+
+def _decimal_of(table: pa.Table, layout: CsvLayout) -> str:
+    """The comma where a column shows it for certain, by which the others are read too."""
+    for column in table.columns:
+        if pa.types.is_string(column.type):
+            found = understand(column, layout.format.nulls).type
+            spelling = found.spelling if found.kind == "number" else None
+            if spelling is not None and NumberSpelling.of(spelling).decimal == ",":
+                return ","
+    return "."
 
 
 def _is_to_read_again(inferred: pa.DataType, layout: CsvLayout) -> bool:
@@ -66,6 +81,7 @@ def _type_of_text(
     numbers: RowNumbers,
     bad: BadRows,
     told: ColumnKind | None,
+    decimal: str,
 ) -> ColumnType:
     """Number or date where at least half of the values are such, else category.
 
@@ -73,7 +89,6 @@ def _type_of_text(
     text is a number or a date in a spelling that is not read: a category of such values would learn
     nothing, in silence.
     """
-    decimal = layout.format.decimal or "."
     understood = understand(table[name], layout.format.nulls, told=told, decimal=decimal)
     if understood.problem is not None:
         raise understood.refusal(name, Place(layout.source.path))
