@@ -144,7 +144,9 @@ class Calibration:
         kept, n = restored.promised, len(scores)
         if restored.origin == "held-out":
             if kept * (n + 1) < 1 - 1e-9 or kept < restored.requested * (1 - 1e-9):
-                raise ValueError(f"{n} calibration scores cannot promise {kept:g} false alarms")
+                raise ValueError(
+                    f"{n} calibration scores cannot promise {number(kept)} false alarms"
+                )
             above = math.floor(kept * (n + 1) + 1e-9) - 1
             if above >= n or facts["threshold"] != scores[n - 1 - above]:
                 raise ValueError("the threshold is not the one that the promise asks for")
